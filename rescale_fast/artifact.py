@@ -1,0 +1,160 @@
+"""Artifacts: files that pass between rooms, written whole or not at all, checked when read.
+
+An artifact carries its schema version, the digests of what it was made from and the configuration that made
+it, so that a later run can tell whether it may be reused. Nothing here pickles.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from rescale_fast.errors import ArtifactError, OutputError
+from rescale_fast.types import JSON
+
+
+@contextmanager
+def write_whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success fsync it and rename it to `path`, else delete it.
+
+    Raises: OutputError when the file cannot be written (no permission, disk full), naming the path.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(descriptor)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename inside `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    # The only way to read it is to set it; mkstemp's 0600 would hide results from a user's group.
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"{path}: cannot write it: {error.strerror or error}. "
+        "Free some space or permission there, or pass another --out. Nothing was left half-written."
+    )
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def json_sha256(value: Any) -> str:
+    """The SHA-256 of a JSON-able value (dataclasses and paths allowed), independent of key order, hex."""
+    return hashlib.sha256(json.dumps(to_json(value), sort_keys=True).encode()).hexdigest()
+
+
+def to_json(value: Any) -> JSON:
+    """Turn dataclasses, paths, tuples and NumPy numbers into plain JSON values.
+
+    Raises: TypeError for anything else, so that nothing is stored as its repr by accident.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return to_json(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, np.generic):
+        return to_json(value.item())
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"cannot store a {type(value).__name__} as JSON: {value!r}")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, whole or not at all."""
+    text = json.dumps(to_json(value), indent=1, ensure_ascii=False) + "\n"
+    with write_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path, schema: str) -> dict[str, Any]:
+    """Read a JSON object and check its "schema" field.
+
+    Raises: ArtifactError when the file is missing, damaged, or of another schema.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path}: no such file.") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ArtifactError(
+            f"{path}: not readable as JSON ({error}). Delete it to have it made again."
+        ) from error
+    check_schema(path, value.get("schema") if isinstance(value, dict) else None, schema)
+    return dict(value)
+
+
+def check_schema(path: Path, found: object, expected: str) -> None:
+    """Raise ArtifactError unless the file's schema is the expected one."""
+    if found != expected:
+        raise ArtifactError(
+            f"{path}: its schema is {found!r}, this version reads {expected!r}. "
+            "Delete it to have it made again, or give the file that was meant."
+        )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What an artifact was made from and how: equal origins mean the artifact may be reused."""
+
+    made_from: Mapping[str, str]  # name of the input -> its SHA-256
+    config: Mapping[str, Any]  # the resolved configuration of the stage, JSON values only
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"made_from": to_json(self.made_from), "config": to_json(self.config)}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        return cls(made_from=dict(value["made_from"]), config=dict(value["config"]))
+
+    def same_as(self, other: "Origin") -> bool:
+        return self.to_dict() == other.to_dict()
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """Base of what passes between rooms. Subclasses are frozen dataclasses with `save` and `load`."""
+
+    schema: ClassVar[str]
+
+    origin: Origin

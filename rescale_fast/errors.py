@@ -1,0 +1,37 @@
+"""Errors a user can act on. Each message says what was found, what was expected, and what to do next."""
+
+
+class RescaleError(Exception):
+    """Base of every error that ends a command with one clear message instead of a traceback."""
+
+    exit_code = 1
+
+
+class SettingError(RescaleError, ValueError):
+    """A setting that no data could make right, such as k < 2. Wrong usage: exit code 2."""
+
+    exit_code = 2
+
+
+class DatasetError(RescaleError, ValueError):
+    """The images on disk are not what the command needs."""
+
+
+class NetworkError(RescaleError, RuntimeError):
+    """A network or its weights cannot be loaded, or do not fit the data set."""
+
+
+class ArtifactError(RescaleError, RuntimeError):
+    """A file of ours is damaged, of another schema, or does not belong to this run."""
+
+
+class MissingInputError(RescaleError, RuntimeError):
+    """A stage was asked for before the stage that makes its input."""
+
+
+class OutputError(RescaleError, RuntimeError):
+    """The output cannot be written."""
+
+
+class TrainingError(RescaleError, RuntimeError):
+    """Training cannot go on: a loss that is not a number, a dead loader, too little memory."""

@@ -1,0 +1,91 @@
+"""BetonInfo: the JSON beside each .beton, which says what its labels mean and how its images were stored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from rescale_fast.artifact import Artifact, Origin, read_json, write_json
+from rescale_fast.errors import ArtifactError
+
+
+@dataclass(frozen=True)
+class BetonInfo(Artifact):
+    """What a .beton holds. Fields of a sample: image (RGB), label (int, 0..k-1), index (int).
+
+    `index` is the image's row within its split of the ImageSubset: it leads back to the file.
+    """
+
+    schema: ClassVar[str] = "beton_info/1"
+
+    split: str
+    num_images: int
+    class_ids: tuple[str, ...]  # (k,) by new label
+    class_names: tuple[str, ...]  # (k,)
+    original_labels: tuple[int, ...]  # (k,)
+    images_per_class: tuple[int, ...]  # (k,)
+    stored: Mapping[str, int]  # how images were stored -> how many
+    skipped: tuple[Mapping[str, str], ...]  # {"path", "reason"}: asked for, not written
+    max_width: int  # pixels
+    max_height: int
+    bytes: int
+    digest: str  # of the .beton's content, "<algorithm>:<hex>"
+
+    def save(self, path: Path) -> None:
+        value: dict[str, Any] = {
+            "schema": self.schema,
+            "split": self.split,
+            "num_images": self.num_images,
+            "classes": [
+                {
+                    "label": label,
+                    "id": class_id,
+                    "name": name,
+                    "original_label": original,
+                    "num_images": count,
+                }
+                for label, (class_id, name, original, count) in enumerate(
+                    zip(
+                        self.class_ids,
+                        self.class_names,
+                        self.original_labels,
+                        self.images_per_class,
+                        strict=True,
+                    )
+                )
+            ],
+            "stored": self.stored,
+            "skipped": self.skipped,
+            "max_width": self.max_width,
+            "max_height": self.max_height,
+            "bytes": self.bytes,
+            "digest": self.digest,
+            **self.origin.to_dict(),
+        }
+        write_json(path, value)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read and check the JSON beside a beton. Raises: ArtifactError."""
+        value = read_json(path, cls.schema)
+        try:
+            rows = value["classes"]
+            return cls(
+                origin=Origin.from_dict(value),
+                split=value["split"],
+                num_images=value["num_images"],
+                class_ids=tuple(row["id"] for row in rows),
+                class_names=tuple(row["name"] for row in rows),
+                original_labels=tuple(row["original_label"] for row in rows),
+                images_per_class=tuple(row["num_images"] for row in rows),
+                stored=value["stored"],
+                skipped=tuple(value["skipped"]),
+                max_width=value["max_width"],
+                max_height=value["max_height"],
+                bytes=value["bytes"],
+                digest=value["digest"],
+            )
+        except (KeyError, TypeError) as error:
+            raise ArtifactError(
+                f"{path}: lacks the field {error}. Delete it to have it made again."
+            ) from error
