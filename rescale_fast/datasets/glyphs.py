@@ -1,0 +1,238 @@
+"""glyphs: letters and digits drawn as JPEG files, a data set that needs nothing downloaded.
+
+A class is one of the 1,560 letters and numbers that all 12 styles of the DejaVu fonts inside matplotlib share; an
+image is that character in a random style, size, place, rotation and ink on a light ground, with noise, as a JPEG of
+random quality. Look-alikes (0 O, V v, I l, S s) confuse a network as breeds of dog do, and a person can check
+the result by eye. The same seed draws the same bytes, whatever else is drawn beside an image; more classes
+or more images leave the earlier ones as they were. Drawn by a process pool.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import unicodedata
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from rescale_fast.artifact import read_json, sync_folder, write_json
+from rescale_fast.datasets.folder import make_dataset
+from rescale_fast.datasets.types import Dataset
+from rescale_fast.errors import ArtifactError, OutputError, SettingError
+from rescale_fast.types import Track, silent
+
+SCHEMA = "glyphs/1"
+MAX_CLASSES = 1560
+MANIFEST = "glyphs.json"
+
+
+@dataclass(frozen=True)
+class GlyphSettings:
+    """What to draw."""
+
+    classes: int = 120  # 2..1560, by code point
+    size: int = 32  # pixels a side
+    train: int = 60  # images a class
+    val: int = 40
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        seed = f"-seed{self.seed}" if self.seed else ""
+        return f"glyphs-{self.classes}-{self.size}px-{self.train}+{self.val}{seed}"
+
+    def check(self) -> None:
+        """Raise SettingError for a number that cannot be drawn."""
+        limits = {
+            "classes": (self.classes, 2, MAX_CLASSES),
+            "size": (self.size, 8, 4096),
+            "train": (self.train, 0, 100_000),
+            "val": (self.val, 1, 100_000),
+            "seed": (self.seed, 0, 2**32 - 1),
+        }
+        for what, (value, low, high) in limits.items():
+            if not low <= value <= high:
+                raise SettingError(f"glyphs: {what} is {value:,}, expected {low:,} to {high:,}.")
+
+
+def cache_folder() -> Path:
+    """Where drawn data sets are kept: $XDG_CACHE_HOME/rescale_fast, else ~/.cache/rescale_fast."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "rescale_fast"
+
+
+def open_glyphs(settings: GlyphSettings, out: Path | None = None, *, track: Track = silent) -> Dataset:
+    """List the glyphs, drawing them first unless `out` (by default a folder in the cache) holds them already.
+
+    Raises: SettingError for impossible settings; OutputError when `out` holds something else or cannot be
+        written.
+    """
+    settings.check()
+    root = (out or cache_folder() / settings.name).resolve()
+    if not _is_finished(root, settings):
+        draw_glyphs(settings, root, track=track)
+    ids = [class_id(character) for character in characters()[: settings.classes]]
+    return make_dataset("glyphs", settings.name, root, ids, characters()[: settings.classes])
+
+
+def _is_finished(root: Path, settings: GlyphSettings) -> bool:
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return False
+    try:
+        manifest = read_json(root / MANIFEST, SCHEMA)
+    except ArtifactError as error:
+        raise OutputError(
+            f"{root}: exists but holds no finished glyphs. Remove it or name another folder."
+        ) from error
+    if manifest["settings"] != asdict(settings):
+        raise OutputError(
+            f"{root}: holds glyphs of other settings ({manifest['settings']}). Name another folder."
+        )
+    return True
+
+
+def draw_glyphs(settings: GlyphSettings, root: Path, *, track: Track = silent) -> None:
+    """Draw train/<class>/*.jpg and val/<class>/*.jpg into `root`, whole or not at all."""
+    splits = {"train": settings.train, "val": settings.val}
+    codes = [ord(character) for character in characters()[: settings.classes]]
+    with _whole_folder(root) as folder:
+        with (
+            track("Drawing glyphs", total=settings.classes * sum(splits.values())) as advance,
+            ProcessPoolExecutor(
+                max_workers=len(os.sched_getaffinity(0)),
+                mp_context=get_context("forkserver"),  # torch's threads, if any, do not survive a fork
+                initializer=_ignore_interrupt,
+            ) as pool,
+        ):
+            jobs = [
+                pool.submit(_draw_class, folder, code, splits, settings.size, settings.seed) for code in codes
+            ]
+            try:
+                for job in as_completed(jobs):
+                    advance(job.result())
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        write_json(folder / MANIFEST, {"schema": SCHEMA, "settings": asdict(settings)})
+
+
+@contextmanager
+def _whole_folder(root: Path) -> Iterator[Path]:
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".tmp", dir=root.parent))
+    except OSError as error:
+        raise OutputError(f"{root}: cannot write it: {error.strerror}. Name another folder.") from error
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        temporary.replace(root)
+        sync_folder(root.parent)
+    except OSError as error:
+        raise OutputError(f"{root}: cannot write it: {error.strerror}. Free some space there.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _ignore_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+
+
+@cache
+def font_files() -> tuple[Path, ...]:
+    """The 12 DejaVu styles inside matplotlib (its two Display fonts hold a few glyphs only)."""
+    import matplotlib
+
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    return tuple(sorted(path for path in folder.glob("DejaVu*.ttf") if "Display" not in path.name))
+
+
+@cache
+def characters() -> tuple[str, ...]:
+    """The letters and numbers that all styles have, by code point."""
+    from fontTools.ttLib import TTFont
+
+    covered = [set(TTFont(path, lazy=True).getBestCmap()) for path in font_files()]
+    common = sorted(set.intersection(*covered))
+    return tuple(chr(code) for code in common if unicodedata.category(chr(code))[0] in "LN")
+
+
+def class_id(character: str) -> str:
+    """`u0041` for A: a folder name on any file system, sorted as the characters are."""
+    return f"u{ord(character):04x}"
+
+
+def _draw_class(folder: Path, code: int, splits: dict[str, int], size: int, seed: int) -> int:
+    for number, (split, count) in enumerate(splits.items()):
+        if not count:
+            continue
+        target = folder / split / class_id(chr(code))
+        target.mkdir(parents=True)
+        for i in range(count):
+            rng = np.random.default_rng([seed, code, number, i])
+            image, quality = draw_glyph(chr(code), size, rng)
+            image.save(target / f"{i:05d}.jpg", quality=quality)
+    return sum(splits.values())
+
+
+def draw_glyph(character: str, size: int, rng: np.random.Generator) -> tuple[Image.Image, int]:
+    """Draw one character: an RGB image of size x size, and the JPEG quality to store it with."""
+    font = _font(int(rng.integers(len(font_files()))), round(size * rng.uniform(0.45, 0.85)))
+    mask = Image.new("L", (size, size), 0)
+    left, top, right, bottom = font.getbbox(character)
+    shift_x, shift_y = rng.uniform(-0.08, 0.08, 2) * size
+    place = ((size - left - right) / 2 + shift_x, (size - top - bottom) / 2 + shift_y)
+    ImageDraw.Draw(mask).text(place, character, fill=255, font=font)
+    mask = mask.rotate(rng.uniform(-15, 15), resample=Image.Resampling.BICUBIC)
+    ink, ground = rng.uniform(0, 110, 3), rng.uniform(145, 255, 3)
+    alpha = np.asarray(mask, np.float64)[:, :, None] / 255
+    pixels = ground + (ink - ground) * alpha
+    pixels += rng.normal(0, rng.uniform(2, 30), pixels.shape)
+    return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8)), int(rng.integers(70, 96))
+
+
+@cache
+def _font(style: int, pixels: int) -> ImageFont.FreeTypeFont:
+    # The basic layout engine draws the same with and without libraqm on the machine.
+    return ImageFont.truetype(str(font_files()[style]), pixels, layout_engine=ImageFont.Layout.BASIC)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`python -m rescale_fast.datasets.glyphs --classes 1000 --out DIR`."""
+    from rescale_fast.terminal import run_command, say, track
+
+    defaults = GlyphSettings()
+    parser = argparse.ArgumentParser(prog="python -m rescale_fast.datasets.glyphs", description=main.__doc__)
+    parser.add_argument("--out", type=Path, help="folder to draw into (default: one in the cache)")
+    for name, what in {
+        "classes": "number of classes, 2 to 1,560",
+        "size": "side of an image, pixels",
+        "train": "training images a class",
+        "val": "validation images a class",
+        "seed": "the same seed draws the same bytes",
+    }.items():
+        default = getattr(defaults, name)
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"{what} (default: {default})")
+    arguments = vars(parser.parse_args(argv))
+    out = arguments.pop("out")
+
+    def draw() -> None:
+        dataset = open_glyphs(GlyphSettings(**arguments), out, track=track)
+        counts = ", ".join(f"{len(images):,} {split}" for split, images in dataset.splits.items())
+        say(f"{dataset.root}: {dataset.num_classes:,} classes, {counts} images")
+
+    return run_command(draw, how_to_resume="Nothing was left behind; run the same command again.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""How commands talk to a person: progress, status lines, and one clear message when something ends them."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from rescale_fast.errors import RescaleError
+from rescale_fast.types import Advance
+
+SECONDS_BETWEEN_LINES = 10.0
+INTERRUPTED = 130  # the shell's exit code for Ctrl-C
+
+
+def say(text: str) -> None:
+    """A status line on stderr; results go to stdout."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def track(what: str, *, total: int, unit: str = "images") -> AbstractContextManager[Advance]:
+    """Show a bar with rate and time left on a terminal; elsewhere a plain line now and then."""
+    return _bar(what, total, unit) if sys.stderr.isatty() else _lines(what, total, unit)
+
+
+@contextmanager
+def _bar(what: str, total: int, unit: str) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:,.0f} {unit}/s" if speed else "", style="cyan")
+
+    columns = (
+        TextColumn("  {task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+        Rate(),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+@contextmanager
+def _lines(what: str, total: int, unit: str) -> Iterator[Advance]:
+    start = last = time.monotonic()
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done, last
+        done += count
+        now = time.monotonic()
+        if now - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            rate = done / (now - start)
+            left = (total - done) / rate if rate else float("inf")
+            say(f"  {what}: {done:,}/{total:,} {unit}, {rate:,.0f} {unit}/s, {left:,.0f} s left")
+
+    yield advance
+
+
+def run_command(work: Callable[[], None], *, how_to_resume: str) -> int:
+    """Run a command; return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+
+    Errors meant for people become one message. Any other exception keeps its traceback: it is a defect.
+    """
+    logging.captureWarnings(True)  # libraries' warnings are not the user's business
+    logging.getLogger("py.warnings").addHandler(logging.NullHandler())
+    logging.getLogger("py.warnings").propagate = False
+    try:
+        work()
+    except RescaleError as error:
+        say(f"error: {error}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        say(f"\nInterrupted. {how_to_resume}")
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone; nobody is left to tell
+        return 1
+    return 0
