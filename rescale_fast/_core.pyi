@@ -4,9 +4,7 @@ from rescale_fast.types import FloatArray, IntArray
 
 __version__: str
 
-def count_confusion(
-    labels: IntArray, predicted: IntArray, num_classes: int, *, num_threads: int
-) -> IntArray: ...
+def count_confusion(labels: IntArray, predicted: IntArray, num_classes: int, *, num_threads: int) -> IntArray: ...
 def sum_probabilities(
     labels: IntArray, ids: IntArray, probabilities: FloatArray, num_classes: int, *, num_threads: int
 ) -> FloatArray: ...

@@ -117,9 +117,7 @@ def read_json(path: Path, schema: str) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise ArtifactError(f"{path}: no such file.") from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ArtifactError(
-            f"{path}: not readable as JSON ({error}). Delete it to have it made again."
-        ) from error
+        raise ArtifactError(f"{path}: not readable as JSON ({error}). Delete it to have it made again.") from error
     check_schema(path, value.get("schema") if isinstance(value, dict) else None, schema)
     return dict(value)
 

@@ -96,25 +96,19 @@ class ConfusionMatrix(Artifact):
 def _checked_counts(path: Path, counts: np.ndarray, class_ids: tuple[str, ...]) -> IntArray:
     size = len(class_ids)
     if counts.shape != (size, size) or size == 0:
-        raise ArtifactError(
-            f"{path}: counts have the shape {counts.shape}, expected ({size}, {size}), not empty."
-        )
+        raise ArtifactError(f"{path}: counts have the shape {counts.shape}, expected ({size}, {size}), not empty.")
     if not np.issubdtype(counts.dtype, np.integer):
         raise ArtifactError(f"{path}: counts are {counts.dtype}, expected integers (images).")
     if counts.min() < 0:
         row, column = np.argwhere(counts < 0)[0]
-        raise ArtifactError(
-            f"{path}: counts[{row}, {column}] is {counts[row, column]}; a count is never negative."
-        )
+        raise ArtifactError(f"{path}: counts[{row}, {column}] is {counts[row, column]}; a count is never negative.")
     if len(set(class_ids)) != size:
         repeated = next(name for name in class_ids if class_ids.count(name) > 1)
         raise ArtifactError(f"{path}: the class id {repeated!r} occurs more than once.")
     return counts.astype(np.int64)
 
 
-def count_confusion(
-    labels: IntArray, predicted: IntArray, num_classes: int, *, num_threads: int = 0
-) -> IntArray:
+def count_confusion(labels: IntArray, predicted: IntArray, num_classes: int, *, num_threads: int = 0) -> IntArray:
     """Count, for each pair of classes, the images of the first that were called the second.
 
     Args:

@@ -34,9 +34,7 @@ class ClassSubset(Artifact):
                 "num_classes": self.num_classes,
                 "classes": [
                     {"label": label, "id": class_id, "name": name}
-                    for label, class_id, name in zip(
-                        self.classes, self.class_ids, self.class_names, strict=True
-                    )
+                    for label, class_id, name in zip(self.classes, self.class_ids, self.class_names, strict=True)
                 ],
                 "facts": self.facts,
                 **self.origin.to_dict(),
@@ -59,6 +57,4 @@ class ClassSubset(Artifact):
                 facts=value["facts"],
             )
         except (KeyError, TypeError) as error:
-            raise ArtifactError(
-                f"{path}: lacks the field {error}. Delete it to have it made again."
-            ) from error
+            raise ArtifactError(f"{path}: lacks the field {error}. Delete it to have it made again.") from error

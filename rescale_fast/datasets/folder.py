@@ -30,9 +30,7 @@ def open_folder(root: Path) -> Dataset:
     return make_dataset("folder", root.name, root, class_ids["val"], class_ids["val"])
 
 
-def make_dataset(
-    kind: str, name: str, root: Path, class_ids: Sequence[str], class_names: Sequence[str]
-) -> Dataset:
+def make_dataset(kind: str, name: str, root: Path, class_ids: Sequence[str], class_names: Sequence[str]) -> Dataset:
     """List the images of known class folders below train/ and val/."""
     return Dataset(
         name=name,

@@ -26,6 +26,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from rescale_fast.artifact import read_json, sync_folder, write_json
+from rescale_fast.cache import cache_folder
 from rescale_fast.datasets.folder import make_dataset
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, OutputError, SettingError
@@ -65,12 +66,6 @@ class GlyphSettings:
                 raise SettingError(f"glyphs: {what} is {value:,}, expected {low:,} to {high:,}.")
 
 
-def cache_folder() -> Path:
-    """Where drawn data sets are kept: $XDG_CACHE_HOME/rescale_fast, else ~/.cache/rescale_fast."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "rescale_fast"
-
-
 def open_glyphs(settings: GlyphSettings, out: Path | None = None, *, track: Track = silent) -> Dataset:
     """List the glyphs, drawing them first unless `out` (by default a folder in the cache) holds them already.
 
@@ -91,13 +86,9 @@ def _is_finished(root: Path, settings: GlyphSettings) -> bool:
     try:
         manifest = read_json(root / MANIFEST, SCHEMA)
     except ArtifactError as error:
-        raise OutputError(
-            f"{root}: exists but holds no finished glyphs. Remove it or name another folder."
-        ) from error
+        raise OutputError(f"{root}: exists but holds no finished glyphs. Remove it or name another folder.") from error
     if manifest["settings"] != asdict(settings):
-        raise OutputError(
-            f"{root}: holds glyphs of other settings ({manifest['settings']}). Name another folder."
-        )
+        raise OutputError(f"{root}: holds glyphs of other settings ({manifest['settings']}). Name another folder.")
     return True
 
 
@@ -114,9 +105,7 @@ def draw_glyphs(settings: GlyphSettings, root: Path, *, track: Track = silent) -
                 initializer=_ignore_interrupt,
             ) as pool,
         ):
-            jobs = [
-                pool.submit(_draw_class, folder, code, splits, settings.size, settings.seed) for code in codes
-            ]
+            jobs = [pool.submit(_draw_class, folder, code, splits, settings.size, settings.seed) for code in codes]
             try:
                 for job in as_completed(jobs):
                     advance(job.result())

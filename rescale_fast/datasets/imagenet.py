@@ -3,6 +3,7 @@
 The label of a class is its rank among the sorted wnids, as torchvision and timm have it.
 """
 
+import csv
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -14,10 +15,9 @@ from rescale_fast.errors import DatasetError
 
 @cache
 def imagenet_classes() -> dict[str, str]:
-    """wnid -> name for people, in label order (sorted wnids)."""
+    """wnid -> name for people, in label order (sorted wnids). Names as torchvision's weights list them."""
     table = files("rescale_fast.datasets").joinpath("imagenet_classes.csv").read_text(encoding="utf-8")
-    rows = (line.split(",", 1) for line in table.splitlines()[1:])
-    return {wnid: name for wnid, name in rows}
+    return dict(csv.reader(table.splitlines()[1:]))
 
 
 def open_imagenet(root: Path) -> Dataset:

@@ -86,6 +86,4 @@ class BetonInfo(Artifact):
                 digest=value["digest"],
             )
         except (KeyError, TypeError) as error:
-            raise ArtifactError(
-                f"{path}: lacks the field {error}. Delete it to have it made again."
-            ) from error
+            raise ArtifactError(f"{path}: lacks the field {error}. Delete it to have it made again.") from error

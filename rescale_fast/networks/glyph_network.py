@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rescale_fast.artifact import write_whole
-from rescale_fast.datasets.glyphs import cache_folder
+from rescale_fast.cache import cache_folder
 from rescale_fast.datasets.types import Dataset, ImageList
 from rescale_fast.errors import DatasetError
 from rescale_fast.networks.types import EvalTransform
@@ -43,7 +43,7 @@ def load_or_train(dataset: Dataset, *, track: Track = silent) -> "nn.Module":
 
     from rescale_fast.networks._small_net import SmallNet
 
-    network = SmallNet(dataset.num_classes)
+    network: nn.Module = SmallNet(dataset.num_classes)
     path = cache_folder() / "networks" / f"{RECIPE.replace('/', '-')}-{dataset.digest[:24]}.pt"
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
@@ -83,7 +83,7 @@ def _train(dataset: Dataset, track: Track) -> "nn.Module":
         loss_of = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
         for _ in range(epochs):
             order = torch.randperm(len(labels))[: steps_per_epoch * batch]
-            for chosen in order.split(batch):
+            for chosen in order.view(steps_per_epoch, batch):
                 optimizer.zero_grad()
                 loss_of(network(_normalise(images[chosen])), labels[chosen]).backward()
                 optimizer.step()

@@ -54,9 +54,7 @@ def choose_network(dataset: Dataset, settings: NetworkSettings) -> NetworkChoice
         from rescale_fast.networks.glyph_network import RECIPE
 
         if name != "small":
-            raise SettingError(
-                f"--network {name}: the network for glyphs is `small`; others need --weights FILE."
-            )
+            raise SettingError(f"--network {name}: the network for glyphs is `small`; others need --weights FILE.")
         return NetworkChoice("small", f"trained:{RECIPE}", None)
     if dataset.kind == "imagenet" and name is not None:
         return NetworkChoice(name, "torchvision:DEFAULT", None)
@@ -136,9 +134,7 @@ def state_dict_of(stored: object, source: str) -> dict[str, Any]:
     for key in ("state_dict", "model"):
         if isinstance(stored, Mapping) and isinstance(stored.get(key), Mapping):
             stored = stored[key]
-    if not isinstance(stored, Mapping) or not all(
-        isinstance(value, torch.Tensor) for value in stored.values()
-    ):
+    if not isinstance(stored, Mapping) or not all(isinstance(value, torch.Tensor) for value in stored.values()):
         raise NetworkError(f"{source}: holds no state_dict (a mapping of names to tensors).")
     return {str(key).replace("module.", ""): value for key, value in stored.items()}
 
@@ -158,8 +154,7 @@ def load_weights(network: "nn.Module", weights: dict[str, Any], source: str, num
     last = [key for key in wrong if own[key].shape[:1] == (num_classes,)]
     if wrong and wrong == last:
         raise NetworkError(
-            f"{source}: these weights are for {weights[last[0]].shape[0]:,} classes, "
-            f"the data set has {num_classes:,}."
+            f"{source}: these weights are for {weights[last[0]].shape[0]:,} classes, the data set has {num_classes:,}."
         )
     missing, unexpected = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
     if wrong or missing or unexpected:

@@ -102,9 +102,7 @@ class Predictions(Artifact):
                 "path": column(list(self.paths), [s.path for s in self.skipped], pa.string()),
                 "label": column(self.labels, [s.label for s in self.skipped], pa.int32()),
                 "top_ids": column(list(self.top_ids), nothing, pa.list_(pa.int32(), width)),
-                "top_probabilities": column(
-                    list(self.top_probabilities), nothing, pa.list_(pa.float32(), width)
-                ),
+                "top_probabilities": column(list(self.top_probabilities), nothing, pa.list_(pa.float32(), width)),
                 "true_probability": column(self.true_probability, nothing, pa.float32()),
                 "skipped": column([None] * len(self.labels), [s.reason for s in self.skipped], pa.string()),
             }
@@ -166,9 +164,7 @@ class Predictions(Artifact):
         everything = np.concatenate([indices, np.array([s.index for s in skipped], np.int64)])
         if len(np.unique(everything)) != len(everything):
             values, times = np.unique(everything, return_counts=True)
-            raise ArtifactError(
-                f"{parts[0][0].parent}: image {values[times > 1][0]} is in more than one place."
-            )
+            raise ArtifactError(f"{parts[0][0].parent}: image {values[times > 1][0]} is in more than one place.")
         order = np.argsort(indices, kind="stable")
         paths = [path for _, part in parts for path in part.paths]
         return cls(
