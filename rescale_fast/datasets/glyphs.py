@@ -8,7 +8,6 @@ or more images leave the earlier ones as they were. Drawn by a process pool.
 """
 
 import argparse
-import os
 import shutil
 import signal
 import sys
@@ -30,6 +29,7 @@ from rescale_fast.cache import cache_folder
 from rescale_fast.datasets.folder import make_dataset
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, OutputError, SettingError
+from rescale_fast.machine import MachineSettings
 from rescale_fast.types import Track, silent
 
 SCHEMA = "glyphs/1"
@@ -100,7 +100,7 @@ def draw_glyphs(settings: GlyphSettings, root: Path, *, track: Track = silent) -
         with (
             track("Drawing glyphs", total=settings.classes * sum(splits.values())) as advance,
             ProcessPoolExecutor(
-                max_workers=len(os.sched_getaffinity(0)),
+                max_workers=MachineSettings().threads,
                 mp_context=get_context("forkserver"),  # torch's threads, if any, do not survive a fork
                 initializer=_ignore_interrupt,
             ) as pool,

@@ -12,9 +12,5 @@ class ValidateSettings:
 
     loader: Literal["dali", "torchvision"] = "dali"
     """What decodes and resizes. `torchvision` is the slower reference that `dali` is held to."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the network runs; `auto` takes a GPU if there is one."""
     batch_size: int = 64
-    """Images a step; a divisor of 1,024."""
-    num_threads: int = 0
-    """Decoding threads (dali) or processes (torchvision); 0 = all cores."""
+    """Validation images a step; a divisor of 1,024."""

@@ -15,6 +15,7 @@ import numpy as np
 from rescale_fast.artifact import Origin
 from rescale_fast.datasets.types import Dataset, ImageList
 from rescale_fast.errors import ArtifactError, DatasetError, SettingError
+from rescale_fast.machine import MachineSettings
 from rescale_fast.predictions.settings import CHUNK_SIZE, ValidateSettings
 from rescale_fast.predictions.types import TOP, Predictions, Skipped
 from rescale_fast.types import IntArray, Track, silent
@@ -55,6 +56,7 @@ def validate(
     folder: Path,
     origin: Origin,
     *,
+    machine: MachineSettings = MachineSettings(),
     track: Track = silent,
 ) -> Predictions:
     """Predict every validation image that has no finished part yet; return all predictions.
@@ -72,11 +74,11 @@ def validate(
     if pending:
         network, transform = load_network()
         positions = np.concatenate([_chunk_images(chunk, len(images)) for chunk in pending])
-        runner = _Runner(network, dataset.num_classes, pick_device(settings.device))
+        runner = _Runner(network, dataset.num_classes, machine.torch_device())
         with track("Validating", total=len(images)) as advance:
             advance(len(images) - len(positions))
             paths = [dataset.root / images.paths[i] for i in positions]
-            rows = _rows(runner, load_batches(paths, transform, settings, runner.device), advance)
+            rows = _rows(runner, load_batches(paths, transform, settings, machine), advance)
             _write_parts(rows, dataset, positions, pending, folder, origin)
     remove_stale_parts(folder, len(images))
     predictions = Predictions.load(folder)
@@ -85,33 +87,16 @@ def validate(
 
 
 def load_batches(
-    paths: Sequence[Path], transform: "EvalTransform", settings: ValidateSettings, device: "torch.device"
+    paths: Sequence[Path], transform: "EvalTransform", settings: ValidateSettings, machine: MachineSettings
 ) -> "Iterator[LoadedBatch]":
     """Read images with the loader that the settings name."""
     from rescale_fast.predictions._loader_torchvision import torchvision_batches
 
-    num_threads = settings.num_threads or available_cores()
     if settings.loader == "torchvision":
-        return torchvision_batches(paths, transform, settings.batch_size, num_threads, device)
+        return torchvision_batches(paths, transform, settings.batch_size, machine.threads, machine.torch_device())
     from rescale_fast.predictions._loader_dali import dali_batches
 
-    return dali_batches(paths, transform, settings.batch_size, num_threads, device)
-
-
-def available_cores() -> int:
-    """Cores this process may use, which can be fewer than the machine has."""
-    import os
-
-    return len(os.sched_getaffinity(0))
-
-
-def pick_device(name: str) -> "torch.device":
-    """Turn auto, cpu or cuda into a device. Raises: SettingError for a GPU that torch cannot use."""
-    import torch
-
-    if name == "cuda" and not torch.cuda.is_available():
-        raise SettingError("--device cuda: torch finds no usable GPU here. Check nvidia-smi, or pass --device cpu.")
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
+    return dali_batches(paths, transform, settings.batch_size, machine.threads, machine.torch_device())
 
 
 class _Runner:

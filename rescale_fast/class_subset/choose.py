@@ -1,0 +1,96 @@
+"""Chooses classes: the k that are most confused with one another, or those of a list.
+
+Reads a ConfusionMatrix; makes a ClassSubset. Source of max-confusion: Gao 2021 ("Subsets of ImageNet"), method 4:
+the k-subset with the greatest sum of pairwise confusion. The search runs in C++ (csrc/class_subset.cpp).
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from rescale_fast import _core
+from rescale_fast.artifact import Origin
+from rescale_fast.class_subset.settings import SelectSettings
+from rescale_fast.class_subset.types import ClassSubset
+from rescale_fast.confusion import ConfusionMatrix
+from rescale_fast.errors import SettingError
+from rescale_fast.types import FloatArray, IntArray
+
+
+def choose_classes(confusion: ConfusionMatrix, settings: SelectSettings, origin: Origin) -> ClassSubset:
+    """Choose classes as the settings say.
+
+    Raises: SettingError for k outside 2..K, or a list that names unknown or repeated classes.
+    """
+    if settings.classes is not None:
+        chosen = read_list(settings.classes, confusion.class_ids)
+        method = "list"
+    else:
+        chosen = max_confusion(pair_weights(confusion.counts), settings.k)
+        method = "max-confusion"
+    return ClassSubset(
+        origin=origin,
+        method=method,
+        num_classes=confusion.num_classes,
+        classes=tuple(int(label) for label in chosen),
+        class_ids=tuple(confusion.class_ids[label] for label in chosen),
+        class_names=tuple(confusion.class_names[label] for label in chosen),
+        facts=describe(confusion, chosen),
+    )
+
+
+def pair_weights(counts: IntArray) -> FloatArray:
+    """(K, K) float64, symmetric, zero diagonal: images confused between each pair of classes, either way."""
+    weights = (counts + counts.T).astype(np.float64)
+    np.fill_diagonal(weights, 0)
+    return weights
+
+
+def max_confusion(weights: FloatArray, k: int) -> IntArray:
+    """The greedy k-subset of greatest pairwise weight, increasing. Raises: SettingError for k outside 2..K."""
+    if not 2 <= k <= len(weights):
+        raise SettingError(f"--k {k}: expected 2 to {len(weights):,}, the number of classes there are.")
+    return np.sort(_core.greedy_class_subset(weights, k))
+
+
+def describe(confusion: ConfusionMatrix, chosen: IntArray) -> dict[str, float | int]:
+    """What is known of a choice: confused images inside it, its errors, its accuracy, the expectation at random."""
+    counts = confusion.counts
+    inside = counts[np.ix_(chosen, chosen)]
+    k, num_classes = len(chosen), confusion.num_classes
+    total = int(counts.sum() - np.trace(counts))
+    return {
+        "value": int(inside.sum() - np.trace(inside)),  # images of chosen classes called another chosen class
+        "value_of_a_random_choice": total * k * (k - 1) / (num_classes * (num_classes - 1)),  # expectation
+        "errors": int(counts[chosen].sum() - np.trace(inside)),  # misclassified images of chosen classes
+        "accuracy": float(np.trace(inside) / max(1, counts[chosen].sum())),
+        "accuracy_of_all_classes": confusion.accuracy,
+    }
+
+
+def read_list(path: Path, class_ids: tuple[str, ...]) -> IntArray:
+    """Read a list of class ids, one a line, "#" starts a comment; return their labels, increasing.
+
+    Raises: SettingError naming the file, the line and the class that is unknown or repeated.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"--classes {path}: cannot be read as text ({error}).") from error
+    label_of = {class_id: label for label, class_id in enumerate(class_ids)}
+    chosen: list[int] = []
+    for number, line in enumerate(lines, 1):
+        name = line.split("#")[0].strip()
+        if not name:
+            continue
+        if name not in label_of:
+            raise SettingError(
+                f"{path}, line {number}: {name!r} is no class of this data set ({len(class_ids):,} classes, such as "
+                f"{class_ids[0]!r}). Is the list for another data set?"
+            )
+        if label_of[name] in chosen:
+            raise SettingError(f"{path}, line {number}: {name!r} is there twice.")
+        chosen.append(label_of[name])
+    if len(chosen) < 2:
+        raise SettingError(f"{path}: names {len(chosen)} classes, expected at least 2.")
+    return np.sort(np.array(chosen, np.int64))
