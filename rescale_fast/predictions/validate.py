@@ -107,7 +107,7 @@ class _Runner:
 
         self.device = device
         self.top = min(TOP, num_classes)
-        self.network = network.to(device, memory_format=torch.channels_last)
+        self.network = network.to(device).to(memory_format=torch.channels_last)
 
     def __call__(self, images: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
         """(B, 3, H, W) -> probabilities (B, K), and the top (B, T) ids and probabilities, all on the CPU."""

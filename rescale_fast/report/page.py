@@ -1,0 +1,158 @@
+"""The report: one self-contained HTML page, and a summary for the terminal. Shows artifacts; decides nothing."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rescale_fast.artifact import write_whole
+from rescale_fast.class_subset.types import ClassSubset
+from rescale_fast.confusion import ConfusionMatrix
+from rescale_fast.datasets.types import Dataset
+from rescale_fast.export.types import BetonInfo
+from rescale_fast.predictions.types import Predictions
+from rescale_fast.report.plots import confusion_heat_map, training_curve
+from rescale_fast.train.types import TrainRun
+
+NUM_PAIRS = 12
+THUMBNAILS_A_SIDE = 3
+THUMBNAIL_SIDE = 96  # pixels
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything the page may show. What is None is left out of it."""
+
+    dataset: Dataset
+    confusion: ConfusionMatrix
+    classes: ClassSubset
+    betons: Mapping[str, BetonInfo]
+    predictions: Predictions | None
+    runs: Sequence[TrainRun]
+    timings: Mapping[str, Mapping[str, Any]]  # stage -> {"seconds", "items", "unit"}
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two chosen classes that are confused, most confused first; label `a` is the smaller."""
+
+    a: int
+    b: int
+    a_called_b: int  # images
+    b_called_a: int
+
+
+def most_confused_pairs(confusion: ConfusionMatrix, classes: Sequence[int], limit: int = NUM_PAIRS) -> list[Pair]:
+    """The pairs of classes with the most images confused either way; ties by label."""
+    counts = confusion.counts
+    pairs = [
+        Pair(a, b, int(counts[a, b]), int(counts[b, a]))
+        for i, a in enumerate(sorted(classes))
+        for b in sorted(classes)[i + 1 :]
+        if counts[a, b] + counts[b, a] > 0
+    ]
+    return sorted(pairs, key=lambda pair: (-pair.a_called_b - pair.b_called_a, pair.a, pair.b))[:limit]
+
+
+def write_report(inputs: ReportInputs, path: Path) -> None:
+    """Write report.html."""
+    from jinja2 import Environment, StrictUndefined
+
+    template = files("rescale_fast.report").joinpath("page.html").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    environment.filters["thousands"] = lambda number: f"{number:,.0f}"
+    page = environment.from_string(template).render(
+        inputs=inputs,
+        heat_map=_data_uri(confusion_heat_map(inputs.confusion, inputs.classes), "png"),
+        pairs=_gallery(inputs),
+        curves=[_data_uri(training_curve(run), "png") for run in inputs.runs],
+        rates=_rates(inputs.timings),
+    )
+    with write_whole(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def summary(inputs: ReportInputs) -> str:
+    """A few lines for the terminal."""
+    facts, confusion, classes = inputs.classes.facts, inputs.confusion, inputs.classes
+    lines = [
+        f"{inputs.dataset.name}: {confusion.num_classes:,} classes, top-1 {100 * confusion.accuracy:.1f} % "
+        f"on {confusion.num_images:,} validation images",
+        f"chosen: {len(classes.classes)} classes ({classes.method}), "
+        f"{facts['value']:,} images confused among them (a random choice: {facts['value_of_a_random_choice']:.1f}), "
+        f"top-1 on them {100 * facts['accuracy']:.1f} %",
+        "  " + ", ".join(classes.class_names[:20]) + (", ..." if len(classes.class_names) > 20 else ""),
+    ]
+    for split, info in inputs.betons.items():
+        skipped = f", {len(info.skipped)} skipped" if info.skipped else ""
+        lines.append(f"{split}.beton: {info.num_images:,} images, {info.bytes / 1e6:.1f} MB{skipped}")
+    lines += [
+        f"{run.network} trained on the subset: top-1 {100 * run.last_top1:.1f} % "
+        f"(last of {len(run.epochs)} epochs, chance {100 / run.num_classes:.1f} %)"
+        for run in inputs.runs
+    ]
+    return "\n".join(lines)
+
+
+def _rates(timings: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"stage": stage, **timing, "rate": timing["items"] / timing["seconds"] if timing["seconds"] else 0.0}
+        for stage, timing in timings.items()
+    ]
+
+
+def _gallery(inputs: ReportInputs) -> list[dict[str, Any]]:
+    names = inputs.confusion.class_names
+    return [
+        {
+            "pair": pair,
+            "sides": [
+                {"name": names[true], "called": names[other], "images": _thumbnails(inputs, true, other)}
+                for true, other in ((pair.a, pair.b), (pair.b, pair.a))
+            ],
+        }
+        for pair in most_confused_pairs(inputs.confusion, inputs.classes.classes)
+    ]
+
+
+def _thumbnails(inputs: ReportInputs, true: int, other: int) -> list[dict[str, Any]]:
+    """Images of class `true`: first those that were called `other`, then others of it."""
+    mistaken: list[str] = []
+    if inputs.predictions is not None:
+        hits = (inputs.predictions.labels == true) & (inputs.predictions.predicted == other)
+        mistaken = [inputs.predictions.paths[i] for i in np.flatnonzero(hits)]
+    val = inputs.dataset.splits["val"]
+    rest = [val.paths[i] for i in np.flatnonzero(val.labels == true) if val.paths[i] not in mistaken]
+    shown: list[dict[str, Any]] = []
+    for path in mistaken + rest:
+        uri = _thumbnail(inputs.dataset.root / path)
+        if uri is not None:
+            shown.append({"uri": uri, "path": path, "mistaken": path in mistaken})
+        if len(shown) == THUMBNAILS_A_SIDE:
+            break
+    return shown
+
+
+def _thumbnail(path: Path) -> str | None:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            picture = image.convert("RGB")
+    except (OSError, ValueError):  # listed among the skipped files; a page can do without its picture
+        return None
+    picture.thumbnail((2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=85)
+    return _data_uri(buffer.getvalue(), "jpeg")
+
+
+def _data_uri(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
