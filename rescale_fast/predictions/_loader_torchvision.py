@@ -40,7 +40,8 @@ def read_image(path: Path, transform: EvalTransform) -> torch.Tensor | str:
         return f"{type(error).__name__}: {error}".replace(str(path), path.name)
     pixels = F.resize(pixels, [transform.resize], InterpolationMode(transform.interpolation), antialias=True)
     pixels = F.center_crop(pixels, [transform.crop])
-    return F.normalize(F.to_tensor(pixels), list(transform.mean), list(transform.std))
+    normalised: torch.Tensor = F.normalize(F.to_tensor(pixels), list(transform.mean), list(transform.std))
+    return normalised
 
 
 def read_one_by_one(paths: Sequence[Path], positions: Sequence[int], transform: EvalTransform) -> LoadedBatch:

@@ -31,18 +31,20 @@ LoadNetwork = Callable[[], "tuple[nn.Module, EvalTransform]"]
 
 
 def pending_chunks(num_images: int, folder: Path, origin: Origin) -> list[int]:
-    """The chunks that have no finished part of the same origin in `folder`. Parts of another origin are removed."""
-    pending = []
-    for chunk in range(-(-num_images // CHUNK_SIZE)):
-        path = part_path(folder, chunk)
-        try:
-            if path.exists() and Predictions.load(path).origin.same_as(origin):
-                continue
-        except ArtifactError:
-            pass  # damaged, or of another version: to be made again
-        path.unlink(missing_ok=True)
-        pending.append(chunk)
-    return pending
+    """The chunks that have no finished part of the same origin in `folder`."""
+    return [chunk for chunk in range(-(-num_images // CHUNK_SIZE)) if not _is_made(part_path(folder, chunk), origin)]
+
+
+def _is_made(part: Path, origin: Origin) -> bool:
+    try:
+        return Predictions.load(part).origin.same_as(origin)
+    except ArtifactError:  # absent, damaged, or of another version
+        return False
+
+
+def is_finished(num_images: int, folder: Path, origin: Origin) -> bool:
+    """Whether every chunk has a finished part of the same origin."""
+    return not pending_chunks(num_images, folder, origin)
 
 
 def part_path(folder: Path, chunk: int) -> Path:
@@ -72,6 +74,8 @@ def validate(
     images = dataset.splits["val"]
     pending = pending_chunks(len(images), folder, origin)
     if pending:
+        for chunk in pending:  # of other settings, or damaged: never to be taken for finished ones
+            part_path(folder, chunk).unlink(missing_ok=True)
         network, transform = load_network()
         positions = np.concatenate([_chunk_images(chunk, len(images)) for chunk in pending])
         runner = _Runner(network, dataset.num_classes, machine.torch_device())

@@ -34,7 +34,13 @@ def confusion_heat_map(confusion: ConfusionMatrix, classes: ClassSubset) -> byte
             if row != column and share > 0:
                 dark = share > 0.6 * off_diagonal.max()
                 axes.text(
-                    column, row, f"{share:.0f}", ha="center", va="center", fontsize=8, color="white" if dark else "black"
+                    column,
+                    row,
+                    f"{share:.0f}",
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    color="white" if dark else "black",
                 )
     figure.colorbar(cells, ax=axes, label="% of the class's images", fraction=0.046, pad=0.03)
     return _png(figure)

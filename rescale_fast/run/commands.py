@@ -1,0 +1,171 @@
+"""The command line: `rescale-fast COMMAND ...`. The only place that reads argv."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rescale_fast import __version__
+from rescale_fast.datasets.open import open_dataset
+from rescale_fast.datasets.settings import DatasetSettings
+from rescale_fast.datasets.types import Dataset
+from rescale_fast.run import stages
+from rescale_fast.run.folder import RunFolder
+from rescale_fast.run.settings import (
+    ConfuseCommand,
+    ExportCommand,
+    ReportCommand,
+    RunSettings,
+    SampleCommand,
+    SelectCommand,
+    TrainCommand,
+    ValidateCommand,
+)
+from rescale_fast.terminal import run_command, say, track
+
+Settings = TypeVar("Settings")
+
+
+def run(settings: RunSettings) -> None:
+    """The whole corridor."""
+    start = time.perf_counter()
+    dataset, folder = _open(settings.dataset, settings.out)
+    if settings.confusion is not None:
+        stages.take_confusion(folder, settings.confusion)
+    else:
+        if settings.predictions is None:
+            stages.validate(folder, dataset, settings.network, settings.validate, settings.machine)
+        stages.confuse(folder, settings.predictions, settings.machine)
+    stages.check_classes(dataset, folder.confusion)
+    stages.select(folder, settings.select)
+    stages.sample(folder, dataset)
+    stages.export(folder, dataset, settings.export, settings.machine)
+    if "train" in dataset.splits:
+        stages.train(folder, settings.train, settings.machine)
+    else:
+        say(f"{'train':>9}  {dataset.name} has no train split, so nothing is trained")
+    _report(folder, dataset)
+    say(f"Done in {time.perf_counter() - start:.0f} s.")
+
+
+def _open(settings: DatasetSettings, out: Path | None) -> tuple[Dataset, RunFolder]:
+    dataset = open_dataset(settings, track=track)
+    folder = RunFolder((out or Path("rescaled") / dataset.name).expanduser())
+    folder.claim(dataset, settings)
+    counts = ", ".join(f"{len(images):,} {split}" for split, images in dataset.splits.items())
+    say(f"{'dataset':>9}  {dataset.name}: {dataset.num_classes:,} classes, {counts} images")
+    return dataset, folder
+
+
+def _report(folder: RunFolder, dataset: Dataset) -> None:
+    text = stages.report(folder, dataset)
+    say("")
+    print(text, flush=True)
+    say(f"\nReport: {folder.report}")
+
+
+def validate(settings: ValidateCommand) -> None:
+    dataset, folder = _open(settings.dataset, settings.out)
+    stages.validate(folder, dataset, settings.network, settings.validate, settings.machine)
+    say(f"Next: rescale-fast confuse --out {folder.path}")
+
+
+def confuse(settings: ConfuseCommand) -> None:
+    stages.confuse(RunFolder(settings.out), settings.predictions, settings.machine)
+
+
+def select(settings: SelectCommand) -> None:
+    folder = RunFolder(settings.out)
+    if settings.confusion is not None:
+        stages.take_confusion(folder, settings.confusion)
+    stages.select(folder, settings.select)
+
+
+def sample(settings: SampleCommand) -> None:
+    folder = RunFolder(settings.out)
+    folder.require(folder.class_subset, "select")
+    stages.sample(folder, folder.open_dataset())
+
+
+def export(settings: ExportCommand) -> None:
+    folder = RunFolder(settings.out)
+    folder.require(folder.image_subset, "sample")
+    stages.export(folder, folder.open_dataset(), settings.export, settings.machine)
+
+
+def train(settings: TrainCommand) -> None:
+    stages.train(RunFolder(settings.out), settings.train, settings.machine)
+
+
+def report(settings: ReportCommand) -> None:
+    folder = RunFolder(settings.out)
+    folder.require(folder.confusion, "confuse")
+    _report(folder, folder.open_dataset())
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: its settings, and what it does with them."""
+
+    settings: type[Any]
+    work: Callable[[Any], None]
+
+
+COMMANDS = {
+    "run": Command(RunSettings, run),
+    "validate": Command(ValidateCommand, validate),
+    "confuse": Command(ConfuseCommand, confuse),
+    "select": Command(SelectCommand, select),
+    "sample": Command(SampleCommand, sample),
+    "export": Command(ExportCommand, export),
+    "train": Command(TrainCommand, train),
+    "report": Command(ReportCommand, report),
+}
+
+
+def usage() -> str:
+    """What `rescale-fast --help` prints."""
+    lines = [
+        "usage: rescale-fast COMMAND [options]     (rescale-fast COMMAND --help lists them)",
+        "",
+        "Turn a large labelled image set into a small one that is hard in the same way.",
+        "",
+    ]
+    for name, command in COMMANDS.items():
+        lines.append(f"  {name:<10}{str(command.settings.__doc__).splitlines()[0]}")
+    return "\n".join([*lines, "", "  --version prints the version"])
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command line; return its exit code (0 done, 1 failed, 2 wrong usage, 130 interrupted)."""
+    arguments = sys.argv[1:] if argv is None else argv
+    name = arguments[0] if arguments else "--help"
+    if name in ("--help", "-h"):
+        print(usage())
+        return 0
+    if name == "--version":
+        print(__version__)
+        return 0
+    if name not in COMMANDS:
+        say(f"error: {name!r} is no command.\n\n{usage()}")
+        return 2
+    command = COMMANDS[name]
+    try:
+        settings = _parse(name, command.settings, arguments[1:])
+    except SystemExit as stop:  # argparse's way of ending after --help or wrong usage
+        return int(stop.code or 0)
+    return run_command(
+        lambda: command.work(settings),
+        how_to_resume="What is finished is kept: the same command goes on from there.",
+    )
+
+
+def _parse(name: str, settings: type[Settings], arguments: list[str]) -> Settings:
+    import tyro
+
+    prog = "python -m rescale_fast.run" if name == "run" else f"rescale-fast {name}"
+    return tyro.cli(
+        settings, prog=prog, args=arguments, config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff)
+    )

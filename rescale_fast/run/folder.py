@@ -1,0 +1,154 @@
+"""The run folder: where each artifact lies, which data set it belongs to, and how long each stage took."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rescale_fast.artifact import Artifact, Origin, file_sha256, json_sha256, read_json, to_json, write_json
+from rescale_fast.datasets.open import open_dataset
+from rescale_fast.datasets.settings import DatasetSettings
+from rescale_fast.datasets.types import Dataset
+from rescale_fast.errors import ArtifactError, MissingInputError, OutputError
+from rescale_fast.terminal import say, track
+
+SCHEMA = "run/1"
+Made = TypeVar("Made", bound=Artifact)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that holds one run on one data set."""
+
+    path: Path
+
+    @property
+    def manifest(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions"
+
+    @property
+    def confusion(self) -> Path:
+        return self.path / "confusion.npz"
+
+    @property
+    def class_subset(self) -> Path:
+        return self.path / "class_subset.json"
+
+    @property
+    def image_subset(self) -> Path:
+        return self.path / "image_subset.parquet"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    def beton(self, split: str) -> Path:
+        return self.path / f"{split}.beton"
+
+    def training(self, name: str) -> Path:
+        return self.path / "runs" / name
+
+    def trainings(self) -> list[Path]:
+        return sorted(path.parent for path in (self.path / "runs").glob("*/result.json"))
+
+    def claim(self, dataset: Dataset, settings: DatasetSettings) -> None:
+        """Make the folder this data set's, or check that it is.
+
+        Raises: OutputError when it cannot be written, holds something else, or belongs to another data set.
+        """
+        identity = {"name": dataset.name, "kind": dataset.kind, "root": str(dataset.root)}
+        if self.manifest.exists():
+            stored = self._read()
+            if stored["dataset"] != identity:
+                old = stored["dataset"]
+                raise OutputError(
+                    f"{self.path}: holds a run on {old['name']} ({old['root']}); this one is on {dataset.name} "
+                    f"({dataset.root}). Pass another --out, or delete that folder."
+                )
+            self._write(stored | {"settings": to_json(settings)})
+            return
+        with suppress(FileNotFoundError):
+            if not self.path.is_dir() or any(self.path.iterdir()):
+                raise OutputError(f"{self.path}: exists, but is no run folder. Pass another --out.")
+        self._write({"dataset": identity, "settings": to_json(settings), "timings": {}})
+
+    def open_dataset(self) -> Dataset:
+        """Open the data set the folder belongs to. Raises: MissingInputError before `validate`."""
+        self.require(self.manifest, "validate")
+        settings = self._read()["settings"]
+        root = settings.pop("root")
+        return open_dataset(DatasetSettings(root=Path(root) if root else None, **settings), track=track)
+
+    def require(self, path: Path, command: str) -> Path:
+        """Return `path`. Raises: MissingInputError naming the command that makes it."""
+        if not path.exists():
+            raise MissingInputError(
+                f"{path}: not there yet. `rescale-fast {command} --out {self.path}` makes it"
+                + (" (with the settings of the data set)." if command == "validate" else ".")
+            )
+        return path
+
+    def dataset_kind(self) -> str | None:
+        """The kind of the data set the folder belongs to; None when only artifacts made elsewhere are here."""
+        return str(self._read()["dataset"]["kind"]) if self.manifest.exists() else None
+
+    @property
+    def timings(self) -> dict[str, dict[str, Any]]:
+        return dict(self._read()["timings"]) if self.manifest.exists() else {}
+
+    def record(self, stage: str, seconds: float, items: int, unit: str) -> None:
+        """Remember how long a stage took and how much it did."""
+        if not self.manifest.exists():  # a stage by itself, on inputs made elsewhere
+            return
+        stored = self._read()
+        timings = stored["timings"] | {stage: {"seconds": seconds, "items": items, "unit": unit}}
+        self._write(stored | {"timings": timings})
+
+    def reuse_or_make(
+        self,
+        stage: str,
+        path: Path,
+        origin: Origin,
+        load: Callable[[Path], Made],
+        make: Callable[[], Made],
+        *,
+        describe: Callable[[Made], str],
+        work: Callable[[Made], tuple[int, str]],
+    ) -> Made:
+        """Load the artifact at `path` if it was made from the same inputs and settings; else make it.
+
+        Args:
+            make: makes and saves it. describe: says in a few words what it is. work: number of items and unit.
+        """
+        with suppress(ArtifactError):  # absent, damaged, or of another version: to be made
+            found = load(path)
+            if found.origin.same_as(origin):
+                say(f"{stage:>9}  {describe(found)}  (reused)")
+                return found
+        start = time.perf_counter()
+        made = make()
+        self.record(stage, time.perf_counter() - start, *work(made))
+        say(f"{stage:>9}  {describe(made)}")
+        return made
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            return read_json(self.manifest, SCHEMA)
+        except ArtifactError as error:
+            raise OutputError(f"{error} Or pass another --out.") from error
+
+    def _write(self, value: Mapping[str, Any]) -> None:
+        write_json(self.manifest, {**value, "schema": SCHEMA})
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, or of a folder of parts: of their names and digests."""
+    if path.is_dir():
+        return json_sha256({part.name: file_sha256(part) for part in sorted(path.glob("part-*.parquet"))})
+    return file_sha256(path)

@@ -1,0 +1,105 @@
+"""The settings of each command: what tyro turns into command lines."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rescale_fast.class_subset.settings import SelectSettings
+from rescale_fast.datasets.settings import DatasetSettings
+from rescale_fast.export.settings import ExportSettings
+from rescale_fast.machine import MachineSettings
+from rescale_fast.networks.settings import NetworkSettings
+from rescale_fast.predictions.settings import ValidateSettings
+from rescale_fast.train.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Validate, confuse, select, sample, export, train and report, in one command.
+
+    With no arguments it takes the built-in `glyphs`, so that the whole thing can be seen to work. What is
+    finished is reused: run the same command again after an interruption, or with one setting changed.
+    """
+
+    out: Path | None = None
+    """Folder of this run. By default rescaled/<name of the data set>."""
+    dataset: DatasetSettings = field(default_factory=DatasetSettings)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    validate: ValidateSettings = field(default_factory=ValidateSettings)
+    predictions: Path | None = None
+    """Use these predictions (a parquet part or a folder of them) instead of validating."""
+    confusion: Path | None = None
+    """Use this confusion matrix (.npz with counts and class_ids) instead of validating."""
+    select: SelectSettings = field(default_factory=SelectSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    machine: MachineSettings = field(default_factory=MachineSettings)
+
+
+@dataclass(frozen=True)
+class ValidateCommand:
+    """A pre-trained network looks at every validation image; makes predictions/part-*.parquet."""
+
+    out: Path | None = None
+    """Folder of the run. By default rescaled/<name of the data set>."""
+    dataset: DatasetSettings = field(default_factory=DatasetSettings)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    validate: ValidateSettings = field(default_factory=ValidateSettings)
+    machine: MachineSettings = field(default_factory=MachineSettings)
+
+
+@dataclass(frozen=True)
+class ConfuseCommand:
+    """Counts who is mistaken for whom; makes confusion.npz."""
+
+    out: Path
+    """Folder of the run, as `validate` made it."""
+    predictions: Path | None = None
+    """Predictions made elsewhere: a parquet part or a folder of them."""
+    machine: MachineSettings = field(default_factory=MachineSettings)
+
+
+@dataclass(frozen=True)
+class SelectCommand:
+    """Chooses classes; makes class_subset.json and class_subset.txt."""
+
+    out: Path
+    """Folder of the run."""
+    confusion: Path | None = None
+    """A confusion matrix made elsewhere (.npz with counts and class_ids)."""
+    select: SelectSettings = field(default_factory=SelectSettings)
+
+
+@dataclass(frozen=True)
+class SampleCommand:
+    """Takes the images of the chosen classes; makes image_subset.parquet."""
+
+    out: Path
+    """Folder of the run."""
+
+
+@dataclass(frozen=True)
+class ExportCommand:
+    """Writes train.beton and val.beton, each with a JSON beside it."""
+
+    out: Path
+    """Folder of the run."""
+    export: ExportSettings = field(default_factory=ExportSettings)
+    machine: MachineSettings = field(default_factory=MachineSettings)
+
+
+@dataclass(frozen=True)
+class TrainCommand:
+    """Trains a network on the betons; makes runs/<network>/."""
+
+    out: Path
+    """Folder of the run."""
+    train: TrainSettings = field(default_factory=TrainSettings)
+    machine: MachineSettings = field(default_factory=MachineSettings)
+
+
+@dataclass(frozen=True)
+class ReportCommand:
+    """Writes report.html from what the run folder holds."""
+
+    out: Path
+    """Folder of the run."""

@@ -1,0 +1,304 @@
+"""One function a stage: finds its inputs in the run folder, reuses its artifact or has it made."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from rescale_fast.artifact import Origin, to_json
+from rescale_fast.class_subset.choose import choose_classes
+from rescale_fast.class_subset.settings import SelectSettings
+from rescale_fast.class_subset.types import ClassSubset
+from rescale_fast.confusion import ConfusionMatrix, make_confusion
+from rescale_fast.datasets.types import Dataset
+from rescale_fast.errors import ArtifactError, MissingInputError, SettingError
+from rescale_fast.export.settings import ExportSettings
+from rescale_fast.export.types import BetonInfo
+from rescale_fast.image_subset.types import ImageSubset
+from rescale_fast.loaders import Augment
+from rescale_fast.machine import MachineSettings
+from rescale_fast.networks.settings import NetworkSettings
+from rescale_fast.predictions.settings import ValidateSettings
+from rescale_fast.predictions.types import Predictions
+from rescale_fast.report.page import ReportInputs, summary, write_report
+from rescale_fast.run.folder import RunFolder, digest
+from rescale_fast.terminal import say, track
+from rescale_fast.train.settings import TrainSettings
+from rescale_fast.train.types import TrainRun
+
+
+def validate(
+    folder: RunFolder,
+    dataset: Dataset,
+    network: NetworkSettings,
+    settings: ValidateSettings,
+    machine: MachineSettings,
+) -> None:
+    """Make predictions/ for the data set's validation images."""
+    from rescale_fast.networks.pretrained import choose_network, load_network
+    from rescale_fast.predictions.validate import is_finished, validate
+
+    choice = choose_network(dataset, network)
+    origin = Origin(
+        made_from={"dataset": dataset.digest},
+        config={"network": choice.name, "weights": choice.weights, "loader": settings.loader},
+    )
+
+    def load(path: Path) -> Predictions:
+        if not is_finished(len(dataset.splits["val"]), path, origin):
+            raise ArtifactError(f"{path}: not finished.")
+        return Predictions.load(path)
+
+    folder.reuse_or_make(
+        "validate",
+        folder.predictions,
+        origin,
+        load,
+        lambda: validate(
+            dataset,
+            lambda: load_network(choice, dataset, track=track),
+            settings,
+            folder.predictions,
+            origin,
+            machine=machine,
+            track=track,
+        ),
+        describe=lambda made: (
+            f"{len(made.indices):,} images, top-1 {100 * made.accuracy:.1f} %"
+            + (f", {len(made.skipped):,} unreadable" if made.skipped else "")
+        ),
+        work=lambda made: (len(made.indices), "images"),
+    )
+
+
+def confuse(folder: RunFolder, predictions: Path | None, machine: MachineSettings) -> None:
+    """Make confusion.npz from the run's predictions, or from others'."""
+    source = predictions or folder.require(folder.predictions, "validate")
+    if predictions is not None and not predictions.exists():
+        raise SettingError(f"--predictions {predictions}: no such file or folder.")
+
+    def make() -> ConfusionMatrix:
+        made = make_confusion(Predictions.load(source), origin, num_threads=machine.threads)
+        made.save(folder.confusion)
+        return made
+
+    origin = Origin({"predictions": digest(source)}, {})
+    folder.reuse_or_make(
+        "confuse",
+        folder.confusion,
+        origin,
+        ConfusionMatrix.load,
+        make,
+        describe=_describe_confusion,
+        work=lambda made: (made.num_images, "images"),
+    )
+
+
+def take_confusion(folder: RunFolder, source: Path) -> None:
+    """Take a confusion matrix made elsewhere as the run's."""
+    if not source.exists():
+        raise SettingError(f"--confusion {source}: no such file.")
+    origin = Origin({"confusion": digest(source)}, {})
+
+    def make() -> ConfusionMatrix:
+        foreign = ConfusionMatrix.load(source)
+        made = ConfusionMatrix(origin, foreign.counts, foreign.soft, foreign.class_ids, foreign.class_names)
+        made.save(folder.confusion)
+        return made
+
+    folder.reuse_or_make(
+        "confuse",
+        folder.confusion,
+        origin,
+        ConfusionMatrix.load,
+        make,
+        describe=_describe_confusion,
+        work=lambda made: (made.num_images, "images"),
+    )
+
+
+def _describe_confusion(made: ConfusionMatrix) -> str:
+    errors = made.num_images - int(made.counts.trace())
+    return f"{made.num_classes:,} x {made.num_classes:,} classes, {errors:,} of {made.num_images:,} images mistaken"
+
+
+def select(folder: RunFolder, settings: SelectSettings) -> None:
+    """Make class_subset.json (and .txt) from confusion.npz."""
+    source = folder.require(folder.confusion, "confuse")
+    config = dict(to_json(settings))  # type: ignore[arg-type, call-overload]
+    made_from = {"confusion": digest(source)}
+    if settings.classes is not None:
+        if not settings.classes.is_file():
+            raise SettingError(f"--classes {settings.classes}: no such file.")
+        made_from["classes"] = digest(settings.classes)
+        config = {}  # the list decides; k and the file's place do not
+    origin = Origin(made_from, config)
+
+    def make() -> ClassSubset:
+        made = choose_classes(ConfusionMatrix.load(source), settings, origin)
+        made.save(folder.class_subset)
+        return made
+
+    folder.reuse_or_make(
+        "select",
+        folder.class_subset,
+        origin,
+        ClassSubset.load,
+        make,
+        describe=lambda made: (
+            f"{len(made.classes)} of {made.num_classes:,} classes ({made.method}), "
+            f"{made.facts['value']:,} images confused among them"
+        ),
+        work=lambda made: (made.num_classes, "classes"),
+    )
+
+
+def sample(folder: RunFolder, dataset: Dataset) -> None:
+    """Make image_subset.parquet: the images of the chosen classes."""
+    from rescale_fast.image_subset.sample import sample_images
+
+    source = folder.require(folder.class_subset, "select")
+    origin = Origin({"dataset": dataset.digest, "class_subset": digest(source)}, {"images": "all"})
+
+    def make() -> ImageSubset:
+        made = sample_images(dataset, ClassSubset.load(source), origin)
+        made.save(folder.image_subset)
+        return made
+
+    folder.reuse_or_make(
+        "sample",
+        folder.image_subset,
+        origin,
+        ImageSubset.load,
+        make,
+        describe=lambda made: f"{len(made.train):,} train and {len(made.val):,} val images",
+        work=lambda made: (len(made.train) + len(made.val), "images"),
+    )
+
+
+def export(folder: RunFolder, dataset: Dataset, settings: ExportSettings, machine: MachineSettings) -> None:
+    """Make train.beton and val.beton; a split without images is left out."""
+    from rescale_fast.export.beton import export_beton
+
+    subset = ImageSubset.load(folder.require(folder.image_subset, "sample"))
+    for split in ("train", "val"):
+        target = folder.beton(split)
+        if not len(subset.split(split)):
+            say(f"{'export':>9}  no {split} images, so no {target.name}")
+            continue
+        origin = Origin({"image_subset": digest(folder.image_subset)}, {"split": split, **asdict(settings)})
+
+        def load(path: Path, split: str = split) -> BetonInfo:
+            info = BetonInfo.load(path.with_suffix(".json"))
+            if not path.is_file() or path.stat().st_size != info.bytes:
+                raise ArtifactError(f"{path}: is not the file that {path.with_suffix('.json').name} describes.")
+            return info
+
+        folder.reuse_or_make(
+            f"export {split}" if split == "val" else "export",
+            target,
+            origin,
+            load,
+            lambda split=split, target=target, origin=origin: export_beton(  # type: ignore[misc]
+                dataset.root, subset, split, target, settings, origin, num_workers=machine.threads, track=track
+            ),
+            describe=lambda made: f"{made.split}.beton: {made.num_images:,} images, {made.bytes / 1e6:.1f} MB",
+            work=lambda made: (made.num_images, "images"),
+        )
+
+
+def train(folder: RunFolder, settings: TrainSettings, machine: MachineSettings) -> None:
+    """Train a network on the betons; make runs/<network>/."""
+    from rescale_fast.train.loop import network_name, train_network
+
+    betons = {split: folder.require(folder.beton(split), "export") for split in ("train", "val")}
+    infos = {split: BetonInfo.load(path.with_suffix(".json")) for split, path in betons.items()}
+    augment: Augment
+    if settings.augment == "auto":
+        kind = folder.dataset_kind()
+        augment = "shift" if kind == "glyphs" else "crop-flip"
+    else:
+        augment = settings.augment
+    name = network_name(settings, infos["train"])
+    origin = Origin(
+        {split: info.digest for split, info in infos.items()},
+        {**asdict(settings), "augment": augment, "train_network": name},
+    )
+
+    def make() -> TrainRun:
+        target = folder.training(name)
+        made = train_network(
+            betons["train"],
+            betons["val"],
+            infos["train"],
+            settings,
+            augment,
+            target,
+            origin,
+            machine=machine,
+            track=track,
+        )
+        made.save(target)
+        return made
+
+    folder.reuse_or_make(
+        "train",
+        folder.training(name),
+        origin,
+        TrainRun.load,
+        make,
+        describe=lambda made: (
+            f"{made.network}: top-1 {100 * made.last_top1:.1f} % after {len(made.epochs)} epochs "
+            f"(chance {100 / made.num_classes:.1f} %)"
+        ),
+        work=lambda made: (len(made.epochs) * infos["train"].num_images, "images"),
+    )
+
+
+def report(folder: RunFolder, dataset: Dataset) -> str:
+    """Write report.html; return the summary."""
+    confusion = ConfusionMatrix.load(folder.require(folder.confusion, "confuse"))
+    classes = ClassSubset.load(folder.require(folder.class_subset, "select"))
+    betons = {
+        split: BetonInfo.load(folder.beton(split).with_suffix(".json"))
+        for split in ("train", "val")
+        if folder.beton(split).exists()
+    }
+    runs = [TrainRun.load(path) for path in folder.trainings()]
+    digests = {split: info.digest for split, info in betons.items()}
+    predictions = _predictions_of(folder, confusion)
+    inputs = ReportInputs(
+        dataset=dataset,
+        confusion=confusion,
+        classes=classes,
+        betons=betons,
+        predictions=predictions,
+        runs=[run for run in runs if dict(run.origin.made_from) == digests],  # not those on an earlier subset
+        timings=folder.timings,
+        settings={
+            "dataset": {"name": dataset.name, "root": str(dataset.root)},
+            "predictions": dict(predictions.origin.config) if predictions else None,
+            "class_subset": dict(classes.origin.config),
+            "export": {split: dict(info.origin.config) for split, info in betons.items()},
+        },
+    )
+    write_report(inputs, folder.report)
+    return summary(inputs)
+
+
+def _predictions_of(folder: RunFolder, confusion: ConfusionMatrix) -> Predictions | None:
+    """The run's predictions, if they are those that the confusion matrix was made from."""
+    if not folder.predictions.is_dir():
+        return None
+    if confusion.origin.made_from.get("predictions") != digest(folder.predictions):
+        return None
+    return Predictions.load(folder.predictions)
+
+
+def check_classes(dataset: Dataset, confusion: Path) -> None:
+    """Raise MissingInputError unless a matrix made elsewhere is about the data set's classes."""
+    matrix = ConfusionMatrix.load(confusion)
+    if matrix.class_ids != dataset.class_ids:
+        raise MissingInputError(
+            f"{confusion}: is about {matrix.num_classes:,} classes from {matrix.class_ids[0]!r} to "
+            f"{matrix.class_ids[-1]!r}; {dataset.name} has {dataset.num_classes:,}, from {dataset.class_ids[0]!r} "
+            f"to {dataset.class_ids[-1]!r}."
+        )
