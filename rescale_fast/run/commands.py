@@ -153,13 +153,12 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     command = COMMANDS[name]
     try:
-        settings = _parse(name, command.settings, arguments[1:])
+        return run_command(
+            lambda: command.work(_parse(name, command.settings, arguments[1:])),
+            how_to_resume="What is finished is kept: the same command goes on from there.",
+        )
     except SystemExit as stop:  # argparse's way of ending after --help or wrong usage
         return int(stop.code or 0)
-    return run_command(
-        lambda: command.work(settings),
-        how_to_resume="What is finished is kept: the same command goes on from there.",
-    )
 
 
 def _parse(name: str, settings: type[Settings], arguments: list[str]) -> Settings:

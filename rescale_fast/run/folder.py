@@ -73,9 +73,8 @@ class RunFolder:
                 )
             self._write(stored | {"settings": to_json(settings)})
             return
-        with suppress(FileNotFoundError):
-            if not self.path.is_dir() or any(self.path.iterdir()):
-                raise OutputError(f"{self.path}: exists, but is no run folder. Pass another --out.")
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise OutputError(f"{self.path}: exists, but is no run folder. Pass another --out.")
         self._write({"dataset": identity, "settings": to_json(settings), "timings": {}})
 
     def open_dataset(self) -> Dataset:

@@ -123,7 +123,7 @@ def _describe_confusion(made: ConfusionMatrix) -> str:
 def select(folder: RunFolder, settings: SelectSettings) -> None:
     """Make class_subset.json (and .txt) from confusion.npz."""
     source = folder.require(folder.confusion, "confuse")
-    config = dict(to_json(settings))  # type: ignore[arg-type, call-overload]
+    config = dict(to_json(settings))  # type: ignore[arg-type]
     made_from = {"confusion": digest(source)}
     if settings.classes is not None:
         if not settings.classes.is_file():
