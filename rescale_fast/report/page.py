@@ -74,6 +74,7 @@ def write_report(inputs: ReportInputs, path: Path) -> None:
         pairs=_gallery(inputs),
         curves=[_data_uri(training_curve(run), "png") for run in inputs.runs],
         rates=_rates(inputs.timings),
+        small_images=any(info.max_width < THUMBNAIL_SIDE for info in inputs.betons.values()),
     )
     with write_whole(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
