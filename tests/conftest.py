@@ -1,7 +1,42 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
+
+from rescale_fast.datasets.glyphs import GlyphSettings, open_glyphs
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
 def rng():
     return np.random.default_rng(20240701)
+
+
+@pytest.fixture(scope="session")
+def small_glyphs(tmp_path_factory):
+    """12 classes (digits, A, B), 24 px, 10 train and 12 val images a class."""
+    return open_glyphs(GlyphSettings(classes=12, size=24, train=10, val=12), tmp_path_factory.mktemp("glyphs") / "g")
+
+
+@pytest.fixture(scope="session")
+def command(tmp_path_factory):
+    """Runs a command line as a user would; gives (exit code, stdout, stderr). The cache is this test run's own."""
+    environment = dict(os.environ, XDG_CACHE_HOME=str(tmp_path_factory.mktemp("cache")), COLUMNS="200")
+
+    def run(*arguments, module="rescale_fast", cwd=None, timeout=300):
+        done = subprocess.run(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    run.environment = environment
+    return run

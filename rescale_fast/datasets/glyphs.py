@@ -151,7 +151,10 @@ def characters() -> tuple[str, ...]:
     """The letters and numbers that all styles have, by code point."""
     from fontTools.ttLib import TTFont
 
-    covered = [set(TTFont(path, lazy=True).getBestCmap()) for path in font_files()]
+    covered = []
+    for path in font_files():
+        with TTFont(path, lazy=True) as font:
+            covered.append(set(font.getBestCmap()))
     common = sorted(set.intersection(*covered))
     return tuple(chr(code) for code in common if unicodedata.category(chr(code))[0] in "LN")
 

@@ -6,6 +6,8 @@ half to even, and the triangular filter is PIL's antialiased bilinear one.
 
 A file that DALI refuses ends its batch with an error that does not name it, and the batch is lost; the next run
 continues with the following batch. So a lost batch is read again, image by image, by the tolerant reader.
+On the CPU, one such file in a run of 32 images or more ends the whole process with a segmentation fault (DALI 2.4;
+never seen in runs of 28 or fewer, with 1 to 8 threads), so runs there are short, and joined into batches.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,6 +22,7 @@ from rescale_fast.errors import RescaleError
 from rescale_fast.networks.types import EvalTransform
 from rescale_fast.predictions._loader_torchvision import LoadedBatch, read_one_by_one
 
+LARGEST_CPU_RUN = 16  # images; see above
 INTERPOLATION = {"bilinear": types.INTERP_TRIANGULAR, "bicubic": types.INTERP_CUBIC}
 
 
@@ -83,28 +86,47 @@ def dali_batches(
     Raises: RescaleError when DALI gives other images than those asked for (a defect, never swallowed).
     """
     on_gpu = device.type == "cuda"
+    run_size = batch_size if on_gpu else min(batch_size, LARGEST_CPU_RUN)
     pipeline = _pipeline(
         files=[str(path) for path in paths],
         transform=transform,
         on_gpu=on_gpu,
-        batch_size=batch_size,
+        batch_size=run_size,
         num_threads=num_threads,
         device_id=(device.index or 0) if on_gpu else None,
-        prefetch_queue_depth=2,
+        prefetch_queue_depth=2 * batch_size // run_size,
     )
     pipeline.build()
     for start in range(0, len(paths), batch_size):
-        expected = range(start, min(start + batch_size, len(paths)))
-        try:
-            images, positions = pipeline.run()
-        except RuntimeError:
-            batch = read_one_by_one(paths, expected, transform)
-            yield LoadedBatch(batch.positions, batch.images.to(device), batch.unreadable)
-            continue
-        got = positions.as_array().ravel()[: len(expected)]
-        if got.tolist() != list(expected):
-            raise RescaleError(f"DALI returned the images {got.tolist()[:5]}... where {expected} were asked for.")
-        yield LoadedBatch(tuple(expected), _to_torch(images, device)[: len(expected)], ())
+        wanted = range(start, min(start + batch_size, len(paths)))
+        parts = [
+            _one_run(pipeline, paths, transform, range(first, min(first + run_size, wanted.stop)), device)
+            for first in range(wanted.start, wanted.stop, run_size)
+        ]
+        yield parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def _one_run(
+    pipeline: Any, paths: Sequence[Path], transform: EvalTransform, wanted: range, device: torch.device
+) -> LoadedBatch:
+    try:
+        images, positions = pipeline.run()
+    except RuntimeError:
+        read = read_one_by_one(paths, wanted, transform)
+        return LoadedBatch(read.positions, read.images.to(device), read.unreadable)
+    got = positions.as_array().ravel()[: len(wanted)]
+    if got.tolist() != list(wanted):
+        raise RescaleError(f"DALI returned the images {got.tolist()[:5]}... where {wanted} were asked for.")
+    return LoadedBatch(tuple(wanted), _to_torch(images, device)[: len(wanted)], ())
+
+
+def _joined(parts: Sequence[LoadedBatch]) -> LoadedBatch:
+    read = [part.images for part in parts if part.positions]
+    return LoadedBatch(
+        positions=tuple(position for part in parts for position in part.positions),
+        images=torch.cat(read) if read else parts[0].images,
+        unreadable=tuple(bad for part in parts for bad in part.unreadable),
+    )
 
 
 def _to_torch(images: Any, device: torch.device) -> torch.Tensor:
