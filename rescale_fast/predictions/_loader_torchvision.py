@@ -1,5 +1,6 @@
 """The reference loader: PIL and torchvision, file by file; and the tolerant reader for what DALI refuses."""
 
+import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -70,6 +71,10 @@ class _Files(torch.utils.data.Dataset[tuple[int, torch.Tensor | str]]):
         return position, read_image(self.paths[position], self.transform)
 
 
+def _ignore_interrupt(_: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+
+
 def torchvision_batches(
     paths: Sequence[Path], transform: EvalTransform, batch_size: int, num_threads: int, device: torch.device
 ) -> Iterator[LoadedBatch]:
@@ -81,6 +86,7 @@ def torchvision_batches(
         collate_fn=_collate,
         pin_memory=False,
         multiprocessing_context="forkserver",  # torch's own threads do not survive a fork
+        worker_init_fn=_ignore_interrupt,
     )
     for batch in loader:
         yield LoadedBatch(batch.positions, batch.images.to(device), batch.unreadable)

@@ -1,0 +1,270 @@
+"""The front door, as a user meets it: the whole corridor, each stage, reuse, bad input, Ctrl-C."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rescale_fast.class_subset.types import ClassSubset
+from rescale_fast.confusion import ConfusionMatrix
+from rescale_fast.export.types import BetonInfo
+from rescale_fast.image_subset.types import ImageSubset
+from rescale_fast.networks.build import build_network
+from rescale_fast.predictions.types import Predictions
+from rescale_fast.train.types import TrainRun
+
+GLYPHS = ("--glyph-classes", 12, "--glyph-size", 24, "--glyph-train", 30, "--glyph-val", 10)
+QUICK = (*GLYPHS, "--k", 4, "--epochs", 2, "--train-batch-size", 32, "--device", "cpu")
+STAGES = ["validate", "confuse", "select", "sample", "export", "train"]
+
+
+@pytest.fixture(scope="module")
+def finished(command, tmp_path_factory):
+    """A finished run: its folder, and what was printed."""
+    out = tmp_path_factory.mktemp("run") / "out"
+    code, stdout, stderr = command("run", *QUICK, "--out", out)
+    assert code == 0, stderr
+    return out, stdout, stderr
+
+
+def stage_lines(stderr):
+    """The last word on each stage: {stage: was it reused}."""
+    lines = [line.strip() for line in stderr.splitlines()]
+    return {stage: any(line.startswith(stage) and "(reused)" in line for line in lines) for stage in STAGES}
+
+
+def test_the_artifacts_agree_with_one_another(finished):
+    out, stdout, _ = finished
+    predictions, confusion = Predictions.load(out / "predictions"), ConfusionMatrix.load(out / "confusion.npz")
+    classes, images = ClassSubset.load(out / "class_subset.json"), ImageSubset.load(out / "image_subset.parquet")
+    expected = np.zeros((12, 12), np.int64)
+    np.add.at(expected, (predictions.labels, predictions.predicted), 1)
+    np.testing.assert_array_equal(confusion.counts, expected)
+    assert len(predictions.labels) == 120
+    assert (out / "class_subset.txt").read_text().split() == list(classes.class_ids)
+    assert len(classes.classes) == 4
+    assert set(images.val.labels) == set(classes.classes)
+    assert len(images.train) == 4 * 30
+    for split in ("train", "val"):
+        info = BetonInfo.load(out / f"{split}.json")
+        assert info.num_images == len(images.split(split)) == sum(info.images_per_class)
+        assert info.original_labels == classes.classes
+        assert info.bytes == (out / f"{split}.beton").stat().st_size
+    run = TrainRun.load(out / "runs" / "small")
+    log = [json.loads(line) for line in (out / "runs" / "small" / "log.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in log] == [1, 2] == [record["epoch"] for record in run.epochs]
+    assert 0 <= run.last_top1 <= 1
+    assert "chosen: 4 classes" in stdout
+
+
+def test_the_report_stands_by_itself(finished):
+    page = (finished[0] / "report.html").read_text(encoding="utf-8")
+    assert "4 of 12 classes" in page
+    assert page.count("data:image/png") == 2
+    assert "data:image/jpeg" in page or "No image of a chosen class" in page
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_a_second_run_reuses_everything(finished, command):
+    out, _, first = finished
+    assert not any(stage_lines(first).values())
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    code, _, stderr = command("run", *QUICK, "--out", out)
+    assert code == 0
+    assert all(stage_lines(stderr).values())
+    after = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    assert {path.name for path in before if before[path] != after[path]} <= {"report.html", "run.json"}
+
+
+def test_another_k_remakes_what_depends_on_it_and_nothing_else(finished, command, tmp_path):
+    import shutil
+
+    out = tmp_path / "copy"
+    shutil.copytree(finished[0], out)
+    code, _, stderr = command("run", *QUICK, "--k", 3, "--out", out)
+    assert code == 0
+    assert stage_lines(stderr) == dict(zip(STAGES, [True, True, False, False, False, False], strict=True))
+    assert "3 of 12 classes" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_each_stage_by_itself_gives_the_same_artifacts(finished, command, tmp_path):
+    out = tmp_path / "staged"
+    for stage in [*STAGES, "report"]:
+        own = {"validate": GLYPHS, "select": ("--k", 4), "train": QUICK[-6:]}.get(stage, ())
+        code, _, stderr = command(stage, *own, "--out", out)
+        assert code == 0, stderr
+    for name in ("confusion.npz", "class_subset.json", "image_subset.parquet", "predictions/part-000000.parquet"):
+        assert (out / name).read_bytes() == (finished[0] / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("stage", [*STAGES[1:], "report"])
+def test_a_stage_without_its_input_names_the_command_that_makes_it(command, tmp_path, stage):
+    needs = dict(zip([*STAGES[1:], "report"], [*STAGES[:-1], "confuse"], strict=True))[stage]
+    code, _, stderr = command(stage, "--out", tmp_path / "empty")
+    assert code == 1
+    assert f"`rescale-fast {needs} --out" in stderr
+    assert "Traceback" not in stderr
+
+
+def test_results_made_elsewhere_are_taken_at_each_door(finished, command, tmp_path):
+    out = finished[0]
+    np.savez(
+        tmp_path / "c.npz",
+        counts=np.arange(144).reshape(12, 12),
+        class_ids=ConfusionMatrix.load(out / "confusion.npz").class_ids,
+    )
+    (tmp_path / "list.txt").write_text("u0031  # one\n\nu0041\n")
+    for extra in (
+        ("--predictions", out / "predictions"),
+        ("--confusion", tmp_path / "c.npz"),
+        ("--classes", tmp_path / "list.txt", "--confusion", tmp_path / "c.npz"),
+    ):
+        target = tmp_path / extra[0].strip("-")
+        code, stdout, stderr = command("run", *QUICK, "--epochs", 1, *extra, "--out", target)
+        assert code == 0, stderr
+        assert not (target / "predictions").exists()
+    assert "chosen: 2 classes (list)" in stdout
+    assert (target / "class_subset.txt").read_text() == "u0031\nu0041\n"
+
+
+def test_a_folder_with_val_alone_and_ones_own_weights(command, tmp_path, small_glyphs):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "val").symlink_to(small_glyphs.root / "val")
+    torch.save(build_network("small", 12).state_dict(), tmp_path / "w.pt")
+    arguments = (
+        "--dataset",
+        "folder",
+        "--root",
+        tmp_path / "set",
+        "--network",
+        "small",
+        "--weights",
+        tmp_path / "w.pt",
+    )
+    code, _, stderr = command("run", *arguments, "--k", 3, "--device", "cpu", "--out", tmp_path / "out")
+    assert code == 0, stderr
+    assert "no train split, so nothing is trained" in stderr
+    assert (tmp_path / "out" / "val.beton").exists()
+    assert not (tmp_path / "out" / "train.beton").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--dataset", "folder"), 2, "needs --root DIR"),
+        (("--dataset", "folder", "--root", "/no/such/folder"), 1, "/no/such/folder: no such folder"),
+        (("--dataset", "imagenet", "--root", "."), 1, "looked for val/<class>"),
+        (("--glyph-classes", "2000"), 2, "classes is 2,000, expected 2 to 1,560"),
+        (("--dataset", "cifar10"), 2, "cifar10"),
+        ((*GLYPHS, "--k", "1"), 2, "--k 1: expected 2 to 12"),
+        ((*GLYPHS, "--k", "13"), 2, "--k 13: expected 2 to 12"),
+        ((*GLYPHS, "--weights", "/no/such.pt"), 1, "no such weights file"),
+        ((*GLYPHS, "--confusion", "/no/such.npz"), 2, "no such file"),
+        ((*GLYPHS, "--classes", "/no/such.txt"), 2, "no such file"),
+        ((*GLYPHS, "--batch-size", "100"), 2, "a divisor of 1,024"),
+        ((*GLYPHS, "--out", "/proc/nothing/here"), 1, "cannot write it"),
+        (("--no-such-option",), 2, "no-such-option"),
+    ],
+)
+def test_bad_input_ends_in_one_message(command, tmp_path, arguments, code, message):
+    got, _, stderr = command("run", *arguments, cwd=tmp_path)
+    assert message in stderr.replace("\n", " "), stderr
+    assert got == code
+    assert "Traceback" not in stderr
+
+
+def test_an_empty_class_folder_is_named(command, tmp_path):
+    for name in ("val/a", "val/b"):
+        (tmp_path / name).mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "val/a/1.jpg")
+    code, _, stderr = command("run", "--dataset", "folder", "--root", tmp_path)
+    assert code == 1
+    assert "val/b: holds an empty folder, no image" in stderr
+
+
+def test_weights_that_do_not_fit_are_explained(command, tmp_path):
+    torch.save(build_network("small", 5).state_dict(), tmp_path / "five.pt")
+    (tmp_path / "text.pt").write_text("no weights")
+    for name, message in (("five.pt", "for 5 classes, the data set has 12"), ("text.pt", "not a checkpoint")):
+        out = tmp_path / name.removesuffix(".pt")
+        code, _, stderr = command("run", *QUICK, "--weights", tmp_path / name, "--out", out)
+        assert code == 1
+        assert message in stderr
+        assert "Traceback" not in stderr
+
+
+def test_a_run_on_another_data_set_is_not_overwritten(finished, command, tmp_path):
+    out = finished[0]
+    before = (out / "confusion.npz").read_bytes()
+    code, _, stderr = command("run", "--glyph-classes", 5, "--glyph-train", 2, "--glyph-val", 2, "--out", out)
+    assert code == 1
+    assert "holds a run on glyphs-12-24px-30+10" in stderr
+    assert (out / "confusion.npz").read_bytes() == before
+    (tmp_path / "thesis.tex").touch()
+    code, _, stderr = command("run", *GLYPHS, "--out", tmp_path)
+    assert code == 1
+    assert "exists, but is no run folder" in stderr
+
+
+def test_a_damaged_artifact_is_made_again(finished, command, tmp_path):
+    import shutil
+
+    out = tmp_path / "copy"
+    shutil.copytree(finished[0], out)
+    for name in ("confusion.npz", "class_subset.json", "image_subset.parquet"):
+        (out / name).write_bytes((out / name).read_bytes()[:50])
+    code, _, stderr = command("run", *QUICK, "--out", out)
+    assert code == 0, stderr
+    for name in ("confusion.npz", "class_subset.json", "image_subset.parquet"):
+        assert (out / name).read_bytes() == (finished[0] / name).read_bytes()
+
+
+def test_help_is_quick_and_complete(command):
+    code, stdout, stderr = command("--help")
+    assert code == 0
+    assert all(stage in stdout for stage in ["run", *STAGES, "report"])
+    start = time.monotonic()
+    code, stdout, _ = command(module="rescale_fast.run", *("--help",))
+    assert time.monotonic() - start < 5  # a guard against importing torch, which alone takes longer on a busy machine
+    assert code == 0
+    assert "--glyph-classes" in stdout
+    assert command("no-such-command")[0] == 2
+
+
+def test_ctrl_c_at_any_moment_ends_cleanly_and_the_next_run_goes_on(finished, command, tmp_path):
+    """Interrupts one run after another, each later in its work, until one gets through."""
+    out = tmp_path / "out"
+    arguments = [sys.executable, "-m", "rescale_fast", "run", *map(str, QUICK), "--glyph-seed", "7", "--out", str(out)]
+    interrupted = 0
+    for attempt in range(40):
+        process = subprocess.Popen(
+            arguments,
+            env=command.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            process.wait(0.9 + 0.8 * attempt)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
+        _, stderr = process.communicate(timeout=60)
+        assert "Traceback" not in stderr, f"attempt {attempt}:\n{stderr}"
+        if process.returncode == 0:
+            break
+        assert process.returncode == 130, stderr
+        assert "Interrupted" in stderr
+        assert not list(out.glob("*.tmp")), "half-written files were left behind"
+        interrupted += 1
+    assert process.returncode == 0
+    assert interrupted >= 3
+    assert (out / "report.html").exists()
