@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,19 +79,17 @@ def test_a_second_run_reuses_everything(finished, command):
     assert not any(stage_lines(first).values())
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     code, _, stderr = command("run", *QUICK, "--out", out)
-    assert code == 0
+    assert code == 0, stderr
     assert all(stage_lines(stderr).values())
     after = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     assert {path.name for path in before if before[path] != after[path]} <= {"report.html", "run.json"}
 
 
 def test_another_k_remakes_what_depends_on_it_and_nothing_else(finished, command, tmp_path):
-    import shutil
-
     out = tmp_path / "copy"
     shutil.copytree(finished[0], out)
     code, _, stderr = command("run", *QUICK, "--k", 3, "--out", out)
-    assert code == 0
+    assert code == 0, stderr
     assert stage_lines(stderr) == dict(zip(STAGES, [True, True, False, False, False, False], strict=True))
     assert "3 of 12 classes" in (out / "report.html").read_text(encoding="utf-8")
 
@@ -116,23 +115,25 @@ def test_a_stage_without_its_input_names_the_command_that_makes_it(command, tmp_
 
 def test_results_made_elsewhere_are_taken_at_each_door(finished, command, tmp_path):
     out = finished[0]
-    np.savez(
-        tmp_path / "c.npz",
-        counts=np.arange(144).reshape(12, 12),
-        class_ids=ConfusionMatrix.load(out / "confusion.npz").class_ids,
-    )
+    ids = ConfusionMatrix.load(out / "confusion.npz").class_ids
+    np.savez(tmp_path / "c.npz", counts=np.arange(144).reshape(12, 12), class_ids=ids)
     (tmp_path / "list.txt").write_text("u0031  # one\n\nu0041\n")
-    for extra in (
-        ("--predictions", out / "predictions"),
-        ("--confusion", tmp_path / "c.npz"),
-        ("--classes", tmp_path / "list.txt", "--confusion", tmp_path / "c.npz"),
-    ):
-        target = tmp_path / extra[0].strip("-")
-        code, stdout, stderr = command("run", *QUICK, "--epochs", 1, *extra, "--out", target)
-        assert code == 0, stderr
-        assert not (target / "predictions").exists()
+    code, _, stderr = command("confuse", "--predictions", out / "predictions", "--out", tmp_path / "a")
+    assert code == 0, stderr
+    assert (tmp_path / "a" / "confusion.npz").read_bytes() == (out / "confusion.npz").read_bytes()
+    doors = ("--classes", tmp_path / "list.txt", "--confusion", tmp_path / "c.npz")
+    code, stdout, stderr = command("run", *QUICK, "--train-batch-size", 16, *doors, "--out", tmp_path / "b")
+    assert code == 0, stderr
+    assert not (tmp_path / "b" / "predictions").exists()
     assert "chosen: 2 classes (list)" in stdout
-    assert (target / "class_subset.txt").read_text() == "u0031\nu0041\n"
+    assert (tmp_path / "b" / "class_subset.txt").read_text() == "u0031\nu0041\n"
+
+
+def test_a_matrix_about_other_classes_is_refused(command, tmp_path):
+    np.savez(tmp_path / "c.npz", counts=np.eye(12, dtype=int), class_ids=np.array([f"x{i}" for i in range(12)]))
+    code, _, stderr = command("run", *QUICK, "--confusion", tmp_path / "c.npz", "--out", tmp_path / "out")
+    assert code == 1
+    assert "is about 12 classes from 'x0'" in stderr
 
 
 def test_a_folder_with_val_alone_and_ones_own_weights(command, tmp_path, small_glyphs):
@@ -215,8 +216,6 @@ def test_a_run_on_another_data_set_is_not_overwritten(finished, command, tmp_pat
 
 
 def test_a_damaged_artifact_is_made_again(finished, command, tmp_path):
-    import shutil
-
     out = tmp_path / "copy"
     shutil.copytree(finished[0], out)
     for name in ("confusion.npz", "class_subset.json", "image_subset.parquet"):
@@ -229,12 +228,12 @@ def test_a_damaged_artifact_is_made_again(finished, command, tmp_path):
 
 def test_help_is_quick_and_complete(command):
     code, stdout, stderr = command("--help")
-    assert code == 0
+    assert code == 0, stderr
     assert all(stage in stdout for stage in ["run", *STAGES, "report"])
     start = time.monotonic()
-    code, stdout, _ = command(module="rescale_fast.run", *("--help",))
+    code, stdout, stderr = command("--help", module="rescale_fast.run")
     assert time.monotonic() - start < 5  # a guard against importing torch, which alone takes longer on a busy machine
-    assert code == 0
+    assert code == 0, stderr
     assert "--glyph-classes" in stdout
     assert command("no-such-command")[0] == 2
 

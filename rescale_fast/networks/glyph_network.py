@@ -14,6 +14,7 @@ from rescale_fast.artifact import write_whole
 from rescale_fast.cache import cache_folder
 from rescale_fast.datasets.types import Dataset, ImageList
 from rescale_fast.errors import DatasetError
+from rescale_fast.networks.schedule import one_cycle
 from rescale_fast.networks.types import EvalTransform
 from rescale_fast.types import Track, silent
 
@@ -77,9 +78,7 @@ def _train(dataset: Dataset, track: Track) -> "nn.Module":
         optimizer = torch.optim.SGD(
             network.parameters(), lr=LEARNING_RATE, momentum=0.9, nesterov=True, weight_decay=5e-4
         )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, LEARNING_RATE, total_steps=epochs * steps_per_epoch, pct_start=0.25
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, epochs * steps_per_epoch))
         loss_of = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
         for _ in range(epochs):
             order = torch.randperm(len(labels))[: steps_per_epoch * batch]

@@ -17,6 +17,7 @@ from rescale_fast.export.types import BetonInfo
 from rescale_fast.loaders import Augment, BetonLoader, beton_loader
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.build import build_network
+from rescale_fast.networks.schedule import one_cycle
 from rescale_fast.networks.types import IMAGENET_MEAN, IMAGENET_STD
 from rescale_fast.train.settings import TrainSettings
 from rescale_fast.train.types import TrainRun
@@ -147,11 +148,8 @@ class _Trainer:
         self.optimizer = torch.optim.SGD(
             network.parameters(), lr=settings.learning_rate, momentum=0.9, nesterov=True, weight_decay=5e-4
         )
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer,
-            settings.learning_rate,
-            total_steps=settings.epochs * steps_per_epoch,
-            pct_start=0.25,
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: one_cycle(step, settings.epochs * steps_per_epoch)
         )
         self.mean = 255 * torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1)
         self.std = 255 * torch.tensor(IMAGENET_STD, device=device).view(1, 3, 1, 1)
