@@ -23,11 +23,8 @@ ORIGIN = Origin({"dataset": "d"}, {"network": "n"})
 
 
 def small_network(num_classes, size=24):
-    def load():
-        torch.manual_seed(1)
-        return build_network("small", num_classes).eval(), EvalTransform(resize=size, crop=size)
-
-    return load
+    torch.manual_seed(1)
+    return build_network("small", num_classes).eval(), EvalTransform(resize=size, crop=size)
 
 
 def photograph(rng, width, height):
@@ -87,9 +84,8 @@ def test_dali_gives_the_pixels_that_torchvision_gives(photographs, interpolation
 
 
 def test_dali_and_torchvision_decide_alike_on_glyphs(small_glyphs, tmp_path):
-    load = small_network(12)
     results = {
-        loader: validate(small_glyphs, load, ValidateSettings(loader), tmp_path / loader, ORIGIN)
+        loader: validate(small_glyphs, *small_network(12), ValidateSettings(loader), tmp_path / loader, ORIGIN)
         for loader in ("dali", "torchvision")
     }
     dali, reference = results.values()
@@ -98,8 +94,8 @@ def test_dali_and_torchvision_decide_alike_on_glyphs(small_glyphs, tmp_path):
 
 
 def test_predictions_equal_the_network_run_by_hand(small_glyphs, tmp_path):
-    got = validate(small_glyphs, small_network(12), ValidateSettings(batch_size=32), tmp_path / "p", ORIGIN)
-    network, _ = small_network(12)()
+    got = validate(small_glyphs, *small_network(12), ValidateSettings(batch_size=32), tmp_path / "p", ORIGIN)
+    network, _ = small_network(12)
     images = all_pixels([small_glyphs.root / p for p in got.paths], "torchvision", EvalTransform(24, 24))
     with torch.inference_mode():
         probabilities = network(images).softmax(1).numpy()
@@ -132,7 +128,7 @@ def test_unreadable_files_are_skipped_with_their_reason_and_no_other_is_lost(bro
     root, broken = broken_set
     dataset = open_folder(root)
     listed = dataset.splits["val"].paths
-    got = validate(dataset, small_network(12), ValidateSettings(loader, 16), tmp_path / "p", ORIGIN)
+    got = validate(dataset, *small_network(12), ValidateSettings(loader, 16), tmp_path / "p", ORIGIN)
     assert [skipped.path for skipped in got.skipped] == broken
     assert all(skipped.reason for skipped in got.skipped)
     assert sorted([*got.paths, *broken]) == sorted(listed)
@@ -144,36 +140,37 @@ def test_a_set_with_nothing_readable_is_an_error(tmp_path):
         (tmp_path / "val" / name).mkdir(parents=True)
         (tmp_path / "val" / name / "1.jpg").write_bytes(b"x")
     with pytest.raises(DatasetError, match="not one of 2 validation images could be read"):
-        validate(open_folder(tmp_path), small_network(2), ValidateSettings(), tmp_path / "p", ORIGIN)
+        validate(open_folder(tmp_path), *small_network(2), ValidateSettings(), tmp_path / "p", ORIGIN)
 
 
 def test_finished_parts_are_kept_and_missing_or_damaged_ones_made_alike(small_glyphs, tmp_path, monkeypatch):
-    for module in (validation,):
-        monkeypatch.setattr(module, "CHUNK_SIZE", 32)
+    monkeypatch.setattr(validation, "CHUNK_SIZE", 32)
     settings = ValidateSettings(batch_size=16)
     folder = tmp_path / "p"
-    validate(small_glyphs, small_network(12), settings, folder, ORIGIN)
+    validate(small_glyphs, *small_network(12), settings, folder, ORIGIN)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert sorted(before) == [f"part-{i:06d}.parquet" for i in range(5)]
     (folder / "part-000001.parquet").unlink()
     (folder / "part-000003.parquet").write_bytes(before["part-000003.parquet"][:100])
     kept = (folder / "part-000002.parquet").stat().st_mtime_ns
-    validate(small_glyphs, small_network(12), settings, folder, ORIGIN)
+    validate(small_glyphs, *small_network(12), settings, folder, ORIGIN)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert (folder / "part-000002.parquet").stat().st_mtime_ns == kept
 
 
-def test_nothing_is_loaded_when_all_parts_are_there_and_all_is_remade_for_other_settings(small_glyphs, tmp_path):
+def test_no_image_is_read_when_all_parts_are_there_and_all_are_for_other_settings(small_glyphs, tmp_path, monkeypatch):
     folder = tmp_path / "p"
-    validate(small_glyphs, small_network(12), ValidateSettings(), folder, ORIGIN)
-    validate(small_glyphs, lambda: pytest.fail("the network was loaded"), ValidateSettings(), folder, ORIGIN)
+    validate(small_glyphs, *small_network(12), ValidateSettings(), folder, ORIGIN)
     other = Origin(ORIGIN.made_from, {"network": "another"})
-    assert validate(small_glyphs, small_network(12), ValidateSettings(), folder, other).origin.same_as(other)
+    with monkeypatch.context() as patch:
+        patch.setattr(validation, "load_batches", lambda *_: pytest.fail("images were read"))
+        validate(small_glyphs, *small_network(12), ValidateSettings(), folder, ORIGIN)
+    assert validate(small_glyphs, *small_network(12), ValidateSettings(), folder, other).origin.same_as(other)
 
 
 def test_a_batch_size_that_does_not_divide_a_part_is_refused(small_glyphs, tmp_path):
     with pytest.raises(SettingError, match="expected a divisor of 1,024"):
-        validate(small_glyphs, small_network(12), ValidateSettings(batch_size=100), tmp_path, ORIGIN)
+        validate(small_glyphs, *small_network(12), ValidateSettings(batch_size=100), tmp_path, ORIGIN)
 
 
 def part(indices, skipped=(), origin=ORIGIN):

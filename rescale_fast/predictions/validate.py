@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from rescale_fast.networks.types import EvalTransform
     from rescale_fast.predictions._loader_torchvision import LoadedBatch
 
-LoadNetwork = Callable[[], "tuple[nn.Module, EvalTransform]"]
-
 
 def pending_chunks(num_images: int, folder: Path, origin: Origin) -> list[int]:
     """The chunks that have no finished part of the same origin in `folder`."""
@@ -53,7 +51,8 @@ def part_path(folder: Path, chunk: int) -> Path:
 
 def validate(
     dataset: Dataset,
-    load_network: LoadNetwork,
+    network: "nn.Module",
+    transform: "EvalTransform",
     settings: ValidateSettings,
     folder: Path,
     origin: Origin,
@@ -64,7 +63,7 @@ def validate(
     """Predict every validation image that has no finished part yet; return all predictions.
 
     Args:
-        load_network: called only when there is something to do.
+        network: in evaluation mode. transform: how it wants its images.
         folder: of the parts; finished ones of the same origin are kept.
     Raises: SettingError for a batch size that does not divide a part, or a GPU that is not there;
         DatasetError when not one image could be read.
@@ -76,7 +75,6 @@ def validate(
     if pending:
         for chunk in pending:  # of other settings, or damaged: never to be taken for finished ones
             part_path(folder, chunk).unlink(missing_ok=True)
-        network, transform = load_network()
         positions = np.concatenate([_chunk_images(chunk, len(images)) for chunk in pending])
         runner = _Runner(network, dataset.num_classes, machine.torch_device())
         with track("Validating", total=len(images)) as advance:

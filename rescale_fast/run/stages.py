@@ -1,5 +1,6 @@
 """One function a stage: finds its inputs in the run folder, reuses its artifact or has it made."""
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -42,8 +43,14 @@ def validate(
         config={"network": choice.name, "weights": choice.weights, "loader": settings.loader},
     )
 
+    num_images = len(dataset.splits["val"])
+    if not is_finished(num_images, folder.predictions, origin):
+        start = time.perf_counter()
+        loaded = load_network(choice, dataset, track=track)
+        folder.record("load network", time.perf_counter() - start, 1, "network")
+
     def load(path: Path) -> Predictions:
-        if not is_finished(len(dataset.splits["val"]), path, origin):
+        if not is_finished(num_images, path, origin):
             raise ArtifactError(f"{path}: not finished.")
         return Predictions.load(path)
 
@@ -52,15 +59,7 @@ def validate(
         folder.predictions,
         origin,
         load,
-        lambda: validate(
-            dataset,
-            lambda: load_network(choice, dataset, track=track),
-            settings,
-            folder.predictions,
-            origin,
-            machine=machine,
-            track=track,
-        ),
+        lambda: validate(dataset, *loaded, settings, folder.predictions, origin, machine=machine, track=track),
         describe=lambda made: (
             f"{len(made.indices):,} images, top-1 {100 * made.accuracy:.1f} %"
             + (f", {len(made.skipped):,} unreadable" if made.skipped else "")
