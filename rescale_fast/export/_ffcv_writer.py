@@ -1,9 +1,12 @@
 """Runs in a child process of its own: FFCV's DatasetWriter, and the reading back of what it wrote."""
 
 import io
+import itertools
 import json
 import os
+import tempfile
 import warnings
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -17,17 +20,22 @@ COMPARED_PIXELWISE = 64  # images, evenly spaced
 MAX_MEAN_DIFFERENCE = 12.0  # grey levels between an image and its JPEG copy; a wrong image differs by far more
 
 
-def write(job: WriteJob, done: Any, sender: Connection, scratch: str) -> None:
-    """Write and check the file, and send a WriteResult."""
-    os.setsid()  # a group of our own, so that the parent can end FFCV's workers with us; and Ctrl-C is its to handle
+def serve(pipe: Connection, done: Any) -> None:
+    """Take WriteJobs from the pipe and answer each with a WriteResult, until the other end closes."""
+    os.setsid()  # a group of our own, so that the parent can end FFCV's workers with us
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)  # FFCV prints a progress bar of its own
     os.dup2(silence, 2)
-    log = Path(scratch) / "unreadable.jsonl"
+    with suppress(EOFError), tempfile.TemporaryDirectory(prefix="rescale_fast-") as scratch:
+        for number in itertools.count():
+            pipe.send(_write_and_check(pipe.recv(), done, Path(scratch) / f"{number}.jsonl"))
+
+
+def _write_and_check(job: WriteJob, done: Any, log: Path) -> WriteResult:
     _write(job, done, log)
     lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
     unreadable = tuple(sorted({(row, reason) for row, reason in map(json.loads, lines)}))
-    sender.send(WriteResult(None, unreadable) if unreadable else _read_back(job))
+    return WriteResult(None, unreadable) if unreadable else _read_back(job)
 
 
 def load_image(path: str) -> Image.Image:

@@ -7,13 +7,13 @@ with an error. What was written is read back and compared before it appears unde
 
 import os
 import signal
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from rescale_fast.errors import DatasetError, OutputError, SettingError
 from rescale_fast.export.settings import ExportSettings
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
-from rescale_fast.types import Track, silent
+from rescale_fast.types import Advance, Track, silent
 
 SECONDS_WITHOUT_PROGRESS = 120.0
 
@@ -49,7 +49,77 @@ class WriteResult:
     max_height: int = 0
 
 
+class BetonWriter:
+    """FFCV's writer in a child process that is watched. A context manager: the child lives until its end."""
+
+    def __init__(self, *, track: Track = silent) -> None:
+        self._track = track
+        self._context = get_context("spawn")
+        self._done = self._context.Value("Q", 0)  # samples that the child has read
+        self._child: Any = None
+        self._pipe: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the child and FFCV's workers, which share its process group."""
+        if self._child is None:
+            return
+        with suppress(ProcessLookupError):  # already gone, or not yet the leader of its own group
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.kill()
+        self._child.join()
+
+    def write(self, job: WriteJob, target: Path) -> WriteResult:
+        """Have a file written and read back. Raises: OutputError when the child dies or stops advancing."""
+        if self._child is None:
+            self._start()
+        self._done.value = 0
+        with self._track(f"Writing {target.name}", total=len(job.paths)) as advance:
+            self._pipe.send(job)
+            return self._watch(advance, target)
+
+    def _start(self) -> None:
+        from rescale_fast.export import _ffcv_writer
+
+        self._pipe, theirs = self._context.Pipe()
+        self._child = self._context.Process(target=_ffcv_writer.serve, args=(theirs, self._done))
+        # Ctrl-C reaches the whole group of processes; it is ours to handle, so the child inherits deafness to it.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            self._child.start()
+        finally:
+            signal.signal(signal.SIGINT, before)
+        theirs.close()
+
+    def _watch(self, advance: Advance, target: Path) -> WriteResult:
+        seen, last = 0, time.monotonic()
+        while True:
+            if self._pipe.poll(0.05):
+                try:
+                    result: WriteResult = self._pipe.recv()
+                except (EOFError, ConnectionResetError):
+                    self._child.join()
+                    raise OutputError(
+                        f"{target}: the writing process ended early (exit code {self._child.exitcode}). Is the machine "
+                        "short of memory, or the disk full?"
+                    ) from None
+                advance(max(0, self._done.value - seen))
+                return result
+            if self._done.value > seen:
+                advance(self._done.value - seen)
+                seen, last = self._done.value, time.monotonic()
+            if time.monotonic() - last > SECONDS_WITHOUT_PROGRESS:
+                free = os.statvfs(target.parent)
+                raise OutputError(
+                    f"{target}: FFCV's writer has not advanced for {SECONDS_WITHOUT_PROGRESS:.0f} s; it was ended. "
+                    f"{free.f_bavail * free.f_frsize / 1e9:.1f} GB are free there: is the disk full?"
+                )
+
+
 def export_beton(
+    writer: BetonWriter,
     root: Path,
     subset: ImageSubset,
     split: str,
@@ -58,7 +128,6 @@ def export_beton(
     origin: Origin,
     *,
     num_workers: int = 1,
-    track: Track = silent,
 ) -> BetonInfo:
     """Write one split of a subset to `target` and its JSON beside it; files that cannot be read are listed there.
 
@@ -80,7 +149,7 @@ def export_beton(
                 settings=settings,
                 num_workers=num_workers,
             )
-            result = _write_in_child(job, target, track)
+            result = writer.write(job, target)
             if not result.unreadable:
                 break
             skipped.update(result.unreadable)  # written again without them: a beton cannot skip a sample
@@ -107,59 +176,6 @@ def _check_classes_left(
         reasons = [f"{images.paths[row]}: {why}" for row, why in skipped.items() if images.new_labels[row] == empty]
         detail = f" First: {reasons[0]}" if reasons else ""
         raise DatasetError(f"class {subset.class_ids[empty]!r} has no readable image.{detail}")
-
-
-def _write_in_child(job: WriteJob, target: Path, track: Track) -> WriteResult:
-    context = get_context("spawn")
-    done = context.Value("Q", 0)
-    receiver, sender = context.Pipe(duplex=False)
-    from rescale_fast.export import _ffcv_writer
-
-    with tempfile.TemporaryDirectory(prefix="rescale_fast-") as scratch:
-        child = context.Process(target=_ffcv_writer.write, args=(job, done, sender, scratch), daemon=False)
-        child.start()
-        sender.close()
-        try:
-            with track(f"Writing {target.name}", total=len(job.paths)) as advance:
-                result = _watch(child, done, receiver, advance, target)
-            child.join()
-        finally:
-            _end(child)
-    return result
-
-
-def _watch(child: Any, done: Any, receiver: Any, advance: Any, target: Path) -> WriteResult:
-    seen, last = 0, time.monotonic()
-    while True:
-        if receiver.poll(0.1):
-            try:
-                result: WriteResult = receiver.recv()
-            except EOFError:
-                child.join()
-                raise OutputError(
-                    f"{target}: the writing process ended early (exit code {child.exitcode}). Out of memory?"
-                ) from None
-            advance(done.value - seen)
-            return result
-        if done.value > seen:
-            advance(done.value - seen)
-            seen, last = done.value, time.monotonic()
-        if time.monotonic() - last > SECONDS_WITHOUT_PROGRESS:
-            free = os.statvfs(target.parent)
-            raise OutputError(
-                f"{target}: FFCV's writer has not advanced for {SECONDS_WITHOUT_PROGRESS:.0f} s; it was ended. "
-                f"{free.f_bavail * free.f_frsize / 1e9:.1f} GB are free there: is the disk full?"
-            )
-
-
-def _end(child: Any) -> None:
-    """End the child and FFCV's workers, which share its process group."""
-    if child.is_alive():
-        try:
-            os.killpg(child.pid, signal.SIGKILL)
-        except ProcessLookupError:  # it has not made its own group yet
-            child.kill()
-        child.join()
 
 
 def _describe(

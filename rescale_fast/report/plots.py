@@ -59,7 +59,7 @@ def training_curve(run: TrainRun) -> bytes:
     loss.plot(epochs, [epoch["train_loss"] for epoch in run.epochs], color="#2166ac", lw=1, label="training loss")
     loss.set_ylabel("training loss")
     lines = axes.get_lines() + loss.get_lines()
-    axes.legend(lines, [line.get_label() for line in lines], loc="lower right", fontsize=8, framealpha=0.9)
+    axes.legend(lines, [line.get_label() for line in lines], loc="center right", fontsize=8, framealpha=0.9)
     return _png(figure)
 
 

@@ -119,11 +119,13 @@ class RunFolder:
         *,
         describe: Callable[[Made], str],
         work: Callable[[Made], tuple[int, str]],
+        part: str = "",
     ) -> Made:
         """Load the artifact at `path` if it was made from the same inputs and settings; else make it.
 
         Args:
             make: makes and saves it. describe: says in a few words what it is. work: number of items and unit.
+            part: of the stage, where one stage makes several artifacts.
         """
         with suppress(ArtifactError):  # absent, damaged, or of another version: to be made
             found = load(path)
@@ -132,7 +134,7 @@ class RunFolder:
                 return found
         start = time.perf_counter()
         made = make()
-        self.record(stage, time.perf_counter() - start, *work(made))
+        self.record(f"{stage} {part}".strip(), time.perf_counter() - start, *work(made))
         say(f"{stage:>9}  {describe(made)}")
         return made
 

@@ -3,6 +3,7 @@
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rescale_fast.artifact import Origin, to_json
 from rescale_fast.class_subset.choose import choose_classes
@@ -24,6 +25,9 @@ from rescale_fast.run.folder import RunFolder, digest
 from rescale_fast.terminal import say, track
 from rescale_fast.train.settings import TrainSettings
 from rescale_fast.train.types import TrainRun
+
+if TYPE_CHECKING:
+    from rescale_fast.export.beton import BetonWriter
 
 
 def validate(
@@ -175,33 +179,58 @@ def sample(folder: RunFolder, dataset: Dataset) -> None:
 
 def export(folder: RunFolder, dataset: Dataset, settings: ExportSettings, machine: MachineSettings) -> None:
     """Make train.beton and val.beton; a split without images is left out."""
-    from rescale_fast.export.beton import export_beton
+    from rescale_fast.export.beton import BetonWriter
 
     subset = ImageSubset.load(folder.require(folder.image_subset, "sample"))
-    for split in ("train", "val"):
-        target = folder.beton(split)
-        if not len(subset.split(split)):
-            say(f"{'export':>9}  no {split} images, so no {target.name}")
-            continue
-        origin = Origin({"image_subset": digest(folder.image_subset)}, {"split": split, **asdict(settings)})
+    with BetonWriter(track=track) as writer:
+        for split in ("train", "val"):
+            if len(subset.split(split)):
+                _export_split(folder, dataset, subset, split, settings, machine, writer)
+            else:
+                say(f"{'export':>9}  no {split} images, so no {folder.beton(split).name}")
 
-        def load(path: Path, split: str = split) -> BetonInfo:
-            info = BetonInfo.load(path.with_suffix(".json"))
-            if not path.is_file() or path.stat().st_size != info.bytes:
-                raise ArtifactError(f"{path}: is not the file that {path.with_suffix('.json').name} describes.")
-            return info
 
-        folder.reuse_or_make(
-            f"export {split}" if split == "val" else "export",
-            target,
+def _export_split(
+    folder: RunFolder,
+    dataset: Dataset,
+    subset: ImageSubset,
+    split: str,
+    settings: ExportSettings,
+    machine: MachineSettings,
+    writer: "BetonWriter",
+) -> None:
+    from rescale_fast.export.beton import export_beton
+
+    origin = Origin({"image_subset": digest(folder.image_subset)}, {"split": split, **asdict(settings)})
+
+    def load(path: Path) -> BetonInfo:
+        info = BetonInfo.load(path.with_suffix(".json"))
+        if not path.is_file() or path.stat().st_size != info.bytes:
+            raise ArtifactError(f"{path}: is not the file that {path.with_suffix('.json').name} describes.")
+        return info
+
+    folder.reuse_or_make(
+        "export",
+        folder.beton(split),
+        origin,
+        load,
+        lambda: export_beton(
+            writer,
+            dataset.root,
+            subset,
+            split,
+            folder.beton(split),
+            settings,
             origin,
-            load,
-            lambda split=split, target=target, origin=origin: export_beton(  # type: ignore[misc]
-                dataset.root, subset, split, target, settings, origin, num_workers=machine.threads, track=track
-            ),
-            describe=lambda made: f"{made.split}.beton: {made.num_images:,} images, {made.bytes / 1e6:.1f} MB",
-            work=lambda made: (made.num_images, "images"),
-        )
+            num_workers=machine.threads,
+        ),
+        describe=lambda made: (
+            f"{made.split}.beton: {made.num_images:,} images, {made.bytes / 1e6:.1f} MB"
+            + (f", {len(made.skipped):,} unreadable" if made.skipped else "")
+        ),
+        work=lambda made: (made.num_images, "images"),
+        part=split,
+    )
 
 
 def train(folder: RunFolder, settings: TrainSettings, machine: MachineSettings) -> None:
