@@ -1,16 +1,20 @@
 """Greedy choice of classes against NumPy, lists, and bad input."""
 
 import itertools
+import signal
+import time
 
 import numpy as np
 import pytest
 
+from rescale_fast import _core
 from rescale_fast.artifact import Origin
-from rescale_fast.class_subset.choose import choose_classes, max_confusion, pair_weights
+from rescale_fast.class_subset.choose import choose_classes, fast_subset, greedy_subset, pair_weights
 from rescale_fast.class_subset.settings import SelectSettings
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.errors import SettingError
+from tests.conftest import interruptible
 
 NOWHERE = Origin({}, {})
 
@@ -33,7 +37,86 @@ def random_matrix(rng, n):
 @pytest.mark.parametrize(("n", "k"), [(2, 2), (13, 5), (40, 39), (101, 17)])
 def test_greedy_equals_numpy(rng, n, k):
     weights = pair_weights(random_matrix(rng, n).counts)
-    assert max_confusion(weights, k).tolist() == numpy_greedy(weights, k)
+    assert greedy_subset(weights, k).tolist() == numpy_greedy(weights, k)
+
+
+def value(weights, chosen):
+    return weights[np.ix_(chosen, chosen)].sum() / 2
+
+
+@pytest.mark.parametrize("k", [2, 3, 5, 8, 12, 13])
+@pytest.mark.parametrize("density", [0.2, 1.0])
+def test_fast_finds_the_optimum_of_small_sets_by_brute_force(rng, k, density):
+    weights = np.triu(rng.integers(1, 30, (13, 13)) * (rng.random((13, 13)) < density), 1).astype(float)
+    weights += weights.T
+    best = max(value(weights, list(chosen)) for chosen in itertools.combinations(range(13), k))
+    chosen = fast_subset(weights, k)
+    assert len(set(chosen.tolist())) == k
+    assert value(weights, chosen) == best
+
+
+def test_fast_exchanges_pairs_which_swaps_one_for_one_cannot():
+    """A star of many light edges lures greedy; the optimum is ten separate heavy pairs."""
+    n, k = 60, 20
+    weights = np.zeros((n, n))
+    weights[0, 1:20] = 11.0
+    weights[0, 1] = 12.0
+    for a in range(20, 40, 2):
+        weights[a, a + 1] = 10.0
+    weights[0, 20:40] = 0.5
+    weights = np.maximum(weights, weights.T)
+    weights[20:40, 20:40] += 3.0 * (1 - np.eye(20)) * (weights[20:40, 20:40] == 0)
+    chosen = fast_subset(weights, k)
+    assert chosen.tolist() == list(range(20, 40))
+    assert value(weights, chosen) > value(weights, greedy_subset(weights, k))
+
+
+def test_fast_depends_on_the_seed_alone_and_is_never_below_greedy(rng):
+    weights = pair_weights(random_matrix(rng, 90).counts)
+    few = {"num_chains": 5, "num_moves": 3_000, "seed": 3}
+    first, found = _core.anneal_class_subset(weights, 20, num_threads=1, **few)
+    for num_threads in (2, 7):
+        again, again_found = _core.anneal_class_subset(weights, 20, num_threads=num_threads, **few)
+        assert again.tolist() == first.tolist()
+        assert again_found == found
+    assert found == value(weights, first)
+    for k in (2, 3, 44, 89, 90):
+        nothing, found = _core.anneal_class_subset(weights, k, num_chains=1, num_moves=0, seed=0, num_threads=1)
+        assert found == value(weights, nothing) >= value(weights, greedy_subset(weights, k))
+
+
+def test_ctrl_c_ends_the_search_at_once():
+    code = (
+        "import numpy as np; from rescale_fast import _core; w = np.ones((400, 400)) - np.eye(400);"
+        "print(1, flush=True);"
+        "_core.anneal_class_subset(w, 50, num_chains=4, num_moves=10**12, seed=0, num_threads=2)"
+    )
+    with interruptible("-c", code) as process:
+        process.stdout.readline()
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=20)
+    assert "KeyboardInterrupt" in stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ((1, 2, -1.0), r"weights\[1, 2\] is -1"),
+        ((1, 2, np.nan), r"weights\[1, 2\] is nan"),
+        ((0, 2, np.inf), r"weights\[0, 2\] is inf"),
+        ((0, 1, 7.0), r"weights\[0, 1\] is 7, weights\[1, 0\] is 1; expected a symmetric matrix"),
+        ((2, 2, 1.0), "zero diagonal"),
+    ],
+)
+def test_impossible_weights_are_named(change, message):
+    weights = np.ones((4, 4)) - np.eye(4)
+    row, column, weights[row, column] = change
+    for search in (greedy_subset, fast_subset):
+        with pytest.raises(ValueError, match=message):
+            search(weights, 2)
+    with pytest.raises(ValueError, match="square matrix"):
+        greedy_subset(np.ones((3, 4)), 2)
 
 
 def test_the_value_is_the_number_of_images_confused_inside_and_random_is_its_mean(rng):

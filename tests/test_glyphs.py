@@ -2,8 +2,6 @@
 
 import hashlib
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -11,6 +9,7 @@ from PIL import Image
 
 from rescale_fast.datasets.glyphs import GlyphSettings, characters, font_files, open_glyphs
 from rescale_fast.errors import OutputError, SettingError
+from tests.conftest import interruptible
 
 
 def contents(root):
@@ -76,14 +75,12 @@ def test_impossible_settings_are_refused(tmp_path, settings, message):
 
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path):
-    arguments = ["--classes", "1000", "--train", "200", "--size", "64", "--out", str(tmp_path / "g")]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "rescale_fast.datasets.glyphs", *arguments], stderr=subprocess.PIPE, text=True
-    )
-    while not any(tmp_path.rglob("*.jpg")):
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    arguments = ["--classes", "1000", "--train", "200", "--size", "64", "--out", tmp_path / "g"]
+    with interruptible("-m", "rescale_fast.datasets.glyphs", *arguments) as process:
+        while not any(tmp_path.rglob("*.jpg")):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Interrupted" in errors
     assert "Traceback" not in errors

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -20,6 +19,7 @@ from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.networks.build import build_network
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.train.types import TrainRun
+from tests.conftest import interruptible
 
 GLYPHS = ("--glyph-classes", 12, "--glyph-size", 24, "--glyph-train", 30, "--glyph-val", 10)
 QUICK = (*GLYPHS, "--k", 4, "--epochs", 2, "--train-batch-size", 32, "--device", "cpu")
@@ -241,23 +241,17 @@ def test_help_is_quick_and_complete(command):
 def test_ctrl_c_at_any_moment_ends_cleanly_and_the_next_run_goes_on(finished, command, tmp_path):
     """Interrupts one run after another, each later in its work, until one gets through."""
     out = tmp_path / "out"
-    arguments = [sys.executable, "-m", "rescale_fast", "run", *map(str, QUICK), "--glyph-seed", "7", "--out", str(out)]
+    arguments = ("-m", "rescale_fast", "run", *QUICK, "--glyph-seed", "7", "--out", out)
     interrupted = 0
     for attempt in range(40):
-        process = subprocess.Popen(
-            arguments,
-            env=command.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            process.wait(0.9 + 0.8 * attempt)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
-        _, stderr = process.communicate(timeout=60)
+        with interruptible(*arguments, env=command.environment, start_new_session=True) as process:
+            try:
+                process.wait(0.9 + 0.8 * attempt)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
+            _, stderr = process.communicate(timeout=60)
         assert "Traceback" not in stderr, f"attempt {attempt}:\n{stderr}"
+        assert "leaked" not in stderr, f"attempt {attempt}:\n{stderr}"
         if process.returncode == 0:
             break
         assert process.returncode == 130, stderr

@@ -1,7 +1,9 @@
 """Chooses classes: the k that are most confused with one another, or those of a list.
 
 Reads a ConfusionMatrix; makes a ClassSubset. Source of max-confusion: Gao 2021 ("Subsets of ImageNet"), method 4:
-the k-subset with the greatest sum of pairwise confusion. The search runs in C++ (csrc/class_subset.cpp).
+the k-subset with the greatest sum of pairwise confusion. The search runs in C++ without the GIL: greedy in
+csrc/class_subset.cpp, annealed exchanges of clusters (`fast`) in csrc/class_subset_search.cpp.
+Measured: benchmarks/results/class_subset.csv, by benchmarks/bench_class_subset.py.
 """
 
 from pathlib import Path
@@ -16,18 +18,27 @@ from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.errors import SettingError
 from rescale_fast.types import FloatArray, IntArray
 
+NUM_CHAINS, MOVES_A_CHAIN = 8, 400_000  # about two seconds of one core at K = 1,000
 
-def choose_classes(confusion: ConfusionMatrix, settings: SelectSettings, origin: Origin) -> ClassSubset:
-    """Choose classes as the settings say.
+
+def choose_classes(
+    confusion: ConfusionMatrix, settings: SelectSettings, origin: Origin, *, num_threads: int = 0
+) -> ClassSubset:
+    """Choose classes as the settings say. The result does not depend on num_threads (0 = all cores).
 
     Raises: SettingError for k outside 2..K, or a list that names unknown or repeated classes.
     """
+    facts = {}
     if settings.classes is not None:
         chosen = read_list(settings.classes, confusion.class_ids)
         method = "list"
     else:
-        chosen = max_confusion(pair_weights(confusion.counts), settings.k)
-        method = "max-confusion"
+        weights = pair_weights(confusion.counts)
+        greedy = chosen = greedy_subset(weights, settings.k)
+        if settings.effort == "fast":
+            chosen = fast_subset(weights, settings.k, seed=settings.search_seed, num_threads=num_threads)
+        method = f"max-confusion, {settings.effort}"
+        facts["value_of_greedy"] = describe(confusion, greedy)["value"]
     return ClassSubset(
         origin=origin,
         method=method,
@@ -35,7 +46,7 @@ def choose_classes(confusion: ConfusionMatrix, settings: SelectSettings, origin:
         classes=tuple(int(label) for label in chosen),
         class_ids=tuple(confusion.class_ids[label] for label in chosen),
         class_names=tuple(confusion.class_names[label] for label in chosen),
-        facts=describe(confusion, chosen),
+        facts=describe(confusion, chosen) | facts,
     )
 
 
@@ -46,11 +57,35 @@ def pair_weights(counts: IntArray) -> FloatArray:
     return weights
 
 
-def max_confusion(weights: FloatArray, k: int) -> IntArray:
-    """The greedy k-subset of greatest pairwise weight, increasing. Raises: SettingError for k outside 2..K."""
-    if not 2 <= k <= len(weights):
-        raise SettingError(f"--k {k}: expected 2 to {len(weights):,}, the number of classes there are.")
+def greedy_subset(weights: FloatArray, k: int) -> IntArray:
+    """Grow from the heaviest pair, one class at a time; ties go to the lower label.
+
+    Args: weights: (K, K) float64, finite, not negative, symmetric, zero diagonal.
+    Returns: (k,) int64 labels, increasing.
+    Raises: SettingError for k outside 2..K; ValueError naming the first bad weight.
+    """
+    _check_k(k, len(weights))
     return np.sort(_core.greedy_class_subset(weights, k))
+
+
+def fast_subset(weights: FloatArray, k: int, *, seed: int = 0, num_threads: int = 0) -> IntArray:
+    """Search by simulated annealing over exchanges of clusters, from greedy, peeling and random starts.
+
+    The work is fixed, not the time, so the result depends on the seed alone. Never worse than greedy. Ctrl-C
+    ends it at once. Arguments, result and errors as for `greedy_subset`.
+    """
+    _check_k(k, len(weights))
+    if not 0 <= seed < 2**63:
+        raise SettingError(f"--search-seed {seed}: expected 0 to 2^63 - 1.")
+    chosen, _ = _core.anneal_class_subset(
+        weights, k, num_chains=NUM_CHAINS, num_moves=MOVES_A_CHAIN, seed=seed, num_threads=num_threads
+    )
+    return chosen
+
+
+def _check_k(k: int, num_classes: int) -> None:
+    if not 2 <= k <= num_classes:
+        raise SettingError(f"--k {k}: expected 2 to {num_classes:,}, the number of classes there are.")
 
 
 def describe(confusion: ConfusionMatrix, chosen: IntArray) -> dict[str, float | int]:

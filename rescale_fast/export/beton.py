@@ -25,6 +25,7 @@ from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 from rescale_fast.types import Advance, Track, silent
 
 SECONDS_WITHOUT_PROGRESS = 120.0
+SECONDS_TO_END = 10.0
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,12 @@ class BetonWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
         """End the child and FFCV's workers, which share its process group."""
         if self._child is None:
             return
+        self._pipe.close()  # idle, it ends by itself; at work or stuck, it has to be ended
+        self._child.join(SECONDS_TO_END if failure is None else 0)
         with suppress(ProcessLookupError):  # already gone, or not yet the leader of its own group
             os.killpg(self._child.pid, signal.SIGKILL)
         self._child.kill()

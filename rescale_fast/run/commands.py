@@ -39,7 +39,7 @@ def run(settings: RunSettings) -> None:
             stages.validate(folder, dataset, settings.network, settings.validate, settings.machine)
         stages.confuse(folder, settings.predictions, settings.machine)
     stages.check_classes(dataset, folder.confusion)
-    stages.select(folder, settings.select)
+    stages.select(folder, settings.select, settings.machine)
     stages.sample(folder, dataset)
     stages.export(folder, dataset, settings.export, settings.machine)
     if "train" in dataset.splits:
@@ -80,7 +80,7 @@ def select(settings: SelectCommand) -> None:
     folder = RunFolder(settings.out)
     if settings.confusion is not None:
         stages.take_confusion(folder, settings.confusion)
-    stages.select(folder, settings.select)
+    stages.select(folder, settings.select, settings.machine)
 
 
 def sample(settings: SampleCommand) -> None:

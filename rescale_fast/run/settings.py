@@ -67,6 +67,7 @@ class SelectCommand:
     confusion: Path | None = None
     """A confusion matrix made elsewhere (.npz with counts and class_ids)."""
     select: SelectSettings = field(default_factory=SelectSettings)
+    machine: MachineSettings = field(default_factory=MachineSettings)
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def _describe_confusion(made: ConfusionMatrix) -> str:
     return f"{made.num_classes:,} x {made.num_classes:,} classes, {errors:,} of {made.num_images:,} images mistaken"
 
 
-def select(folder: RunFolder, settings: SelectSettings) -> None:
+def select(folder: RunFolder, settings: SelectSettings, machine: MachineSettings) -> None:
     """Make class_subset.json (and .txt) from confusion.npz."""
     source = folder.require(folder.confusion, "confuse")
     config = dict(to_json(settings))  # type: ignore[arg-type]
@@ -136,7 +136,7 @@ def select(folder: RunFolder, settings: SelectSettings) -> None:
     origin = Origin(made_from, config)
 
     def make() -> ClassSubset:
-        made = choose_classes(ConfusionMatrix.load(source), settings, origin)
+        made = choose_classes(ConfusionMatrix.load(source), settings, origin, num_threads=machine.threads)
         made.save(folder.class_subset)
         return made
 
@@ -149,6 +149,7 @@ def select(folder: RunFolder, settings: SelectSettings) -> None:
         describe=lambda made: (
             f"{len(made.classes)} of {made.num_classes:,} classes ({made.method}), "
             f"{made.facts['value']:,} images confused among them"
+            + (f" (greedy: {made.facts['value_of_greedy']:,})" if "value_of_greedy" in made.facts else "")
         ),
         work=lambda made: (made.num_classes, "classes"),
     )
