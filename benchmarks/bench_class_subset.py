@@ -1,4 +1,4 @@
-"""Choosing classes: value found and CPU-seconds of greedy and `fast`, beside greedy in NumPy, in one run.
+"""Choosing classes: value, upper bound and CPU-seconds of greedy and `fast`, beside greedy in NumPy, in one run.
 
     python -m benchmarks.bench_class_subset --matrix confusion.npz [--seeds 10] [--quick]
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rescale_fast.class_subset.choose import fast_subset, greedy_subset, pair_weights
+from rescale_fast.class_subset.choose import fast_subset, greedy_subset, pair_weights, upper_bound
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.types import FloatArray, IntArray
 
@@ -60,8 +60,9 @@ def measure(search: Callable[[int], IntArray], weights: FloatArray, seeds: range
 
 
 def rows(weights: FloatArray, sizes: tuple[int, ...], num_seeds: int) -> list[dict[str, object]]:
-    found = []
+    found: list[dict[str, object]] = []
     for k in sizes:
+        bound = upper_bound(weights, k)
         ways: dict[str, tuple[Callable[[int], IntArray], int]] = {
             "greedy, numpy": (lambda _, k=k: numpy_greedy(weights, k), 3),  # type: ignore[misc]
             "greedy": (lambda _, k=k: greedy_subset(weights, k), 3),  # type: ignore[misc]
@@ -69,8 +70,8 @@ def rows(weights: FloatArray, sizes: tuple[int, ...], num_seeds: int) -> list[di
         }
         for name, (search, repeats) in ways.items():
             values, seconds = measure(search, weights, range(repeats))
-            row = {"k": k, "way": name, "worst": min(values), "median": statistics.median(values), "best": max(values)}
-            found.append(row | {"runs": repeats, "cpu_seconds": round(seconds, 4)})
+            row = {"worst": min(values), "median": statistics.median(values), "best": max(values), "bound": bound}
+            found.append({"k": k, "way": name, **row, "runs": repeats, "cpu_seconds": round(seconds, 4)})
             print("  ".join(f"{key} {cell}" for key, cell in found[-1].items()), flush=True)
     return found
 

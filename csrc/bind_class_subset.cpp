@@ -6,6 +6,7 @@
 
 #include "bind.h"
 #include "class_subset.h"
+#include "class_subset_bound.h"
 #include "class_subset_search.h"
 
 namespace rescale_fast {
@@ -85,12 +86,34 @@ py::tuple anneal_checked(const RealArray& weights, std::int64_t k, int num_chain
   return py::make_tuple(to_array(result.classes), result.value);
 }
 
+IdArray even_loads_checked(const RealArray& weights, std::int64_t max_steps) {
+  check_weights(weights, 2);
+  const double* values = weights.data();
+  const std::int64_t n = weights.shape(0);
+  double total = 0;
+  for (std::int64_t i = 0; i < n * n; ++i) {
+    if (values[i] != std::floor(values[i])) {
+      throw py::value_error(message("weights[", i / n, ", ", i % n, "] is ", values[i], ", expected a whole number"));
+    }
+    total += values[i];
+  }
+  if (!(total < 0x1.0p42)) throw py::value_error(message("the weights add up to ", total, ", expected less than 2^42"));
+  std::vector<std::int64_t> loads;
+  {
+    const py::gil_scoped_release nogil;  // many sweeps over all pairs, no Python object
+    loads = even_loads(WeightGraph(values, n), max_steps);
+  }
+  return to_array(loads);
+}
+
 }  // namespace
 
 void register_class_subset(py::module_& module) {
   module.def("greedy_class_subset", &greedy_checked, "weights"_a.noconvert(), "k"_a);
   module.def("anneal_class_subset", &anneal_checked, "weights"_a.noconvert(), "k"_a, py::kw_only(), "num_chains"_a,
              "num_moves"_a, "seed"_a, "num_threads"_a);
+  module.def("even_loads", &even_loads_checked, "weights"_a.noconvert(), py::kw_only(), "max_steps"_a);
+  module.attr("LOAD_FRACTION_BITS") = kLoadFractionBits;
 }
 
 }  // namespace rescale_fast

@@ -9,7 +9,7 @@ import pytest
 
 from rescale_fast import _core
 from rescale_fast.artifact import Origin
-from rescale_fast.class_subset.choose import choose_classes, fast_subset, greedy_subset, pair_weights
+from rescale_fast.class_subset.choose import choose_classes, fast_subset, greedy_subset, pair_weights, upper_bound
 from rescale_fast.class_subset.settings import SelectSettings
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.confusion import ConfusionMatrix
@@ -83,6 +83,37 @@ def test_fast_depends_on_the_seed_alone_and_is_never_below_greedy(rng):
     for k in (2, 3, 44, 89, 90):
         nothing, found = _core.anneal_class_subset(weights, k, num_chains=1, num_moves=0, seed=0, num_threads=1)
         assert found == value(weights, nothing) >= value(weights, greedy_subset(weights, k))
+
+
+@pytest.mark.parametrize("density", [0.15, 0.4, 1.0])
+def test_no_choice_exceeds_the_bound_by_brute_force(rng, density):
+    weights = np.triu(rng.integers(1, 30, (12, 12)) * (rng.random((12, 12)) < density), 1).astype(float)
+    weights += weights.T
+    for k in range(2, 13):
+        best = max(value(weights, list(chosen)) for chosen in itertools.combinations(range(12), k))
+        assert best <= upper_bound(weights, k)
+    assert upper_bound(weights, 12) == weights.sum() / 2
+
+
+@pytest.mark.parametrize("k", [2, 5, 9, 14])
+def test_the_bound_is_the_value_of_the_linear_relaxation(rng, k):
+    from scipy.optimize import linprog
+
+    n = 15
+    weights = np.triu(rng.integers(1, 30, (n, n)) * (rng.random((n, n)) < 0.4), 1).astype(float)
+    pairs = np.argwhere(weights > 0)
+    costs = np.concatenate([np.zeros(n), -weights[tuple(pairs.T)]])
+    rows = np.zeros((2 * len(pairs), n + len(pairs)))
+    for e, (i, j) in enumerate(pairs):
+        rows[2 * e, [n + e, i]] = rows[2 * e + 1, [n + e, j]] = (1, -1)
+    sizes = np.concatenate([np.ones(n), np.zeros(len(pairs))])[None]
+    solved = linprog(costs, rows, np.zeros(len(rows)), sizes, [k], bounds=(0, 1))
+    assert upper_bound(weights + weights.T, k) == int(-solved.fun + 1e-4)
+
+
+def test_a_bound_needs_whole_numbers():
+    with pytest.raises(ValueError, match=r"weights\[0, 1\] is 0.5, expected a whole number"):
+        upper_bound(0.5 * (np.ones((3, 3)) - np.eye(3)), 2)
 
 
 def test_ctrl_c_ends_the_search_at_once():

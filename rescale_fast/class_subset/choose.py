@@ -18,6 +18,7 @@ from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.errors import SettingError
 from rescale_fast.types import FloatArray, IntArray
 
+BOUND_STEPS = 200_000_000  # pairs looked at, a second at most
 NUM_CHAINS, MOVES_A_CHAIN = 8, 400_000  # about two seconds of one core at K = 1,000
 
 
@@ -39,6 +40,7 @@ def choose_classes(
             chosen = fast_subset(weights, settings.k, seed=settings.search_seed, num_threads=num_threads)
         method = f"max-confusion, {settings.effort}"
         facts["value_of_greedy"] = describe(confusion, greedy)["value"]
+        facts["upper_bound"] = upper_bound(weights, settings.k)
     return ClassSubset(
         origin=origin,
         method=method,
@@ -81,6 +83,19 @@ def fast_subset(weights: FloatArray, k: int, *, seed: int = 0, num_threads: int 
         weights, k, num_chains=NUM_CHAINS, num_moves=MOVES_A_CHAIN, seed=seed, num_threads=num_threads
     )
     return chosen
+
+
+def upper_bound(weights: FloatArray, k: int) -> int:
+    """The weight that no choice of k classes can exceed: the linear relaxation's value, rounded down.
+
+    Exact in spite of rounding (csrc/class_subset_bound.h says why): all sums are of integers.
+
+    Args: weights: (K, K) float64 whole numbers, symmetric, zero diagonal, adding up to less than 2^42.
+    Raises: SettingError for k outside 2..K; ValueError naming the first bad weight.
+    """
+    _check_k(k, len(weights))
+    loads = _core.even_loads(weights, max_steps=BOUND_STEPS)
+    return int(np.sort(loads)[-k:].sum()) >> _core.LOAD_FRACTION_BITS
 
 
 def _check_k(k: int, num_classes: int) -> None:

@@ -1,6 +1,7 @@
 """One function a stage: finds its inputs in the run folder, reuses its artifact or has it made."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -148,11 +149,17 @@ def select(folder: RunFolder, settings: SelectSettings, machine: MachineSettings
         make,
         describe=lambda made: (
             f"{len(made.classes)} of {made.num_classes:,} classes ({made.method}), "
-            f"{made.facts['value']:,} images confused among them"
-            + (f" (greedy: {made.facts['value_of_greedy']:,})" if "value_of_greedy" in made.facts else "")
+            f"{made.facts['value']:,} images confused among them" + _how_good(made.facts)
         ),
         work=lambda made: (made.num_classes, "classes"),
     )
+
+
+def _how_good(facts: Mapping[str, int]) -> str:
+    if "upper_bound" not in facts:
+        return ""
+    bound = "proven the most" if facts["value"] == facts["upper_bound"] else f"at most {facts['upper_bound']:,}"
+    return f" ({bound}; greedy: {facts['value_of_greedy']:,})"
 
 
 def sample(folder: RunFolder, dataset: Dataset) -> None:
