@@ -80,7 +80,12 @@ def run_command(work: Callable[[], None], *, how_to_resume: str) -> int:
     except KeyboardInterrupt:
         say(f"\nInterrupted. {how_to_resume}")
         return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone; nobody is left to tell
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            sys.stderr.close()  # the reader of our output has gone; nobody is left to tell
+            return 1
+        if error.filename is None:
+            raise
+        say(f"error: {error.filename}: {error.strerror}. Check that the path is right and that you may use it.")
         return 1
     return 0

@@ -1,5 +1,7 @@
 """Folders people have: what is listed, and what is said when a folder is not what it should be."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,14 @@ def test_the_digest_follows_the_listing(tmp_path):
 def test_a_folder_that_is_not_a_data_set_is_explained(tmp_path, names, message):
     with pytest.raises(DatasetError, match=message):
         open_folder(make_tree(tmp_path, *names))
+
+
+def test_a_name_that_is_not_utf8_is_shown(tmp_path):
+    make_tree(tmp_path, "val/a/1.jpg", "val/b/1.jpg")
+    with open(os.fsencode(tmp_path) + b"/val/b/caf\xe9.jpg", "wb"):
+        pass
+    with pytest.raises(DatasetError, match=r"caf.xe9.jpg'.*not UTF-8"):
+        open_folder(tmp_path)
 
 
 def test_a_missing_folder_is_named(tmp_path):

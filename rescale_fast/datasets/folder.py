@@ -108,8 +108,18 @@ def _images_below(folder: Path, prefix: str) -> list[str]:
         if entry.is_dir():
             found += _images_below(Path(entry.path), f"{prefix}/{entry.name}")
         elif entry.name.lower().endswith(IMAGE_SUFFIXES):
+            _check_name(entry)
             found.append(f"{prefix}/{entry.name}")
     return found
+
+
+def _check_name(entry: "os.DirEntry[str]") -> None:
+    try:
+        entry.name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DatasetError(
+            f"{os.fsencode(entry.path)!r}: the file's name is not UTF-8. Rename it (convmv does whole folders)."
+        ) from error
 
 
 def _check_same_classes(root: Path, train: list[str], val: list[str]) -> None:

@@ -1,0 +1,46 @@
+"""How a command ends: exit codes, and one message instead of a traceback."""
+
+import pytest
+
+from rescale_fast.errors import DatasetError, SettingError
+from rescale_fast.terminal import run_command, track
+
+
+def end_with(error):
+    def work():
+        raise error
+
+    return run_command(work, how_to_resume="Run it again.")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (DatasetError("no images"), 1, "error: no images"),
+        (SettingError("k is 1"), 2, "error: k is 1"),
+        (KeyboardInterrupt(), 130, "Interrupted. Run it again."),
+        (PermissionError(13, "Permission denied", "/secret"), 1, "error: /secret: Permission denied"),
+    ],
+)
+def test_errors_for_people_become_one_message(capsys, error, code, message):
+    assert end_with(error) == code
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [KeyError("defect"), OSError("no file is to blame")])
+def test_a_defect_keeps_its_traceback(error):
+    with pytest.raises(type(error)):
+        end_with(error)
+
+
+def test_success_is_zero():
+    assert run_command(lambda: None, how_to_resume="") == 0
+
+
+def test_progress_off_a_terminal_is_plain_lines(capsys, monkeypatch):
+    clock = iter([0.0, 1.0, 12.0])
+    monkeypatch.setattr("rescale_fast.terminal.time.monotonic", lambda: next(clock))
+    with track("Reading", total=100) as advance:
+        advance(10)
+        advance(20)
+    assert capsys.readouterr().err == "  Reading: 30/100 images, 2 images/s, 28 s left\n"
