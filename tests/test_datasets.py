@@ -53,8 +53,7 @@ def test_a_folder_that_is_not_a_data_set_is_explained(tmp_path, names, message):
 
 def test_a_name_that_is_not_utf8_is_shown(tmp_path):
     make_tree(tmp_path, "val/a/1.jpg", "val/b/1.jpg")
-    with open(os.fsencode(tmp_path) + b"/val/b/caf\xe9.jpg", "wb"):
-        pass
+    (tmp_path / "val/b" / os.fsdecode(b"caf\xe9.jpg")).touch()
     with pytest.raises(DatasetError, match=r"caf.xe9.jpg'.*not UTF-8"):
         open_folder(tmp_path)
 

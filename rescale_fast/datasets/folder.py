@@ -102,14 +102,15 @@ def list_images(root: Path, split: str, class_ids: Sequence[str]) -> ImageList:
 
 def _images_below(folder: Path, prefix: str) -> list[str]:
     found: list[str] = []
-    for entry in os.scandir(folder):
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            found += _images_below(Path(entry.path), f"{prefix}/{entry.name}")
-        elif entry.name.lower().endswith(IMAGE_SUFFIXES):
-            _check_name(entry)
-            found.append(f"{prefix}/{entry.name}")
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                found += _images_below(Path(entry.path), f"{prefix}/{entry.name}")
+            elif entry.name.lower().endswith(IMAGE_SUFFIXES):
+                _check_name(entry)
+                found.append(f"{prefix}/{entry.name}")
     return found
 
 
