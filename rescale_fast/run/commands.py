@@ -12,7 +12,7 @@ from rescale_fast import __version__
 from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
-from rescale_fast.run import stages
+from rescale_fast.run import reporting, stages
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import (
     ConfuseCommand,
@@ -61,7 +61,7 @@ def _open(settings: DatasetSettings, out: Path | None) -> tuple[Dataset, RunFold
 
 
 def _report(folder: RunFolder, dataset: Dataset) -> None:
-    text = stages.report(folder, dataset)
+    text = reporting.report(folder, dataset)
     say("")
     print(text, flush=True)
     say(f"\nReport: {folder.report}")

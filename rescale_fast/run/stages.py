@@ -1,8 +1,8 @@
 """One function a stage: finds its inputs in the run folder, reuses its artifact or has it made."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,6 @@ from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions.settings import ValidateSettings
 from rescale_fast.predictions.types import Predictions
-from rescale_fast.report.page import ReportInputs, summary, write_report
 from rescale_fast.run.folder import RunFolder, digest
 from rescale_fast.terminal import say, track
 from rescale_fast.train.settings import TrainSettings
@@ -79,20 +78,9 @@ def confuse(folder: RunFolder, predictions: Path | None, machine: MachineSetting
     if predictions is not None and not predictions.exists():
         raise SettingError(f"--predictions {predictions}: no such file or folder.")
 
-    def make() -> ConfusionMatrix:
-        made = make_confusion(Predictions.load(source), origin, num_threads=machine.threads)
-        made.save(folder.confusion)
-        return made
-
     origin = Origin({"predictions": digest(source)}, {})
-    folder.reuse_or_make(
-        "confuse",
-        folder.confusion,
-        origin,
-        ConfusionMatrix.load,
-        make,
-        describe=_describe_confusion,
-        work=lambda made: (made.num_images, "images"),
+    _keep_confusion(
+        folder, origin, lambda: make_confusion(Predictions.load(source), origin, num_threads=machine.threads)
     )
 
 
@@ -101,10 +89,12 @@ def take_confusion(folder: RunFolder, source: Path) -> None:
     if not source.exists():
         raise SettingError(f"--confusion {source}: no such file.")
     origin = Origin({"confusion": digest(source)}, {})
+    _keep_confusion(folder, origin, lambda: replace(ConfusionMatrix.load(source), origin=origin))
 
+
+def _keep_confusion(folder: RunFolder, origin: Origin, get: Callable[[], ConfusionMatrix]) -> None:
     def make() -> ConfusionMatrix:
-        foreign = ConfusionMatrix.load(source)
-        made = ConfusionMatrix(origin, foreign.counts, foreign.soft, foreign.class_ids, foreign.class_names)
+        made = get()
         made.save(folder.confusion)
         return made
 
@@ -122,6 +112,17 @@ def take_confusion(folder: RunFolder, source: Path) -> None:
 def _describe_confusion(made: ConfusionMatrix) -> str:
     errors = made.num_images - int(made.counts.trace())
     return f"{made.num_classes:,} x {made.num_classes:,} classes, {errors:,} of {made.num_images:,} images mistaken"
+
+
+def check_classes(dataset: Dataset, confusion: Path) -> None:
+    """Raise MissingInputError unless a matrix made elsewhere is about the data set's classes."""
+    matrix = ConfusionMatrix.load(confusion)
+    if matrix.class_ids != dataset.class_ids:
+        raise MissingInputError(
+            f"{confusion}: is about {matrix.num_classes:,} classes from {matrix.class_ids[0]!r} to "
+            f"{matrix.class_ids[-1]!r}; {dataset.name} has {dataset.num_classes:,}, from {dataset.class_ids[0]!r} "
+            f"to {dataset.class_ids[-1]!r}."
+        )
 
 
 def select(folder: RunFolder, settings: SelectSettings, machine: MachineSettings) -> None:
@@ -287,54 +288,3 @@ def train(folder: RunFolder, settings: TrainSettings, machine: MachineSettings) 
         ),
         work=lambda made: (len(made.epochs) * infos["train"].num_images, "images"),
     )
-
-
-def report(folder: RunFolder, dataset: Dataset) -> str:
-    """Write report.html; return the summary."""
-    confusion = ConfusionMatrix.load(folder.require(folder.confusion, "confuse"))
-    classes = ClassSubset.load(folder.require(folder.class_subset, "select"))
-    betons = {
-        split: BetonInfo.load(folder.beton(split).with_suffix(".json"))
-        for split in ("train", "val")
-        if folder.beton(split).exists()
-    }
-    runs = [TrainRun.load(path) for path in folder.trainings()]
-    digests = {split: info.digest for split, info in betons.items()}
-    predictions = _predictions_of(folder, confusion)
-    inputs = ReportInputs(
-        dataset=dataset,
-        confusion=confusion,
-        classes=classes,
-        betons=betons,
-        predictions=predictions,
-        runs=[run for run in runs if dict(run.origin.made_from) == digests],  # not those on an earlier subset
-        timings=folder.timings,
-        settings={
-            "dataset": {"name": dataset.name, "root": str(dataset.root)},
-            "predictions": dict(predictions.origin.config) if predictions else None,
-            "class_subset": dict(classes.origin.config),
-            "export": {split: dict(info.origin.config) for split, info in betons.items()},
-        },
-    )
-    write_report(inputs, folder.report)
-    return summary(inputs)
-
-
-def _predictions_of(folder: RunFolder, confusion: ConfusionMatrix) -> Predictions | None:
-    """The run's predictions, if they are those that the confusion matrix was made from."""
-    if not folder.predictions.is_dir():
-        return None
-    if confusion.origin.made_from.get("predictions") != digest(folder.predictions):
-        return None
-    return Predictions.load(folder.predictions)
-
-
-def check_classes(dataset: Dataset, confusion: Path) -> None:
-    """Raise MissingInputError unless a matrix made elsewhere is about the data set's classes."""
-    matrix = ConfusionMatrix.load(confusion)
-    if matrix.class_ids != dataset.class_ids:
-        raise MissingInputError(
-            f"{confusion}: is about {matrix.num_classes:,} classes from {matrix.class_ids[0]!r} to "
-            f"{matrix.class_ids[-1]!r}; {dataset.name} has {dataset.num_classes:,}, from {dataset.class_ids[0]!r} "
-            f"to {dataset.class_ids[-1]!r}."
-        )
