@@ -243,10 +243,10 @@ def test_ctrl_c_at_any_moment_ends_cleanly_and_the_next_run_goes_on(finished, co
     out = tmp_path / "out"
     arguments = ("-m", "rescale_fast", "run", *QUICK, "--glyph-seed", "7", "--out", out)
     interrupted = 0
-    for attempt in range(40):
+    for attempt in range(20):
         with interruptible(*arguments, env=command.environment, start_new_session=True) as process:
             try:
-                process.wait(0.9 + 0.8 * attempt)
+                process.wait(0.9 * 1.3**attempt)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
             _, stderr = process.communicate(timeout=60)
