@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rescale_fast.class_subset.choose import fast_subset, greedy_subset, pair_weights, upper_bound
+from rescale_fast.class_subset.search import fast_subset, greedy_subset, pair_weights, upper_bound
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.types import FloatArray, IntArray
 

@@ -9,7 +9,8 @@ import pytest
 
 from rescale_fast import _core
 from rescale_fast.artifact import Origin
-from rescale_fast.class_subset.choose import choose_classes, fast_subset, greedy_subset, pair_weights, upper_bound
+from rescale_fast.class_subset.choose import choose_classes
+from rescale_fast.class_subset.search import fast_subset, greedy_subset, pair_weights, upper_bound
 from rescale_fast.class_subset.settings import SelectSettings
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.confusion import ConfusionMatrix

@@ -1,0 +1,36 @@
+"""Lists of classes: text files with one class id a line, as the published subsets come."""
+
+from pathlib import Path
+
+import numpy as np
+
+from rescale_fast.errors import SettingError
+from rescale_fast.types import IntArray
+
+
+def read_list(path: Path, class_ids: tuple[str, ...]) -> IntArray:
+    """Read a list of class ids, one a line, "#" starts a comment; return their labels, increasing.
+
+    Raises: SettingError naming the file, the line and the class that is unknown or repeated.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"--classes {path}: cannot be read as text ({error}).") from error
+    label_of = {class_id: label for label, class_id in enumerate(class_ids)}
+    chosen: list[int] = []
+    for number, line in enumerate(lines, 1):
+        name = line.split("#")[0].strip()
+        if not name:
+            continue
+        if name not in label_of:
+            raise SettingError(
+                f"{path}, line {number}: {name!r} is no class of this data set ({len(class_ids):,} classes, such as "
+                f"{class_ids[0]!r}). Is the list for another data set?"
+            )
+        if label_of[name] in chosen:
+            raise SettingError(f"{path}, line {number}: {name!r} is there twice.")
+        chosen.append(label_of[name])
+    if len(chosen) < 2:
+        raise SettingError(f"{path}: names {len(chosen)} classes, expected at least 2.")
+    return np.sort(np.array(chosen, np.int64))
