@@ -4,5 +4,6 @@ PYBIND11_MODULE(_core, module) {
   module.doc() = "The C++ core of rescale_fast. Call it through the Python modules, which document it.";
   module.attr("__version__") = RESCALE_FAST_VERSION;
   rescale_fast::register_confusion(module);
+  rescale_fast::register_weight_graph(module);
   rescale_fast::register_class_subset(module);
 }

@@ -1,8 +1,5 @@
 #include <algorithm>
 #include <atomic>
-#include <chrono>
-#include <cmath>
-#include <future>
 
 #include "bind.h"
 #include "class_subset.h"
@@ -14,106 +11,95 @@ namespace {
 
 using namespace pybind11::literals;
 
-void check_weights(const RealArray& weights, std::int64_t k) {
-  check_dimensions(weights, "weights", 2);
-  const std::int64_t n = weights.shape(0);
-  if (weights.shape(1) != n) {
-    throw py::value_error(message("weights is (", n, ", ", weights.shape(1), "), expected a square matrix"));
-  }
-  if (k < 2 || k > n) throw py::value_error(message("k is ", k, ", expected 2..", n));
-  const double* values = weights.data();
-  for (std::int64_t i = 0; i < n; ++i) {
-    for (std::int64_t j = 0; j < n; ++j) {
-      const double value = values[i * n + j];
-      if (!(value >= 0.0) || std::isinf(value)) {  // also true for NaN
-        throw py::value_error(message("weights[", i, ", ", j, "] is ", value, ", expected a finite number >= 0"));
-      }
-      if (value != values[j * n + i] || (i == j && value != 0.0)) {
-        throw py::value_error(message("weights[", i, ", ", j, "] is ", value, ", weights[", j, ", ", i, "] is ",
-                                      values[j * n + i], "; expected a symmetric matrix with a zero diagonal"));
-      }
-    }
+void check_k(const WeightGraph& graph, std::int64_t k) {
+  if (k < 2 || k > graph.num_classes()) {
+    throw py::value_error(message("k is ", k, ", expected 2..", graph.num_classes()));
   }
 }
 
-IdArray to_array(const std::vector<std::int64_t>& classes) {
-  IdArray result(static_cast<py::ssize_t>(classes.size()));
-  std::copy(classes.begin(), classes.end(), result.mutable_data());
+IdArray to_array(const std::vector<std::int64_t>& values) {
+  IdArray result(static_cast<py::ssize_t>(values.size()));
+  std::copy(values.begin(), values.end(), result.mutable_data());
   return result;
 }
 
-IdArray greedy_checked(const RealArray& weights, std::int64_t k) {
-  check_weights(weights, k);
-  const double* values = weights.data();
-  const std::int64_t n = weights.shape(0);
+IdArray greedy_checked(const WeightGraph& graph, std::int64_t k) {
+  check_k(graph, k);
   std::vector<std::int64_t> chosen;
   {
     const py::gil_scoped_release nogil;  // reads a large matrix, touches no Python object
-    chosen = greedy_class_subset(values, n, k);
+    chosen = greedy_class_subset(graph, k);
   }
   return to_array(chosen);
 }
 
-py::tuple anneal_checked(const RealArray& weights, std::int64_t k, int num_chains, std::int64_t num_moves,
-                         std::uint64_t seed, int num_threads) {
-  check_weights(weights, k);
-  if (num_chains < 1 || num_moves < 0) {
-    throw py::value_error(message("num_chains is ", num_chains, ", num_moves is ", num_moves, ", expected >= 1, >= 0"));
-  }
-  const double* values = weights.data();
-  const std::int64_t n = weights.shape(0);
+IdArray many_starts_checked(const WeightGraph& graph, std::int64_t k, std::int64_t num_starts, int num_threads) {
+  check_k(graph, k);
+  if (num_starts < 1) throw py::value_error(message("num_starts is ", num_starts, ", expected >= 1"));
   std::atomic<bool> stop{false};
-  std::future<SearchResult> search = std::async(std::launch::async, [&] {
-    const auto greedy = greedy_class_subset(values, n, k);
-    return anneal_class_subset(WeightGraph(values, n), greedy, k, num_chains, num_moves, seed, num_threads, stop);
-  });
-  // The search runs in threads of its own; this one wakes up now and then to see whether Ctrl-C was pressed.
-  for (bool done = false; !done;) {
-    {
-      const py::gil_scoped_release nogil;
-      done = search.wait_for(std::chrono::milliseconds(50)) == std::future_status::ready;
-    }
-    if (!done && PyErr_CheckSignals() != 0) {
-      stop = true;
-      {
-        const py::gil_scoped_release nogil;
-        search.wait();
-      }
-      throw py::error_already_set();
+  return to_array(run_interruptible<std::vector<std::int64_t>>(
+      [&] { return greedy_from_many_starts(graph, k, num_starts, num_threads, stop); }, stop));
+}
+
+IdArray peel_checked(const WeightGraph& graph, std::int64_t k) {
+  check_k(graph, k);
+  std::atomic<bool> stop{false};
+  return to_array(
+      run_interruptible<std::vector<std::int64_t>>([&] { return peel_class_subset(graph, k, stop); }, stop));
+}
+
+std::vector<std::vector<std::int64_t>> checked_starts(const WeightGraph& graph, std::int64_t k,
+                                                      const std::vector<IdArray>& starts) {
+  std::vector<std::vector<std::int64_t>> result;
+  for (const IdArray& start : starts) {
+    result.emplace_back(start.data(), start.data() + start.size());
+    std::vector<std::int64_t> sorted = result.back();
+    std::sort(sorted.begin(), sorted.end());
+    if (start.size() != k || sorted.front() < 0 || sorted.back() >= graph.num_classes() ||
+        std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {
+      throw py::value_error(message("starts[", result.size() - 1, "] is not of ", k, " different classes"));
     }
   }
-  const SearchResult result = search.get();
+  return result;
+}
+
+py::tuple search_checked(const WeightGraph& graph, std::int64_t k, const std::vector<IdArray>& starts, int num_chains,
+                         std::int64_t chain_work, double hottest, std::uint64_t seed, int num_threads,
+                         const py::object& report) {
+  check_k(graph, k);
+  if (num_chains < 1 || chain_work < 0 || !(hottest > 0)) {
+    throw py::value_error(message("num_chains is ", num_chains, ", chain_work is ", chain_work, ", hottest is ",
+                                  hottest, "; expected >= 1, >= 0, > 0"));
+  }
+  const auto begin = checked_starts(graph, k, starts);
+  const SearchSettings settings{num_chains, chain_work, hottest, seed, num_threads};
+  SearchWatch watch;
+  bool stopped = false;  // by the report, which is no error: what has been found is the result
+  const SearchResult result = run_interruptible<SearchResult>(
+      [&] { return search_class_subset(graph, k, begin, settings, watch); }, watch.stop, [&] {
+        if (!stopped && !report.is_none() && report(watch.work.load(), watch.value.load()).is(py::bool_(false))) {
+          stopped = watch.stop = true;
+        }
+      });
   return py::make_tuple(to_array(result.classes), result.value);
 }
 
-IdArray even_loads_checked(const RealArray& weights, std::int64_t max_steps) {
-  check_weights(weights, 2);
-  const double* values = weights.data();
-  const std::int64_t n = weights.shape(0);
-  double total = 0;
-  for (std::int64_t i = 0; i < n * n; ++i) {
-    if (values[i] != std::floor(values[i])) {
-      throw py::value_error(message("weights[", i / n, ", ", i % n, "] is ", values[i], ", expected a whole number"));
-    }
-    total += values[i];
-  }
-  if (!(total < 0x1.0p42)) throw py::value_error(message("the weights add up to ", total, ", expected less than 2^42"));
-  std::vector<std::int64_t> loads;
-  {
-    const py::gil_scoped_release nogil;  // many sweeps over all pairs, no Python object
-    loads = even_loads(WeightGraph(values, n), max_steps);
-  }
-  return to_array(loads);
+py::tuple even_loads_checked(const WeightGraph& graph, std::int64_t max_steps) {
+  std::atomic<bool> stop{false};
+  const EvenLoads result = run_interruptible<EvenLoads>([&] { return even_loads(graph, max_steps, stop); }, stop);
+  return py::make_tuple(to_array(result.loads), to_array(result.shares), result.fraction_bits);
 }
 
 }  // namespace
 
 void register_class_subset(py::module_& module) {
-  module.def("greedy_class_subset", &greedy_checked, "weights"_a.noconvert(), "k"_a);
-  module.def("anneal_class_subset", &anneal_checked, "weights"_a.noconvert(), "k"_a, py::kw_only(), "num_chains"_a,
-             "num_moves"_a, "seed"_a, "num_threads"_a);
-  module.def("even_loads", &even_loads_checked, "weights"_a.noconvert(), py::kw_only(), "max_steps"_a);
-  module.attr("LOAD_FRACTION_BITS") = kLoadFractionBits;
+  module.def("greedy_class_subset", &greedy_checked, "graph"_a, "k"_a);
+  module.def("greedy_from_many_starts", &many_starts_checked, "graph"_a, "k"_a, py::kw_only(), "num_starts"_a,
+             "num_threads"_a);
+  module.def("peel_class_subset", &peel_checked, "graph"_a, "k"_a);
+  module.def("search_class_subset", &search_checked, "graph"_a, "k"_a, py::kw_only(), "starts"_a, "num_chains"_a,
+             "chain_work"_a, "hottest"_a, "seed"_a, "num_threads"_a, "report"_a = py::none());
+  module.def("even_loads", &even_loads_checked, "graph"_a, py::kw_only(), "max_steps"_a);
 }
 
 }  // namespace rescale_fast
