@@ -32,7 +32,7 @@ def _bar(what: str, total: int, unit: str) -> Iterator[Advance]:
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
-            return Text(f"{speed:,.0f} {unit}/s" if speed else "", style="cyan")
+            return Text(f"{speed:,.0f} {unit}/s" if speed and unit != "s" else "", style="cyan")
 
     columns = (
         TextColumn("  {task.description}"),
@@ -40,10 +40,15 @@ def _bar(what: str, total: int, unit: str) -> Iterator[Advance]:
         TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
         Rate(),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda count: progress.advance(task, count)
+        task = progress.add_task(what, total=total, note="")
+
+        def advance(count: int, note: str = "", /) -> None:
+            progress.update(task, advance=count, note=note)
+
+        yield advance
 
 
 @contextmanager
@@ -51,7 +56,7 @@ def _lines(what: str, total: int, unit: str) -> Iterator[Advance]:
     start = last = time.monotonic()
     done = 0
 
-    def advance(count: int) -> None:
+    def advance(count: int, note: str = "", /) -> None:
         nonlocal done, last
         done += count
         now = time.monotonic()
@@ -59,7 +64,8 @@ def _lines(what: str, total: int, unit: str) -> Iterator[Advance]:
             last = now
             rate = done / (now - start)
             left = (total - done) / rate if rate else float("inf")
-            say(f"  {what}: {done:,}/{total:,} {unit}, {rate:,.0f} {unit}/s, {left:,.0f} s left")
+            speed = "" if unit == "s" else f", {rate:,.0f} {unit}/s"
+            say(f"  {what}: {done:,}/{total:,} {unit}{speed}, {left:,.0f} s left{note and ', ' + note}")
 
     yield advance
 

@@ -8,7 +8,7 @@ class id     the key of a class: its folder name (a wnid for ImageNet). Unique, 
 split        "train" or "val".
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TypeAlias
 
@@ -20,7 +20,11 @@ FloatArray: TypeAlias = NDArray[np.float64]
 Float32Array: TypeAlias = NDArray[np.float32]
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 
-Advance: TypeAlias = Callable[[int], None]  # called with the number of items just finished
+
+class Advance(Protocol):
+    """Called with the number of items just finished, and what else there is to say of the work so far."""
+
+    def __call__(self, count: int, note: str = "", /) -> None: ...
 
 
 class Track(Protocol):
@@ -36,4 +40,4 @@ class Track(Protocol):
 def silent(what: str, *, total: int, unit: str = "images") -> Iterator[Advance]:
     """A Track that says nothing: the default of every maker."""
     del what, total, unit
-    yield lambda _: None
+    yield lambda _, __="": None

@@ -6,33 +6,36 @@ Reads a ConfusionMatrix; makes a ClassSubset. Each method has a module of its ow
 import numpy as np
 
 from rescale_fast.artifact import Origin
+from rescale_fast.class_subset.bounds import relaxation_bound
 from rescale_fast.class_subset.lists import read_list
-from rescale_fast.class_subset.search import fast_subset, greedy_subset, pair_weights, upper_bound
+from rescale_fast.class_subset.proof import Proof, prove_subset
+from rescale_fast.class_subset.search import fast_subset, greedy_subset, thorough_subset
 from rescale_fast.class_subset.settings import SelectSettings
 from rescale_fast.class_subset.types import ClassSubset
+from rescale_fast.class_subset.weights import pair_graph
 from rescale_fast.confusion import ConfusionMatrix
-from rescale_fast.types import IntArray
+from rescale_fast.errors import SettingError
+from rescale_fast.types import JSON, IntArray, Track, silent
 
 
 def choose_classes(
-    confusion: ConfusionMatrix, settings: SelectSettings, origin: Origin, *, num_threads: int = 0
+    confusion: ConfusionMatrix,
+    settings: SelectSettings,
+    origin: Origin,
+    *,
+    num_threads: int = 0,
+    track: Track = silent,
 ) -> ClassSubset:
-    """Choose classes as the settings say. The result does not depend on num_threads (0 = all cores).
+    """Choose classes as the settings say.
 
     Raises: SettingError for k outside 2..K, or a list that names unknown or repeated classes.
     """
-    facts = {}
     if settings.classes is not None:
-        chosen = read_list(settings.classes, confusion.class_ids)
-        method = "list"
+        chosen, method = read_list(settings.classes, confusion.class_ids), "list"
+        facts: dict[str, JSON] = {}
     else:
-        weights = pair_weights(confusion.counts)
-        greedy = chosen = greedy_subset(weights, settings.k)
-        if settings.effort == "fast":
-            chosen = fast_subset(weights, settings.k, seed=settings.search_seed, num_threads=num_threads)
+        chosen, facts = max_confusion(confusion, settings, num_threads=num_threads, track=track)
         method = f"max-confusion, {settings.effort}"
-        facts["value_of_greedy"] = describe(confusion, greedy)["value"]
-        facts["upper_bound"] = upper_bound(weights, settings.k)
     return ClassSubset(
         origin=origin,
         method=method,
@@ -42,6 +45,45 @@ def choose_classes(
         class_names=tuple(confusion.class_names[label] for label in chosen),
         facts=describe(confusion, chosen) | facts,
     )
+
+
+def max_confusion(
+    confusion: ConfusionMatrix, settings: SelectSettings, *, num_threads: int = 0, track: Track = silent
+) -> tuple[IntArray, dict[str, JSON]]:
+    """The k classes most confused with one another, and how good the choice is known to be.
+
+    The `objective` is the sum of the pair weights inside; `upper_bound` is what no choice can exceed; `gap` is what
+    may be missing, as a share of the objective; with `is_optimal`, nothing is.
+    Source: Gao 2021 ("Subsets of ImageNet"), method 4.
+    """
+    if settings.seconds <= 0:
+        raise SettingError(f"--seconds {settings.seconds}: expected more than 0.")
+    graph = pair_graph(confusion, settings.pair_weights)
+    k, seed = settings.k, settings.search_seed
+    greedy = chosen = greedy_subset(graph, k)
+    if settings.effort == "prove":
+        proof = prove_subset(graph, k, seconds=settings.seconds, seed=seed, num_threads=num_threads, track=track)
+    else:
+        bound = relaxation_bound(graph, k)
+        if settings.effort == "fast":
+            chosen = fast_subset(graph, k, seed=seed, num_threads=num_threads, track=track)
+        elif settings.effort == "thorough":
+            chosen = thorough_subset(
+                graph, k, seconds=settings.seconds, seed=seed, num_threads=num_threads, target=bound, track=track
+            )
+        proof = Proof(chosen, graph.value(chosen), bound, "linear relaxation")
+    facts: dict[str, JSON] = {
+        "pair_weights": settings.pair_weights,
+        "objective": proof.value,
+        "objective_of_greedy": graph.value(greedy),
+        "upper_bound": proof.bound,
+        "bound_by": proof.bound_by,
+        "gap": (proof.bound - proof.value) / proof.value if proof.value else 0.0,
+        "is_optimal": proof.is_optimal,
+    }
+    if graph.num_pairs == 0:
+        facts["note"] = "no two classes are confused with each other, so these are the first classes"
+    return proof.classes, facts
 
 
 def describe(confusion: ConfusionMatrix, chosen: IntArray) -> dict[str, float | int]:

@@ -1,67 +1,144 @@
-"""Searches the k classes that are most confused with one another, and bounds what any choice could reach.
+"""Searches the k classes that are most confused with one another, with as much effort as one likes.
 
 Source of max-confusion: Gao 2021 ("Subsets of ImageNet"), method 4: the k-subset with the greatest sum of pairwise
-confusion. The search runs in C++ without the GIL: greedy in csrc/class_subset.cpp, annealed exchanges of clusters
-(`fast`) in csrc/class_subset_search.cpp.
+confusion. The searches run in C++ without the GIL (csrc/class_subset*.cpp), on a WeightGraph (weights.py).
 Measured: benchmarks/results/class_subset.csv, by benchmarks/bench_class_subset.py.
 """
+
+import time
+from collections.abc import Callable
 
 import numpy as np
 
 from rescale_fast import _core
+from rescale_fast.class_subset.bounds import relaxation_order
 from rescale_fast.errors import SettingError
-from rescale_fast.types import FloatArray, IntArray
+from rescale_fast.types import IntArray, Track, silent
 
-BOUND_STEPS = 200_000_000  # pairs looked at, a second at most
-NUM_CHAINS, MOVES_A_CHAIN = 8, 400_000  # about two seconds of one core at K = 1,000
+NUM_CHAINS = 8
+CHAIN_WORK = 80_000_000  # about two seconds of one core for all chains
+HOTTEST, WARM = 0.08, 0.03  # temperatures to begin at: from scratch, and from a choice that is good already
+GREEDY_WORK = 200_000_000  # entries: how many starts greedy is given
+MAX_SEED = 2**63 - 1
 
-
-def pair_weights(counts: IntArray) -> FloatArray:
-    """(K, K) float64, symmetric, zero diagonal: images confused between each pair of classes, either way."""
-    weights = (counts + counts.T).astype(np.float64)
-    np.fill_diagonal(weights, 0)
-    return weights
+Report = Callable[[int, float], bool | None]
 
 
-def greedy_subset(weights: FloatArray, k: int) -> IntArray:
+def greedy_subset(graph: _core.WeightGraph, k: int) -> IntArray:
     """Grow from the heaviest pair, one class at a time; ties go to the lower label.
 
-    Args: weights: (K, K) float64, finite, not negative, symmetric, zero diagonal.
     Returns: (k,) int64 labels, increasing.
-    Raises: SettingError for k outside 2..K; ValueError naming the first bad weight.
+    Raises: SettingError for k outside 2..K.
     """
-    _check_k(k, len(weights))
-    return np.sort(_core.greedy_class_subset(weights, k))
+    check_k(k, graph.num_classes)
+    return np.sort(_core.greedy_class_subset(graph, k))
 
 
-def fast_subset(weights: FloatArray, k: int, *, seed: int = 0, num_threads: int = 0) -> IntArray:
-    """Search by simulated annealing over exchanges of clusters, from greedy, peeling and random starts.
+def greedy_starts(graph: _core.WeightGraph, k: int, *, num_threads: int = 0) -> list[IntArray]:
+    """Where searches begin: greedy from every class (or as many as a second allows), peeling, the relaxation's order.
 
-    The work is fixed, not the time, so the result depends on the seed alone. Never worse than greedy. Ctrl-C
-    ends it at once. Arguments, result and errors as for `greedy_subset`.
+    Returns: three times (k,) int64 labels, increasing; the best first.
     """
-    _check_k(k, len(weights))
-    if not 0 <= seed < 2**63:
-        raise SettingError(f"--search-seed {seed}: expected 0 to 2^63 - 1.")
-    chosen, _ = _core.anneal_class_subset(
-        weights, k, num_chains=NUM_CHAINS, num_moves=MOVES_A_CHAIN, seed=seed, num_threads=num_threads
+    check_k(k, graph.num_classes)
+    entries_a_step = 2 * graph.num_pairs // graph.num_classes + graph.num_classes // 64 + 1
+    num_starts = max(1, min(graph.num_classes, GREEDY_WORK // (k * entries_a_step)))
+    starts = [
+        _core.greedy_from_many_starts(graph, k, num_starts=num_starts, num_threads=num_threads),
+        _core.peel_class_subset(graph, k),
+        np.sort(relaxation_order(graph)[:k]),
+    ]
+    return sorted(starts, key=graph.value, reverse=True)
+
+
+def fast_subset(
+    graph: _core.WeightGraph, k: int, *, seed: int = 0, num_threads: int = 0, track: Track = silent
+) -> IntArray:
+    """Search from greedy, peeling, the relaxation's order and random starts, for about two seconds of one core.
+
+    Simulated annealing over exchanges of clusters; on dense graphs, over swaps, then tabu search. The work is
+    fixed, not the time, so the result depends on the seed alone. Never worse than greedy. Ctrl-C ends it at once.
+    Arguments, result and errors as for `greedy_subset`.
+    """
+    _check_seed(seed)
+    starts = greedy_starts(graph, k, num_threads=num_threads)
+    with track("Searching", total=NUM_CHAINS * CHAIN_WORK // 1_000_000, unit="M steps") as advance:
+        done = 0
+
+        def report(work: int, value: float) -> None:
+            nonlocal done
+            advance(work // 1_000_000 - done, f"found {value:,.6g}")
+            done = work // 1_000_000
+
+        return _search(graph, k, [*starts, greedy_subset(graph, k)], HOTTEST, CHAIN_WORK, seed, num_threads, report)
+
+
+def thorough_subset(
+    graph: _core.WeightGraph,
+    k: int,
+    *,
+    seconds: float,
+    seed: int = 0,
+    num_threads: int = 0,
+    target: float = float("inf"),
+    track: Track = silent,
+) -> IntArray:
+    """Search on for `seconds` of wall time: rounds of new seeds and growing length, and shorter ones from the best.
+
+    Ends early when `target` (an upper bound) is reached. Never worse than `fast` with the same seed, which is its
+    first round. Arguments, result and errors else as for `fast_subset`.
+    """
+    start = time.monotonic()
+    best = fast_subset(graph, k, seed=seed, num_threads=num_threads, track=track)
+    with track("Searching on", total=round(seconds), unit="s") as advance:
+        shown = 0
+
+        def report(_: int, value: float) -> bool:
+            nonlocal shown
+            elapsed = time.monotonic() - start
+            advance(int(elapsed) - shown, f"found {max(value, graph.value(best)):,.6g}")
+            shown = int(elapsed)
+            return elapsed < seconds
+
+        work, number = CHAIN_WORK, 1
+        while time.monotonic() - start < seconds and graph.value(best) < target:
+            hottest, starts = (WARM, [best] * (NUM_CHAINS // 2)) if number % 2 else (HOTTEST, [best])
+            found = _search(graph, k, starts, hottest, work, seed + number * 1_000_003, num_threads, report)
+            if graph.value(found) > graph.value(best):
+                best = found
+            work, number = (work if number % 2 else 2 * work), number + 1
+    return best
+
+
+def _search(
+    graph: _core.WeightGraph,
+    k: int,
+    starts: list[IntArray],
+    hottest: float,
+    work: int,
+    seed: int,
+    num_threads: int,
+    report: Report,
+) -> IntArray:
+    found, _ = _core.search_class_subset(
+        graph,
+        k,
+        starts=starts,
+        num_chains=NUM_CHAINS,
+        chain_work=work,
+        hottest=hottest,
+        seed=seed % (MAX_SEED + 1),
+        num_threads=num_threads,
+        report=report,
     )
-    return chosen
+    return found
 
 
-def upper_bound(weights: FloatArray, k: int) -> int:
-    """The weight that no choice of k classes can exceed: the linear relaxation's value, rounded down.
-
-    Exact in spite of rounding (csrc/class_subset_bound.h says why): all sums are of integers.
-
-    Args: weights: (K, K) float64 whole numbers, symmetric, zero diagonal, adding up to less than 2^42.
-    Raises: SettingError for k outside 2..K; ValueError naming the first bad weight.
-    """
-    _check_k(k, len(weights))
-    loads = _core.even_loads(weights, max_steps=BOUND_STEPS)
-    return int(np.sort(loads)[-k:].sum()) >> _core.LOAD_FRACTION_BITS
-
-
-def _check_k(k: int, num_classes: int) -> None:
+def check_k(k: int, num_classes: int) -> None:
+    """Raise SettingError unless 2 <= k <= num_classes."""
     if not 2 <= k <= num_classes:
         raise SettingError(f"--k {k}: expected 2 to {num_classes:,}, the number of classes there are.")
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed <= MAX_SEED:
+        raise SettingError(f"--search-seed {seed}: expected 0 to 2^63 - 1.")

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rescale_fast.artifact import Origin, to_json
 from rescale_fast.class_subset.choose import choose_classes
@@ -138,7 +138,7 @@ def select(folder: RunFolder, settings: SelectSettings, machine: MachineSettings
     origin = Origin(made_from, config)
 
     def make() -> ClassSubset:
-        made = choose_classes(ConfusionMatrix.load(source), settings, origin, num_threads=machine.threads)
+        made = choose_classes(ConfusionMatrix.load(source), settings, origin, num_threads=machine.threads, track=track)
         made.save(folder.class_subset)
         return made
 
@@ -156,11 +156,14 @@ def select(folder: RunFolder, settings: SelectSettings, machine: MachineSettings
     )
 
 
-def _how_good(facts: Mapping[str, int]) -> str:
+def _how_good(facts: Mapping[str, Any]) -> str:
     if "upper_bound" not in facts:
         return ""
-    bound = "proven the most" if facts["value"] == facts["upper_bound"] else f"at most {facts['upper_bound']:,}"
-    return f" ({bound}; greedy: {facts['value_of_greedy']:,})"
+    number = "{:,.0f}" if facts["pair_weights"] == "counts" else facts["pair_weights"] + " {:,.4g}"
+    bound = "proven the most" if facts["is_optimal"] else f"at most {number.format(facts['upper_bound'])}"
+    return f" ({bound}; greedy: {number.format(facts['objective_of_greedy'])})" + (
+        f"; {facts['note']}" if "note" in facts else ""
+    )
 
 
 def sample(folder: RunFolder, dataset: Dataset) -> None:

@@ -1,0 +1,83 @@
+"""The exact stage: the best k classes of a kernel, by the mixed-integer solver HiGHS.
+
+The model is the linear relaxation with 0/1 choices: maximise sum w_ij y_ij, y_ij <= x_i, y_ij <= x_j, sum x = k.
+Source: HiGHS, Huangfu and Hall 2018.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rescale_fast.errors import SettingError
+from rescale_fast.types import FloatArray, IntArray
+
+TOLERANCE = 1e-6  # HiGHS's own, relative to the value: its bounds are widened by so much
+
+
+@dataclass(frozen=True)
+class KernelOptimum:
+    """What the solver found and proved about choices within the kernel."""
+
+    places: IntArray | None  # (k,) places in the kernel of a choice that is worth more than `above`; None: none found
+    bound: float  # no choice within the kernel is worth more, or more than `above`
+
+
+def solve_kernel(
+    weights: FloatArray, k: int, *, above: float, step: float, seconds: float, num_threads: int
+) -> KernelOptimum:
+    """Look for a choice of k of the m classes that is worth at least `above` + `step`, until proven or out of time.
+
+    Args:
+        weights: (m, m) float64, symmetric, zero diagonal. step: the least by which one value exceeds another.
+    Raises: SettingError when the solver is not installed; KeyboardInterrupt at once on Ctrl-C.
+    """
+    try:
+        import highspy
+    except ImportError as error:
+        raise SettingError("--effort prove needs the solver HiGHS: pip install highspy.") from error
+    solver = highspy.Highs()
+    solver.silent()
+    solver.HandleKeyboardInterrupt = True
+    for option, value in (("time_limit", seconds), ("threads", num_threads), ("mip_rel_gap", 0.0)):
+        solver.setOptionValue(option, value)
+    # Half a step is enough to exclude what is known, and far beyond the solver's tolerances.
+    solver.passModel(_model(weights, k, above + step / 2))
+    solver.solve()
+    slack = TOLERANCE * (1 + abs(above))
+    status = solver.getModelStatus()
+    if status == highspy.HighsModelStatus.kInfeasible:
+        return KernelOptimum(None, above)
+    bound = max(above, solver.getInfo().mip_dual_bound + slack)
+    values = np.array(solver.getSolution().col_value[: len(weights)])
+    found = len(values) > 0 and round(values.sum()) == k and solver.getInfo().primal_solution_status == 2
+    return KernelOptimum(np.flatnonzero(values > 0.5) if found else None, bound)
+
+
+def _model(weights: FloatArray, k: int, at_least: float) -> "object":
+    import highspy
+
+    size = len(weights)
+    rows, columns = np.nonzero(np.triu(weights))
+    num_pairs = len(rows)
+    pair_weights = weights[rows, columns]
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = size + num_pairs, 2 + 2 * num_pairs
+    lp.col_cost_ = np.concatenate([np.zeros(size), pair_weights])
+    lp.col_lower_, lp.col_upper_ = np.zeros(size + num_pairs), np.ones(size + num_pairs)
+    lp.sense_ = highspy.ObjSense.kMaximize
+    lp.integrality_ = [highspy.HighsVarType.kInteger] * size + [highspy.HighsVarType.kContinuous] * num_pairs
+    lp.row_lower_ = np.concatenate([[k, at_least], np.full(2 * num_pairs, -highspy.kHighsInf)])
+    lp.row_upper_ = np.concatenate([[k, highspy.kHighsInf], np.zeros(2 * num_pairs)])
+    y = size + np.arange(num_pairs)
+    entry_rows = np.concatenate(
+        [np.zeros(size), np.ones(num_pairs), np.repeat(2 + np.arange(2 * num_pairs), 2)]
+    ).astype(np.int64)
+    ends = np.stack([rows, columns], axis=1).reshape(-1)  # y_e <= x_i, then y_e <= x_j
+    entry_columns = np.concatenate([np.arange(size), y, np.stack([np.repeat(y, 2), ends], axis=1).reshape(-1)])
+    entries = np.concatenate([np.ones(size), pair_weights, np.tile([1.0, -1.0], 2 * num_pairs)])
+    order = np.argsort(entry_rows, kind="stable")
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    lp.a_matrix_.start_ = np.searchsorted(entry_rows[order], np.arange(lp.num_row_ + 1))
+    lp.a_matrix_.index_ = entry_columns[order]
+    lp.a_matrix_.value_ = entries[order]
+    return lp

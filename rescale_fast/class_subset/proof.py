@@ -1,0 +1,119 @@
+"""`prove`: the best choice one can find, and the least bound, in a given time; often the same number.
+
+Search, then the linear relaxation's bound, then the spectral one, then an exact solver on the kernel of classes that
+could be part of something better. Each stage ends early when value and bound meet.
+"""
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rescale_fast import _core
+from rescale_fast.class_subset.bounds import SWEEP_STEPS, relaxation_bound, round_bound
+from rescale_fast.class_subset.kernel_mip import solve_kernel
+from rescale_fast.class_subset.search import thorough_subset
+from rescale_fast.class_subset.spectral import SpectralBound, spectral_bound
+from rescale_fast.types import FloatArray, IntArray, Track, silent
+
+SEARCH_SHARE, SPECTRAL_SHARE = 0.25, 0.6  # of the seconds given; the solver takes what is left
+LARGEST_SPECTRUM = 2_500  # classes; beyond, an eigenvalue decomposition takes too long to be repeated
+KERNEL_SIZES = (60, 120, 300)  # classes beyond k that the solver is given, one kernel after the other
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A choice, and what no choice can exceed."""
+
+    classes: IntArray  # (k,) int64 labels, increasing
+    value: float
+    bound: float
+    bound_by: str  # which of the bounds is the least
+
+    @property
+    def is_optimal(self) -> bool:
+        return self.value >= self.bound * (1 - 1e-9)
+
+
+def prove_subset(
+    graph: _core.WeightGraph,
+    k: int,
+    *,
+    seconds: float,
+    seed: int = 0,
+    num_threads: int = 0,
+    track: Track = silent,
+) -> Proof:
+    """Find the best choice of k classes and prove how good it is, within about `seconds` of wall time.
+
+    Raises: SettingError for k outside 2..K, or without the solver HiGHS; KeyboardInterrupt at once.
+    """
+    start = time.monotonic()
+    bound = relaxation_bound(graph, k)
+    classes = thorough_subset(
+        graph, k, seconds=SEARCH_SHARE * seconds, seed=seed, num_threads=num_threads, target=bound, track=track
+    )
+    proof = Proof(classes, graph.value(classes), bound, "linear relaxation")
+    if proof.is_optimal:
+        return proof
+    everything = np.arange(graph.num_classes)
+    tight = SpectralBound(bound, everything, np.full(len(everything), bound))
+    if graph.num_classes <= LARGEST_SPECTRUM:
+        tight = spectral_bound(
+            graph.among(everything),
+            _shares(graph),
+            k,
+            proof.value,
+            integral=graph.is_integral,
+            seconds=SPECTRAL_SHARE * seconds,
+            track=track,
+        )
+        if tight.bound < bound:
+            proof = Proof(classes, proof.value, tight.bound, "spectral dual")
+    if proof.is_optimal:
+        return proof
+    return _solve(graph, k, proof, tight, start + seconds, num_threads, track)
+
+
+def _solve(
+    graph: _core.WeightGraph,
+    k: int,
+    proof: Proof,
+    tight: SpectralBound,
+    until: float,
+    num_threads: int,
+    track: Track,
+) -> Proof:
+    """Solve growing kernels; choices that leave the kernel are bounded by what the classes outside it allow."""
+    for extra in KERNEL_SIZES:
+        kernel = np.sort(tight.kernel[: k + extra])
+        outside = max(tight.with_class[len(kernel) :], default=0.0)
+        seconds = max(1.0, (until - time.monotonic()) * (1.0 if extra == KERNEL_SIZES[-1] else 0.5))
+        with track(f"Solving for {len(kernel):,} classes", total=round(seconds), unit="s") as advance:
+            solved = solve_kernel(
+                graph.among(kernel),
+                k,
+                above=proof.value,
+                step=1.0 if graph.is_integral else 1e-6 * max(1.0, proof.value),
+                seconds=seconds,
+                num_threads=num_threads,
+            )
+            advance(round(seconds), f"found {proof.value:,.6g}, at most {proof.bound:,.6g}")
+        if solved.places is not None and graph.value(kernel[solved.places]) > proof.value:
+            classes = kernel[solved.places]
+            proof = replace(proof, classes=classes, value=graph.value(classes))
+        bound = max(proof.value, round_bound(graph, outside), round_bound(graph, solved.bound))
+        if bound < proof.bound:
+            proof = replace(proof, bound=bound, bound_by=f"solver, {len(kernel):,} classes")
+        if proof.is_optimal or len(kernel) == len(tight.kernel) or time.monotonic() >= until:
+            break
+    return proof
+
+
+def _shares(graph: _core.WeightGraph) -> FloatArray:
+    """(K, K): what the class of the row carries of each pair's weight, when loads are as even as can be."""
+    weights = graph.among(np.arange(graph.num_classes))
+    _, shares, bits = _core.even_loads(graph, max_steps=SWEEP_STEPS)
+    matrix = np.zeros_like(weights)
+    matrix[np.nonzero(weights)] = np.ldexp(shares.astype(np.float64), -bits)
+    return matrix
