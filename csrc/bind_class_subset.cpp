@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <atomic>
+#include <limits>
 
 #include "bind.h"
 #include "class_subset.h"
@@ -65,7 +66,7 @@ std::vector<std::vector<std::int64_t>> checked_starts(const WeightGraph& graph, 
 
 py::tuple search_checked(const WeightGraph& graph, std::int64_t k, const std::vector<IdArray>& starts, int num_chains,
                          std::int64_t chain_work, double hottest, std::uint64_t seed, int num_threads,
-                         const py::object& report) {
+                         double target, const py::object& report) {
   check_k(graph, k);
   if (num_chains < 1 || chain_work < 0 || !(hottest > 0)) {
     throw py::value_error(message("num_chains is ", num_chains, ", chain_work is ", chain_work, ", hottest is ",
@@ -73,7 +74,7 @@ py::tuple search_checked(const WeightGraph& graph, std::int64_t k, const std::ve
   }
   const auto begin = checked_starts(graph, k, starts);
   const SearchSettings settings{num_chains, chain_work, hottest, seed, num_threads};
-  SearchWatch watch;
+  SearchWatch watch(target);
   bool stopped = false;  // by the report, which is no error: what has been found is the result
   const SearchResult result = run_interruptible<SearchResult>(
       [&] { return search_class_subset(graph, k, begin, settings, watch); }, watch.stop, [&] {
@@ -98,7 +99,8 @@ void register_class_subset(py::module_& module) {
              "num_threads"_a);
   module.def("peel_class_subset", &peel_checked, "graph"_a, "k"_a);
   module.def("search_class_subset", &search_checked, "graph"_a, "k"_a, py::kw_only(), "starts"_a, "num_chains"_a,
-             "chain_work"_a, "hottest"_a, "seed"_a, "num_threads"_a, "report"_a = py::none());
+             "chain_work"_a, "hottest"_a, "seed"_a, "num_threads"_a,
+             "target"_a = std::numeric_limits<double>::infinity(), "report"_a = py::none());
   module.def("even_loads", &even_loads_checked, "graph"_a, py::kw_only(), "max_steps"_a);
 }
 

@@ -59,17 +59,18 @@ std::int64_t worst_member(const Selection& selection, const std::vector<std::int
 class Chain {
  public:
   Chain(const WeightGraph& graph, const DegreeSampler& sampler, const std::vector<std::int64_t>& start,
-        std::uint64_t seed)
-      : graph_(graph), sampler_(sampler), selection_(graph, start), random_(seed) {}
+        std::uint64_t seed, int chain)
+      : graph_(graph), sampler_(sampler), selection_(graph, start), random_(seed), chain_(chain) {}
 
   SearchResult run(double hottest, double coldest, std::int64_t work, SearchWatch& watch) {
     SearchResult best{selection_.members(), selection_.value()};
     const std::int64_t begin = selection_.work();
     std::int64_t reported = 0;
     temperature_ = hottest;
+    watch.found(best.value, chain_);
     for (std::int64_t moves = 0, done = 0; done < work && selection_.size() < graph_.num_classes(); ++moves) {
       if (moves % 256 == 0) {
-        if (watch.stop.load(std::memory_order_relaxed)) break;
+        if (watch.is_over(chain_)) break;
         watch.work += done - reported;
         reported = done;
         const double share = static_cast<double>(done) / static_cast<double>(work);
@@ -79,7 +80,7 @@ class Chain {
       done = selection_.work() - begin + kMoveWork * moves;
       if (selection_.value() <= best.value) continue;
       best = {selection_.members(), selection_.value()};
-      watch.found(best.value);
+      watch.found(best.value, chain_);
     }
     return best;
   }
@@ -128,6 +129,7 @@ class Chain {
   const DegreeSampler& sampler_;
   Selection selection_;
   Random random_;
+  int chain_;
   double temperature_ = 0;
   std::vector<std::int64_t> added_, dropped_;
 };
@@ -168,9 +170,9 @@ std::int64_t DegreeSampler::draw(double uniform) const {
 }
 
 SearchResult anneal(const WeightGraph& graph, const DegreeSampler& sampler, const std::vector<std::int64_t>& start,
-                    double hottest, std::int64_t work, std::uint64_t seed, SearchWatch& watch) {
+                    double hottest, std::int64_t work, std::uint64_t seed, int chain, SearchWatch& watch) {
   const double scale = natural_scale(graph, start);
-  return Chain(graph, sampler, start, seed).run(hottest * scale, kColdest * scale, work, watch);
+  return Chain(graph, sampler, start, seed, chain).run(hottest * scale, kColdest * scale, work, watch);
 }
 
 }  // namespace rescale_fast

@@ -55,11 +55,11 @@ std::vector<std::int64_t> random_start(std::int64_t num_classes, std::int64_t k,
 }
 
 SearchResult search_from(const WeightGraph& graph, const DegreeSampler& sampler, const std::vector<std::int64_t>& start,
-                         const SearchSettings& settings, Random& random, SearchWatch& watch) {
+                         const SearchSettings& settings, Random& random, int chain, SearchWatch& watch) {
   const std::int64_t annealing = graph.is_dense() ? settings.chain_work / 4 : settings.chain_work;
-  SearchResult found = anneal(graph, sampler, start, settings.hottest, annealing, random.bits(), watch);
+  SearchResult found = anneal(graph, sampler, start, settings.hottest, annealing, random.bits(), chain, watch);
   if (graph.is_dense()) {
-    found = tabu_search(graph, found.classes, settings.chain_work - annealing, random.bits(), watch);
+    found = tabu_search(graph, found.classes, settings.chain_work - annealing, random.bits(), chain, watch);
   }
   Selection polished(graph, found.classes);
   swap_to_local_optimum(graph, polished, watch.stop);
@@ -76,10 +76,11 @@ SearchResult search_class_subset(const WeightGraph& graph, std::int64_t k,
   std::vector<SearchResult> results(static_cast<std::size_t>(num_chains));
   std::atomic<int> next{0};
   const auto run = [&](int chain) {
+    if (watch.is_over(chain - 1)) return;
     const auto i = static_cast<std::size_t>(chain);
     Random random(settings.seed * 0x9e3779b97f4a7c15ULL + static_cast<std::uint64_t>(chain));
     const auto start = i < starts.size() ? starts[i] : random_start(graph.num_classes(), k, random);
-    results[i] = search_from(graph, sampler, start, settings, random, watch);
+    results[i] = search_from(graph, sampler, start, settings, random, chain, watch);
   };
   parallel_ranges(std::min(num_chains, resolve_threads(settings.num_threads)), settings.num_threads,
                   [&](int, std::int64_t begin, std::int64_t end) {
@@ -88,9 +89,9 @@ SearchResult search_class_subset(const WeightGraph& graph, std::int64_t k,
                     }
                   });
   for (const auto& start : starts) results.push_back({start, graph.value(start)});
-  SearchResult best = results.front();
-  for (const SearchResult& result : results) {
-    if (result.value > best.value) best = result;
+  SearchResult best;
+  for (const SearchResult& result : results) {  // those of chains that did not begin are empty
+    if (!result.classes.empty() && (best.classes.empty() || result.value > best.value)) best = result;
   }
   std::sort(best.classes.begin(), best.classes.end());
   return best;

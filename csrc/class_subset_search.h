@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "weight_graph.h"
@@ -21,11 +22,24 @@ class SearchWatch {
   std::atomic<std::int64_t> work{0};  // done so far, by all chains
   std::atomic<double> value{0};       // the best found so far, by any chain
 
-  void found(double value_found) {
+  explicit SearchWatch(double target) : target_(target) {}
+
+  void found(double value_found, int chain) {
     double seen = value.load(std::memory_order_relaxed);
     while (value_found > seen && !value.compare_exchange_weak(seen, value_found)) {
     }
+    int winner = winner_.load(std::memory_order_relaxed);
+    while (value_found >= target_ && chain < winner && !winner_.compare_exchange_weak(winner, chain)) {
+    }
   }
+  // Only chains after the one that met the target end with it, so the first to meet it is the same in every run.
+  bool is_over(int chain) const {
+    return stop.load(std::memory_order_relaxed) || winner_.load(std::memory_order_relaxed) <= chain;
+  }
+
+ private:
+  double target_;  // no choice is worth more: nothing is left to search for once it is met
+  std::atomic<int> winner_{std::numeric_limits<int>::max()};
 };
 
 struct SearchSettings {
@@ -40,6 +54,7 @@ struct SearchSettings {
 // (class_subset_anneal.h); dense ones annealed by swaps, then searched by tabu search (class_subset_tabu.h); then
 // one-for-one swaps are made until none helps. The result is never worse than any of the starts, and depends on
 // the seed, not on num_threads.
+// The search ends when the watch's target is met.
 // Preconditions: 2 <= k <= n, num_chains >= 1, each start is of k classes.
 SearchResult search_class_subset(const WeightGraph& graph, std::int64_t k,
                                  const std::vector<std::vector<std::int64_t>>& starts, const SearchSettings& settings,

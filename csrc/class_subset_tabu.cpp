@@ -11,13 +11,14 @@ namespace {
 // A swap changes the worth of every class, so all is kept in arrays over the classes, which a compiler can vectorise.
 class TabuChain {
  public:
-  TabuChain(const WeightGraph& graph, const std::vector<std::int64_t>& start, std::uint64_t seed)
+  TabuChain(const WeightGraph& graph, const std::vector<std::int64_t>& start, std::uint64_t seed, int chain)
       : graph_(graph),
         gain_(static_cast<std::size_t>(graph.num_classes()), 0.0),
         inside_(gain_.size(), 0),
         free_at_(gain_.size(), 0),
         members_(start),
-        random_(seed) {
+        random_(seed),
+        chain_(chain) {
     for (const std::int64_t c : start) {
       value_ += gain_[at(c)];
       inside_[at(c)] = 1;
@@ -33,7 +34,7 @@ class TabuChain {
     std::int64_t last_gain = 0;
     for (std::int64_t done = 0; done < work && size() < num_classes(); done += step_work, ++step_) {
       if (step_ % 64 == 0) {
-        if (watch.stop.load(std::memory_order_relaxed)) break;
+        if (watch.is_over(chain_)) break;
         watch.work += 64 * step_work;
       }
       swap_best_for_worst();
@@ -42,7 +43,7 @@ class TabuChain {
         last_gain = step_;
         if (recent.value > best.value) {
           best = recent;
-          watch.found(best.value);
+          watch.found(best.value, chain_);
         }
       } else if (step_ - last_gain > patience) {
         go_to(random_.uniform() < 0.5 ? best.classes : recent.classes);
@@ -119,6 +120,7 @@ class TabuChain {
   std::vector<std::int64_t> free_at_;  // (n) the step from which each class may move again
   std::vector<std::int64_t> members_;  // (k)
   Random random_;
+  int chain_;
   double value_ = 0;
   std::int64_t step_ = 0;
 };
@@ -126,8 +128,8 @@ class TabuChain {
 }  // namespace
 
 SearchResult tabu_search(const WeightGraph& graph, const std::vector<std::int64_t>& start, std::int64_t work,
-                         std::uint64_t seed, SearchWatch& watch) {
-  return TabuChain(graph, start, seed).run(work, watch);
+                         std::uint64_t seed, int chain, SearchWatch& watch) {
+  return TabuChain(graph, start, seed, chain).run(work, watch);
 }
 
 }  // namespace rescale_fast

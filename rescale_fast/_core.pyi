@@ -50,6 +50,7 @@ def search_class_subset(
     hottest: float,
     seed: int,
     num_threads: int,
+    target: float = ...,  # no choice is worth more; the search ends when it is met
     report: Callable[[int, float], bool | None] | None = None,  # work done, best value; False: end now
 ) -> tuple[IntArray, float]: ...
 def even_loads(graph: WeightGraph, *, max_steps: int) -> tuple[IntArray, IntArray, int]: ...

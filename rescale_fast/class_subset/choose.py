@@ -1,4 +1,4 @@
-"""Chooses classes as the settings say: the k that are most confused with one another, or those of a list.
+"""Chooses classes as the settings say: by confusion, by accuracy, at random, or from a list.
 
 Reads a ConfusionMatrix; makes a ClassSubset. Each method has a module of its own beside this one.
 """
@@ -6,10 +6,12 @@ Reads a ConfusionMatrix; makes a ClassSubset. Each method has a module of its ow
 import numpy as np
 
 from rescale_fast.artifact import Origin
-from rescale_fast.class_subset.bounds import relaxation_bound
+from rescale_fast.class_subset.bounds import relax
 from rescale_fast.class_subset.lists import read_list
+from rescale_fast.class_subset.outcomes import by_errors_and_half, by_lowest_accuracy, by_votes, lowest_and_confused
 from rescale_fast.class_subset.proof import Proof, prove_subset
-from rescale_fast.class_subset.search import fast_subset, greedy_subset, thorough_subset
+from rescale_fast.class_subset.published import find_published
+from rescale_fast.class_subset.search import check_k, check_seed, fast_subset, greedy_subset, thorough_subset
 from rescale_fast.class_subset.settings import SelectSettings
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.class_subset.weights import pair_graph
@@ -28,14 +30,9 @@ def choose_classes(
 ) -> ClassSubset:
     """Choose classes as the settings say.
 
-    Raises: SettingError for k outside 2..K, or a list that names unknown or repeated classes.
+    Raises: SettingError for k outside 2..K, two lists at once, or a list that does not fit the data set.
     """
-    if settings.classes is not None:
-        chosen, method = read_list(settings.classes, confusion.class_ids), "list"
-        facts: dict[str, JSON] = {}
-    else:
-        chosen, facts = max_confusion(confusion, settings, num_threads=num_threads, track=track)
-        method = f"max-confusion, {settings.effort}"
+    chosen, method, facts = _choose(confusion, settings, num_threads, track)
     return ClassSubset(
         origin=origin,
         method=method,
@@ -45,6 +42,40 @@ def choose_classes(
         class_names=tuple(confusion.class_names[label] for label in chosen),
         facts=describe(confusion, chosen) | facts,
     )
+
+
+def _choose(
+    confusion: ConfusionMatrix, settings: SelectSettings, num_threads: int, track: Track
+) -> tuple[IntArray, str, dict[str, JSON]]:
+    if settings.classes is not None and settings.published is not None:
+        raise SettingError("--classes and --published: give one of them.")
+    if settings.classes is not None:
+        return read_list(settings.classes, confusion.class_ids), "list", {}
+    if settings.published is not None:
+        published = find_published(settings.published)
+        facts: dict[str, JSON] = {"source": published.source, "digest": published.digest}
+        return published.labels(confusion.class_ids), published.name, facts
+    check_k(settings.k, confusion.num_classes)
+    if settings.method == "max-confusion":
+        chosen, facts = max_confusion(confusion, settings, num_threads=num_threads, track=track)
+        return chosen, f"max-confusion, {settings.effort}", facts
+    if settings.method == "validation-outcomes":
+        return np.sort(_by_rule(confusion.counts, settings)), f"validation-outcomes, {settings.rule}", {}
+    if settings.method == "lowest-accuracy":
+        return np.sort(by_lowest_accuracy(confusion.counts)[: settings.k]), "lowest-accuracy", {}
+    check_seed(settings.search_seed)
+    drawn = np.random.default_rng(settings.search_seed).choice(confusion.num_classes, settings.k, replace=False)
+    return np.sort(drawn), f"random, seed {settings.search_seed}", {}
+
+
+def _by_rule(counts: IntArray, settings: SelectSettings) -> IntArray:
+    if settings.rule == "votes":
+        if settings.vote_pool <= 0:
+            raise SettingError(f"--vote-pool {settings.vote_pool}: expected more than 0.")
+        return by_votes(counts, settings.k, settings.vote_pool)
+    if settings.rule == "errors+half":
+        return by_errors_and_half(counts, settings.k)
+    return lowest_and_confused(counts, settings.k)
 
 
 def max_confusion(
@@ -64,12 +95,19 @@ def max_confusion(
     if settings.effort == "prove":
         proof = prove_subset(graph, k, seconds=settings.seconds, seed=seed, num_threads=num_threads, track=track)
     else:
-        bound = relaxation_bound(graph, k)
+        relaxation = relax(graph)
+        bound = relaxation.bound(k)
         if settings.effort == "fast":
-            chosen = fast_subset(graph, k, seed=seed, num_threads=num_threads, track=track)
+            chosen = fast_subset(graph, k, seed=seed, num_threads=num_threads, relaxation=relaxation, track=track)
         elif settings.effort == "thorough":
             chosen = thorough_subset(
-                graph, k, seconds=settings.seconds, seed=seed, num_threads=num_threads, target=bound, track=track
+                graph,
+                k,
+                seconds=settings.seconds,
+                seed=seed,
+                num_threads=num_threads,
+                relaxation=relaxation,
+                track=track,
             )
         proof = Proof(chosen, graph.value(chosen), bound, "linear relaxation")
     facts: dict[str, JSON] = {

@@ -45,6 +45,8 @@ def solve_kernel(
     solver.solve()
     slack = TOLERANCE * (1 + abs(above))
     status = solver.getModelStatus()
+    if status == highspy.HighsModelStatus.kInterrupt:
+        raise KeyboardInterrupt
     if status == highspy.HighsModelStatus.kInfeasible:
         return KernelOptimum(None, above)
     bound = max(above, solver.getInfo().mip_dual_bound + slack)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rescale_fast import _core
-from rescale_fast.class_subset.bounds import SWEEP_STEPS, relaxation_bound, round_bound
+from rescale_fast.class_subset.bounds import Relaxation, relax, round_bound
 from rescale_fast.class_subset.kernel_mip import solve_kernel
-from rescale_fast.class_subset.search import thorough_subset
+from rescale_fast.class_subset.search import check_k, thorough_subset
 from rescale_fast.class_subset.spectral import SpectralBound, spectral_bound
 from rescale_fast.types import FloatArray, IntArray, Track, silent
 
@@ -49,9 +49,17 @@ def prove_subset(
     Raises: SettingError for k outside 2..K, or without the solver HiGHS; KeyboardInterrupt at once.
     """
     start = time.monotonic()
-    bound = relaxation_bound(graph, k)
+    check_k(k, graph.num_classes)
+    relaxation = relax(graph)
+    bound = relaxation.bound(k)
     classes = thorough_subset(
-        graph, k, seconds=SEARCH_SHARE * seconds, seed=seed, num_threads=num_threads, target=bound, track=track
+        graph,
+        k,
+        seconds=SEARCH_SHARE * seconds,
+        seed=seed,
+        num_threads=num_threads,
+        relaxation=relaxation,
+        track=track,
     )
     proof = Proof(classes, graph.value(classes), bound, "linear relaxation")
     if proof.is_optimal:
@@ -61,7 +69,7 @@ def prove_subset(
     if graph.num_classes <= LARGEST_SPECTRUM:
         tight = spectral_bound(
             graph.among(everything),
-            _shares(graph),
+            _shares(relaxation),
             k,
             proof.value,
             integral=graph.is_integral,
@@ -110,10 +118,8 @@ def _solve(
     return proof
 
 
-def _shares(graph: _core.WeightGraph) -> FloatArray:
-    """(K, K): what the class of the row carries of each pair's weight, when loads are as even as can be."""
-    weights = graph.among(np.arange(graph.num_classes))
-    _, shares, bits = _core.even_loads(graph, max_steps=SWEEP_STEPS)
-    matrix = np.zeros_like(weights)
-    matrix[np.nonzero(weights)] = np.ldexp(shares.astype(np.float64), -bits)
+def _shares(relaxation: Relaxation) -> FloatArray:
+    """(K, K): what the class of the row carries of each pair's weight."""
+    matrix = relaxation.graph.among(np.arange(relaxation.graph.num_classes))
+    matrix[np.nonzero(matrix)] = np.ldexp(relaxation.shares.astype(np.float64), -relaxation.fraction_bits)
     return matrix

@@ -12,9 +12,10 @@ from rescale_fast import __version__
 from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
-from rescale_fast.run import reporting, stages
+from rescale_fast.run import comparing, reporting, stages
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import (
+    CompareCommand,
     ConfuseCommand,
     ExportCommand,
     ReportCommand,
@@ -84,6 +85,10 @@ def select(settings: SelectCommand) -> None:
     stages.select(folder, settings.select, settings.machine)
 
 
+def compare(settings: CompareCommand) -> None:
+    comparing.compare(settings)
+
+
 def sample(settings: SampleCommand) -> None:
     folder = RunFolder(settings.out)
     folder.require(folder.class_subset, "select")
@@ -119,6 +124,7 @@ COMMANDS = {
     "validate": Command(ValidateCommand, validate),
     "confuse": Command(ConfuseCommand, confuse),
     "select": Command(SelectCommand, select),
+    "compare": Command(CompareCommand, compare),
     "sample": Command(SampleCommand, sample),
     "export": Command(ExportCommand, export),
     "train": Command(TrainCommand, train),

@@ -71,6 +71,20 @@ class SelectCommand:
 
 
 @dataclass(frozen=True)
+class CompareCommand:
+    """Compares choices of classes: what they share, how hard each is, and what a random choice gives."""
+
+    subsets: tuple[str, ...]
+    """Each a class_subset.json, a list (.txt) or the name of a published list."""
+    confusion: Path
+    """The confusion matrix (.npz) to measure them on."""
+    predictions: Path | None = None
+    """Predictions (a part or a folder of them): they say better what is right when only k classes may be named."""
+    json: Path | None = None
+    """Write the numbers here too."""
+
+
+@dataclass(frozen=True)
 class SampleCommand:
     """Takes the images of the chosen classes; makes image_subset.parquet."""
 

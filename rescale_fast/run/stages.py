@@ -135,6 +135,8 @@ def select(folder: RunFolder, settings: SelectSettings, machine: MachineSettings
             raise SettingError(f"--classes {settings.classes}: no such file.")
         made_from["classes"] = digest(settings.classes)
         config = {}  # the list decides; k and the file's place do not
+    elif settings.published is not None:
+        config = {"published": settings.published}
     origin = Origin(made_from, config)
 
     def make() -> ClassSubset:

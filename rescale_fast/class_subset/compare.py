@@ -1,0 +1,104 @@
+"""Compares choices of classes: how much they share, how confused each is inside, what a random choice gives.
+
+Reads a ConfusionMatrix, and Predictions if there are any. A subset is an increasing (k,) int64 array of labels.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rescale_fast.confusion import ConfusionMatrix
+from rescale_fast.predictions.types import Predictions
+from rescale_fast.types import IntArray
+
+NUM_DRAWS = 400
+INTERVAL = (2.5, 97.5)  # percentiles
+
+
+@dataclass(frozen=True)
+class Hardness:
+    """How hard a subset is for the network that made the confusion matrix."""
+
+    k: int
+    value: float  # images of its classes called another of its classes
+    errors: float  # misclassified images of its classes
+    share_inside: float  # value / errors, 0..1; 0 without errors
+    accuracy: float  # on its images, 0..1, when any of the K classes may be answered
+    allowed_low: float  # the same when only its k classes may be: at least ...
+    allowed_high: float  # ... and at most
+
+
+def hardness(confusion: ConfusionMatrix, chosen: IntArray, predictions: Predictions | None = None) -> Hardness:
+    """Measure a subset.
+
+    When only the k classes are allowed, an image called a class outside goes to the best-ranked class inside. From
+    Predictions that class is known if the top 5 hold one; else, and without Predictions, the image counts as
+    wrong in allowed_low and as right in allowed_high.
+    """
+    counts = confusion.counts[chosen]
+    inside = counts[:, chosen]
+    images, right = int(counts.sum()), int(np.trace(inside))
+    errors, value = images - right, int(inside.sum()) - right
+    low, high = right, images - value
+    if predictions is not None:
+        low, high, images = _allowed(predictions, chosen)
+    return Hardness(
+        k=len(chosen),
+        value=value,
+        errors=errors,
+        share_inside=value / max(1, errors),
+        accuracy=right / max(1, int(counts.sum())),
+        allowed_low=low / max(1, images),
+        allowed_high=high / max(1, images),
+    )
+
+
+def _allowed(predictions: Predictions, chosen: IntArray) -> tuple[int, int, int]:
+    """Images of the chosen classes that are right when only those may be answered: at least, at most, of how many."""
+    inside = np.zeros(len(predictions.class_ids), bool)
+    inside[chosen] = True
+    rows = np.flatnonzero(inside[predictions.labels])
+    top = predictions.top_ids[rows]
+    known = inside[top]
+    answers = top[np.arange(len(rows)), known.argmax(axis=1)]
+    right = int(np.sum(known.any(axis=1) & (answers == predictions.labels[rows])))
+    return right, right + int(np.sum(~known.any(axis=1))), len(rows)
+
+
+@dataclass(frozen=True)
+class RandomChoice:
+    """What random subsets of one size give: the mean of each measure, and the interval 95 % of them fall in."""
+
+    mean: Hardness
+    low: Hardness
+    high: Hardness
+
+
+def random_choice(
+    confusion: ConfusionMatrix, k: int, predictions: Predictions | None = None, *, seed: int = 0
+) -> RandomChoice:
+    """Measure NUM_DRAWS random subsets of k classes."""
+    rng = np.random.default_rng(seed)
+    draws = [
+        hardness(confusion, np.sort(rng.choice(confusion.num_classes, k, replace=False)), predictions)
+        for _ in range(NUM_DRAWS)
+    ]
+    names = ("value", "errors", "share_inside", "accuracy", "allowed_low", "allowed_high")
+    columns = {name: np.array([getattr(draw, name) for draw in draws], float) for name in names}
+
+    def summary(reduce: Callable[[np.ndarray], float]) -> Hardness:
+        return Hardness(k, **{name: float(reduce(column)) for name, column in columns.items()})
+
+    return RandomChoice(
+        summary(np.mean),
+        summary(lambda column: float(np.percentile(column, INTERVAL[0]))),
+        summary(lambda column: float(np.percentile(column, INTERVAL[1]))),
+    )
+
+
+def overlaps(subsets: Sequence[IntArray]) -> IntArray:
+    """(S, S) int64: the number of classes that each two subsets share; on the diagonal, their sizes."""
+    return np.array([[len(np.intersect1d(a, b)) for b in subsets] for a in subsets], np.int64).reshape(
+        len(subsets), len(subsets)
+    )

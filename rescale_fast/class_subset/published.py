@@ -1,0 +1,73 @@
+"""Published choices of classes, by names that nobody can mistake, each with its source and a hash of its class ids."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+
+from rescale_fast.errors import SettingError
+from rescale_fast.types import IntArray
+
+
+@dataclass(frozen=True)
+class PublishedList:
+    """A list of classes as somebody published it."""
+
+    name: str
+    data_set: str  # whose class ids they are: "imagenet" (wnids) or "places365"
+    source: str
+    class_ids: tuple[str, ...]  # sorted
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the sorted class ids, one a line: equal for two lists of the same classes."""
+        return "sha256:" + hashlib.sha256("\n".join(sorted(self.class_ids)).encode()).hexdigest()
+
+    def labels(self, class_ids: tuple[str, ...]) -> IntArray:
+        """(k,) int64 labels among `class_ids`, increasing. Raises: SettingError when a class is not there."""
+        label_of = {class_id: label for label, class_id in enumerate(class_ids)}
+        missing = [class_id for class_id in self.class_ids if class_id not in label_of]
+        if missing:
+            raise SettingError(
+                f"published list {self.name}: is a list of {self.data_set}'s classes; {len(missing)} of its "
+                f"{len(self.class_ids)}, such as {missing[0]!r}, are not among the {len(class_ids):,} of this data "
+                f"set, such as {class_ids[0]!r}."
+            )
+        return np.sort(np.array([label_of[class_id] for class_id in self.class_ids], np.int64))
+
+
+@cache
+def published_lists() -> tuple[PublishedList, ...]:
+    """All that are known."""
+    text = files("rescale_fast.class_subset").joinpath("published.json").read_text(encoding="utf-8")
+    return tuple(
+        PublishedList(name, row["data_set"], row["source"], tuple(row["classes"]))
+        for name, row in json.loads(text).items()
+    )
+
+
+def find_published(name: str) -> PublishedList:
+    """The list of that name; case, `-` and `_` do not matter.
+
+    Raises: SettingError naming all there are, or those that an ambiguous name, such as ImageNet-100, may mean.
+    """
+    wanted = _plain(name)
+    for published in published_lists():
+        if _plain(published.name) == wanted:
+            return published
+    alike = [published for published in published_lists() if wanted and _plain(published.name).startswith(wanted)]
+    if alike:
+        raise SettingError(f"published list {name!r}: could be any of {_names(alike)}. Which is meant?")
+    raise SettingError(f"published list {name!r}: no such list. There are {_names(published_lists())}.")
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "").replace(" ", "")
+
+
+def _names(lists: Sequence[PublishedList]) -> str:
+    return ", ".join(published.name for published in lists)
