@@ -6,9 +6,9 @@
 
 The matrix is any .npz with counts (K, K) and class_ids or wnids; without one, a matrix of look-alike structure is made.
 --prove adds 120 s for each k on all cores; the rest is single-threaded. --diversity searches dense instances of the
-maximum diversity problem: files in MDPLIB's format (a line `n m`, then lines `i j distance`, from 0), or look-alikes of its
-classes; the best value known is that of the longest search in the run. --sparse is the scale of ImageNet-21k: 21,841
-classes, about 20 million non-zeros. Writes benchmarks/results/class_subset*.csv, or, with --quick, only prints.
+maximum diversity problem: files in MDPLIB's format (a line `n m`, then lines `i j distance`, from 0), or look-alikes
+of its classes; the best value known is that of the longest search in the run. --sparse is the scale of ImageNet-21k:
+21,841 classes, about 20 million non-zeros. Writes benchmarks/results/class_subset*.csv, or, with --quick, only prints.
 """
 
 import argparse

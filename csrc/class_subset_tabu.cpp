@@ -105,8 +105,7 @@ class TabuChain {
   }
 
   void perturb() {
-    const double share = 0.05 + 0.1 * random_.uniform();
-    const auto count = std::max<std::int64_t>(2, static_cast<std::int64_t>(share * static_cast<double>(size())));
+    const std::int64_t count = 2 + random_.below(std::clamp<std::int64_t>(size() / 2, 1, 28));
     for (std::int64_t i = 0; i < count; ++i) {
       const std::int64_t in = random_.below(num_classes());
       if (!inside_[at(in)]) swap(in, random_.below(size()));
