@@ -5,4 +5,5 @@ PYBIND11_MODULE(_core, module) {
   module.attr("__version__") = RESCALE_FAST_VERSION;
   rescale_fast::register_confusion(module);
   rescale_fast::register_class_subset(module);
+  rescale_fast::register_beton(module);
 }

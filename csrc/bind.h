@@ -32,5 +32,6 @@ inline void check_dimensions(const py::array& array, const char* name, py::ssize
 
 void register_confusion(py::module_& module);
 void register_class_subset(py::module_& module);
+void register_beton(py::module_& module);
 
 }  // namespace rescale_fast

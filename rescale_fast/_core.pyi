@@ -1,6 +1,12 @@
 """Types of the C++ core, kept by hand. Arrays must have exactly these dtypes and be C-contiguous."""
 
-from rescale_fast.types import FloatArray, IntArray
+from collections.abc import Callable
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rescale_fast.types import Advance, FloatArray, IntArray
 
 __version__: str
 LOAD_FRACTION_BITS: int
@@ -14,3 +20,58 @@ def anneal_class_subset(
     weights: FloatArray, k: int, *, num_chains: int, num_moves: int, seed: int, num_threads: int
 ) -> tuple[IntArray, float]: ...
 def even_loads(weights: FloatArray, *, max_steps: int) -> IntArray: ...
+
+class WrittenImages(TypedDict):
+    """One entry an image, in order; size 0 = not stored, for the reason in `reasons`."""
+
+    pointer: NDArray[np.uint64]
+    size: NDArray[np.uint64]
+    width: NDArray[np.uint16]
+    height: NDArray[np.uint16]
+    mode: NDArray[np.uint8]
+    how: NDArray[np.uint8]
+    reasons: dict[int, str]
+    end: int
+
+def write_images(
+    *,
+    fd: int,
+    root: bytes,
+    names: bytes,
+    count: int,
+    start: int,
+    page_size: int,
+    mode: int,
+    resize_by: int,
+    resize_side: int,
+    eighths: int,
+    max_side: int,
+    quality: int,
+    apply_exif: bool,
+    max_pixels: int,
+    stop_at_bad: bool,
+    num_threads: int,
+    load: Callable[[int], NDArray[np.uint8] | str],
+    advance: Advance,
+) -> WrittenImages: ...
+def place_payloads(sizes: IntArray, *, start: int, page_size: int) -> tuple[IntArray, int]: ...
+def copy_payloads(
+    *,
+    target: int,
+    sources: IntArray,
+    origins: IntArray,
+    targets: IntArray,
+    sizes: IntArray,
+    num_threads: int,
+    advance: Advance,
+) -> None: ...
+def check_payloads(
+    *,
+    fd: int,
+    pointers: IntArray,
+    sizes: IntArray,
+    widths: IntArray,
+    heights: IntArray,
+    num_threads: int,
+    advance: Advance,
+) -> dict[int, str]: ...

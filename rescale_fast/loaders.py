@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rescale_fast.errors import ArtifactError, SettingError, TrainingError
+from rescale_fast.beton_file import read_beton
+from rescale_fast.errors import SettingError, TrainingError
 
 if TYPE_CHECKING:
     import torch
@@ -41,29 +42,10 @@ def beton_loader(
         num_workers: decoding threads; 0 = all cores.
     Raises: ArtifactError when the file is no complete beton; SettingError when a batch exceeds the train set.
     """
-    check_header(Path(path))
+    read_beton(Path(path))
     cores = len(os.sched_getaffinity(0))
     workers = min(num_workers, cores) if num_workers > 0 else cores
     return BetonLoader(str(path), split, batch_size, image_size, augment, device, workers, seed)
-
-
-def check_header(path: Path) -> None:
-    """Raise ArtifactError unless the file is a version-2 beton whose writing was finished."""
-    import struct
-
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            header = file.read(24)
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be read ({error.strerror}).") from error
-    if len(header) < 24:
-        raise ArtifactError(f"{path}: is {size} bytes long, too short for a beton.")
-    version, _, _, _, table = struct.unpack("<HHIQQ", header)
-    if version != 2:
-        raise ArtifactError(f"{path}: is no beton of version 2 (its first number is {version}).")
-    if not 24 < table <= size or (size - table) % 24:
-        raise ArtifactError(f"{path}: was not written to its end (allocation table at {table}, {size} bytes).")
 
 
 class BetonLoader:

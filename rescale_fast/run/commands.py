@@ -15,6 +15,7 @@ from rescale_fast.datasets.types import Dataset
 from rescale_fast.run import reporting, stages
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import (
+    CheckCommand,
     ConfuseCommand,
     ExportCommand,
     ReportCommand,
@@ -96,6 +97,12 @@ def export(settings: ExportCommand) -> None:
     stages.export(folder, folder.open_dataset(), settings.export, settings.machine)
 
 
+def check(settings: CheckCommand) -> None:
+    from rescale_fast.export.check import check_beton
+
+    print(check_beton(settings.file, decode=settings.decode, num_threads=settings.num_threads, track=track), flush=True)
+
+
 def train(settings: TrainCommand) -> None:
     stages.train(RunFolder(settings.out), settings.train, settings.machine)
 
@@ -121,6 +128,7 @@ COMMANDS = {
     "select": Command(SelectCommand, select),
     "sample": Command(SampleCommand, sample),
     "export": Command(ExportCommand, export),
+    "check": Command(CheckCommand, check),
     "train": Command(TrainCommand, train),
     "report": Command(ReportCommand, report),
 }

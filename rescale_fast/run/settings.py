@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import tyro
+
 from rescale_fast.class_subset.settings import SelectSettings
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.export.settings import ExportSettings
@@ -86,6 +88,18 @@ class ExportCommand:
     """Folder of the run."""
     export: ExportSettings = field(default_factory=ExportSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
+
+
+@dataclass(frozen=True)
+class CheckCommand:
+    """Checks a beton, whoever wrote it: its structure, its JSON and the digest in that."""
+
+    file: tyro.conf.Positional[Path]
+    """The .beton; the JSON beside it is read if there is one."""
+    decode: bool = False
+    """Decode every image, too."""
+    num_threads: int = 0
+    """Threads for decoding; 0 = all cores."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rescale_fast.artifact import Origin, to_json
 from rescale_fast.class_subset.choose import choose_classes
@@ -25,9 +24,6 @@ from rescale_fast.run.folder import RunFolder, digest
 from rescale_fast.terminal import say, track
 from rescale_fast.train.settings import TrainSettings
 from rescale_fast.train.types import TrainRun
-
-if TYPE_CHECKING:
-    from rescale_fast.export.beton import BetonWriter
 
 
 def validate(
@@ -188,15 +184,12 @@ def sample(folder: RunFolder, dataset: Dataset) -> None:
 
 def export(folder: RunFolder, dataset: Dataset, settings: ExportSettings, machine: MachineSettings) -> None:
     """Make train.beton and val.beton; a split without images is left out."""
-    from rescale_fast.export.beton import BetonWriter
-
     subset = ImageSubset.load(folder.require(folder.image_subset, "sample"))
-    with BetonWriter(track=track) as writer:
-        for split in ("train", "val"):
-            if len(subset.split(split)):
-                _export_split(folder, dataset, subset, split, settings, machine, writer)
-            else:
-                say(f"{'export':>9}  no {split} images, so no {folder.beton(split).name}")
+    for split in ("train", "val"):
+        if len(subset.split(split)):
+            _export_split(folder, dataset, subset, split, settings, machine)
+        else:
+            say(f"{'export':>9}  no {split} images, so no {folder.beton(split).name}")
 
 
 def _export_split(
@@ -206,7 +199,6 @@ def _export_split(
     split: str,
     settings: ExportSettings,
     machine: MachineSettings,
-    writer: "BetonWriter",
 ) -> None:
     from rescale_fast.export.beton import export_beton
 
@@ -224,14 +216,14 @@ def _export_split(
         origin,
         load,
         lambda: export_beton(
-            writer,
             dataset.root,
             subset,
             split,
             folder.beton(split),
             settings,
             origin,
-            num_workers=machine.threads,
+            num_threads=machine.threads,
+            track=track,
         ),
         describe=lambda made: (
             f"{made.split}.beton: {made.num_images:,} images, {made.bytes / 1e6:.1f} MB"
