@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-# Not all that Pillow opens: some of its formats start other programs, or are no images.
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "TGA", "ICO")
+# Not all that Pillow opens: some of its formats start other programs, or are no images. MPO comes with JPEG: naming
+# it here raises KeyError for every file that is no JPEG.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "TGA", "ICO")
 MAX_PIXELS = 178_956_970  # more is called a decompression bomb by Pillow, too
 
 
