@@ -3,55 +3,36 @@
 #include <algorithm>
 
 #include "beton_file.h"
-#include "jpeg_codec.h"
-#include "jpeg_header.h"
 #include "parallel.h"
 
 namespace rescale_fast {
 namespace {
 
-constexpr std::int64_t kBlock = std::int64_t{1} << 20;  // bytes a thread copies at a time
+constexpr auto kBlock = static_cast<std::int64_t>(kDigestBlock);
 
-// Joins copies that continue one another, and cuts long ones, so that each is about a block.
-std::vector<Copy> in_blocks(const std::vector<Copy>& copies) {
-  std::vector<Copy> blocks;
-  for (Copy copy : copies) {
-    while (copy.size > 0) {
-      Copy* last = blocks.empty() ? nullptr : &blocks.back();
-      const bool continues = last != nullptr && last->source == copy.source && last->size < kBlock &&
-                             last->from + last->size == copy.from && last->to + last->size == copy.to;
-      const std::int64_t part = std::min(copy.size, continues ? kBlock - last->size : kBlock);
-      if (continues) {
-        last->size += part;
-      } else {
-        blocks.push_back({copy.source, copy.from, copy.to, part});
-      }
-      copy.from += part;
-      copy.to += part;
-      copy.size -= part;
+// Fills buffer with what the copies put at [at, at + kBlock), zeros elsewhere. Returns how many bytes were copied.
+std::int64_t fill_block(const std::vector<Copy>& copies, std::int64_t at, std::uint8_t* buffer) {
+  const auto reaches_in = [at](const Copy& copy) { return copy.to + copy.size <= at; };
+  auto copy = std::partition_point(copies.begin(), copies.end(), reaches_in);
+  std::int64_t filled = at, copied = 0;
+  while (copy != copies.end() && copy->to < at + kBlock) {
+    const std::int64_t skipped = std::max<std::int64_t>(0, at - copy->to);
+    const int source = copy->source;
+    const std::int64_t from = copy->from + skipped, to = copy->to + skipped;
+    std::int64_t size = copy->size - skipped;
+    for (++copy; copy != copies.end() && size < kBlock && copy->source == source && copy->from == from + size &&
+                 copy->to == to + size;
+         ++copy) {
+      size += copy->size;  // continues the one before: read them at once
     }
+    size = std::min(size, at + kBlock - to);
+    std::fill(buffer + (filled - at), buffer + (to - at), std::uint8_t{0});
+    read_whole(source, buffer + (to - at), static_cast<std::size_t>(size), static_cast<std::uint64_t>(from));
+    filled = to + size;
+    copied += size;
   }
-  return blocks;
-}
-
-std::string check_one(int fd, const JpegPlace& place, std::vector<std::uint8_t>& bytes, Pixels& pixels) {
-  bytes.resize(static_cast<std::size_t>(place.size));
-  if (read_at(fd, bytes.data(), bytes.size(), static_cast<std::uint64_t>(place.pointer)) != bytes.size()) {
-    return "ends before its last byte";
-  }
-  const JpegHeader header = read_jpeg_header(bytes.data(), bytes.size());
-  if (header.kind != JpegKind::plain) return "is no JPEG that FFCV decodes";
-  for (int eighths = 8; eighths >= 1; --eighths) {
-    if ((header.width * eighths + 7) / 8 != place.width || (header.height * eighths + 7) / 8 != place.height) continue;
-    try {
-      decode_jpeg(bytes.data(), bytes.size(), eighths, true, pixels);
-    } catch (const ImageError& error) {
-      return std::string("does not decode: ") + error.what();
-    }
-    return {};
-  }
-  return "is " + std::to_string(header.width) + " x " + std::to_string(header.height) + " pixels, its record says " +
-         std::to_string(place.width) + " x " + std::to_string(place.height);
+  std::fill(buffer + (filled - at), buffer + kBlock, std::uint8_t{0});
+  return copied;
 }
 
 }  // namespace
@@ -72,46 +53,24 @@ std::uint64_t place_payloads(const std::int64_t* sizes, std::int64_t num_samples
   return placer.end();
 }
 
-bool copy_payloads(int target, std::vector<Copy> copies, int num_threads, const Poll& poll,
-                   std::atomic<std::int64_t>& done) {
-  const std::vector<Copy> blocks = in_blocks(copies);
-  std::vector<Copy>().swap(copies);
+std::vector<Digest> copy_payloads(int target, const std::vector<Copy>& copies, std::int64_t start, std::int64_t end,
+                                  int num_threads, const Poll& poll, std::atomic<std::int64_t>& done,
+                                  bool& interrupted) {
+  std::vector<Digest> blocks(static_cast<std::size_t>((end - start) / kBlock));
   std::atomic<std::size_t> next{0};
   std::atomic<bool> stopped{false};
   const auto work = [&](int) {
     std::vector<std::uint8_t> buffer(static_cast<std::size_t>(kBlock));
     for (std::size_t i; !stopped && (i = next++) < blocks.size();) {
-      const Copy& block = blocks[i];
-      const auto size = static_cast<std::size_t>(block.size);
-      if (read_at(block.source, buffer.data(), size, static_cast<std::uint64_t>(block.from)) != size) {
-        throw std::system_error(ENODATA, std::generic_category());
-      }
-      write_at(target, buffer.data(), size, static_cast<std::uint64_t>(block.to));
-      done += block.size;
-    }
-  };
-  return run_watched(resolve_threads(num_threads), work, [&] { stopped = true; }, poll);
-}
-
-std::map<std::int64_t, std::string> check_payloads(int fd, const std::vector<JpegPlace>& places, int num_threads,
-                                                   const Poll& poll, std::atomic<std::int64_t>& done,
-                                                   bool& interrupted) {
-  std::map<std::int64_t, std::string> reasons;
-  std::mutex mutex;
-  std::atomic<std::size_t> next{0};
-  std::atomic<bool> stopped{false};
-  const auto work = [&](int) {
-    std::vector<std::uint8_t> bytes;
-    Pixels pixels;
-    for (std::size_t i; !stopped && (i = next++) < places.size(); ++done) {
-      std::string reason = check_one(fd, places[i], bytes, pixels);
-      if (reason.empty()) continue;
-      const std::lock_guard<std::mutex> lock(mutex);
-      reasons.emplace(static_cast<std::int64_t>(i), std::move(reason));
+      const std::int64_t at = start + static_cast<std::int64_t>(i) * kBlock;
+      const std::int64_t copied = fill_block(copies, at, buffer.data());
+      blocks[i] = digest_bytes(buffer.data(), buffer.size());
+      if (copied > 0) write_at(target, buffer.data(), buffer.size(), static_cast<std::uint64_t>(at));
+      done += copied;
     }
   };
   interrupted = !run_watched(resolve_threads(num_threads), work, [&] { stopped = true; }, poll);
-  return reasons;
+  return blocks;
 }
 
 }  // namespace rescale_fast

@@ -1,13 +1,12 @@
-// Copies payloads from betons to a beton, and decodes them to see whether they can be.
+// Copies payloads from betons to a beton.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
-#include <map>
-#include <string>
 #include <vector>
 
-#include "beton_watched.h"
+#include "block_digest.h"
+#include "watched.h"
 
 namespace rescale_fast {
 
@@ -18,24 +17,16 @@ std::uint64_t place_payloads(const std::int64_t* sizes, std::int64_t num_samples
                              std::uint64_t start, std::uint64_t page_size, std::int64_t* pointers);
 
 struct Copy {
-  int source;  // file descriptor
+  int source;                   // file descriptor
   std::int64_t from, to, size;  // bytes
 };
 
-// Makes the copies, which must not overlap, on num_threads threads. done counts bytes. Returns false when poll said stop.
-// Throws std::system_error; errno is ENODATA when a source is shorter than it should be.
-bool copy_payloads(int target, std::vector<Copy> copies, int num_threads, const Poll& poll,
-                   std::atomic<std::int64_t>& done);
-
-struct JpegPlace {
-  std::int64_t pointer, size;  // bytes
-  int width, height;           // as the record names them
-};
-
-// Decodes each payload strictly and compares its size with the record's (n/8 of it will do). Returns the reasons of
-// those that fail, by position. done counts payloads; interrupted: whether poll said stop.
-std::map<std::int64_t, std::string> check_payloads(int fd, const std::vector<JpegPlace>& places, int num_threads,
-                                                   const Poll& poll, std::atomic<std::int64_t>& done,
-                                                   bool& interrupted);
+// Makes the copies, block by block of the target's [start, end), on num_threads threads; what no copy fills is left
+// as it is, and taken for zeros. Returns the digests of the blocks. done counts the bytes copied; interrupted: whether
+// poll said stop. Precondition: copies are in the order of `to`, do not overlap and lie in [start, end), which are
+// multiples of kDigestBlock. Throws std::system_error; errno is ENODATA when a source is shorter than it should be.
+std::vector<Digest> copy_payloads(int target, const std::vector<Copy>& copies, std::int64_t start, std::int64_t end,
+                                  int num_threads, const Poll& poll, std::atomic<std::int64_t>& done,
+                                  bool& interrupted);
 
 }  // namespace rescale_fast

@@ -23,6 +23,11 @@ inline std::size_t read_at(int fd, std::uint8_t* data, std::size_t size, std::ui
   return done;
 }
 
+// As read_at, but throws (errno is ENODATA) when the file ends before.
+inline void read_whole(int fd, std::uint8_t* data, std::size_t size, std::uint64_t offset) {
+  if (read_at(fd, data, size, offset) != size) throw std::system_error(ENODATA, std::generic_category());
+}
+
 inline void write_at(int fd, const std::uint8_t* data, std::size_t size, std::uint64_t offset) {
   std::size_t done = 0;
   while (done < size) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <mutex>
 #include <new>
 
 #include <fcntl.h>
@@ -12,13 +11,15 @@
 #include "beton_file.h"
 #include "beton_resize.h"
 #include "jpeg_header.h"
+#include "memory_budget.h"
 
 namespace rescale_fast {
 namespace {
 
 constexpr std::int64_t kMaxFileBytes = std::int64_t{1} << 29;
-constexpr std::int64_t kHeavyPixels = std::int64_t{1} << 24;  // decoded one at a time, to bound memory
-constexpr int kMaxSide = 65535;                               // what a record can hold
+constexpr std::int64_t kMaxDecoding = std::int64_t{1} << 28;  // bytes of images that are being decoded at once
+constexpr std::int64_t kUnknown = std::int64_t{1} << 26;      // bytes counted for an image of unknown size
+constexpr int kMaxSide = 65535;  // what a record can hold
 
 struct Size {
   int width, height;
@@ -91,6 +92,13 @@ int eighths_to_cover(Size size, Size target) {
   return 8;
 }
 
+// The largest part of its size, in eighths and at most options.eighths, at which a JPEG keeps to the limit; 0 = none.
+int eighths_within_limit(Size size, const ImageOptions& options) {
+  int eighths = options.eighths;
+  while (eighths > 0 && scaled(size.longer(), eighths) > side_limit(options)) --eighths;
+  return eighths;
+}
+
 How how_by_kind(JpegKind kind) {
   switch (kind) {
     case JpegKind::not_jpeg:
@@ -139,9 +147,10 @@ void store(Pixels image, Size target, int orientation, const ImageOptions& optio
 
 void convert(std::int64_t index, std::vector<std::uint8_t>& bytes, const JpegHeader& header,
              const ImageOptions& options, const Fallback& fallback, Payload& payload) {
-  static std::mutex heavy;  // shared by all: it only limits how much memory is in use at once
-  std::unique_lock<std::mutex> alone(heavy, std::defer_lock);
-  if (std::int64_t{header.width} * header.height > kHeavyPixels) alone.lock();
+  static MemoryBudget decoding(kMaxDecoding);
+  // RGB, and as much again for what a progressive file keeps or a resized copy takes.
+  const std::int64_t needed = header.width > 0 ? std::int64_t{header.width} * header.height * 6 : kUnknown;
+  const MemoryBudget::Share share(decoding, needed);
   Pixels image;
   Size size{header.width, header.height};
   const int orientation = options.apply_exif && header.kind == JpegKind::plain ? header.orientation : 1;
@@ -179,12 +188,13 @@ Payload make_payload(std::int64_t index, const std::string& path, const ImageOpt
     const JpegHeader header = read_jpeg_header(bytes.data(), bytes.size());
     check_pixels(header.width, header.height, options);
     payload.how = how_by_kind(header.kind);
-    const Size size = wanted_size({header.width, header.height}, options);
+    const int eighths = eighths_within_limit({header.width, header.height}, options);
     const bool turn = options.apply_exif && header.orientation > 1;
-    if (header.kind == JpegKind::plain && options.mode == Mode::passthrough && !turn &&
-        size.longer() <= side_limit(options) && bytes.size() <= options.page_size) {
-      payload.width = size.width;
-      payload.height = size.height;
+    if (header.kind == JpegKind::plain && options.mode == Mode::passthrough && !turn && eighths > 0 &&
+        bytes.size() <= options.page_size) {
+      if (eighths < options.eighths) payload.how = How::original_scaled;
+      payload.width = scaled(header.width, eighths);
+      payload.height = scaled(header.height, eighths);
       payload.bytes = std::move(bytes);
     } else {
       convert(index, bytes, header, options, fallback, payload);

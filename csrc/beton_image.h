@@ -16,6 +16,7 @@ enum class ResizeBy : std::uint8_t { short_side, long_side, cap };
 // How a sample was stored. The Python side names these by number, in this order.
 enum class How : std::uint8_t {
   original,
+  original_scaled,  // with a record that makes readers decode it at n/8 of its size
   resized,
   raw,
   not_jpeg,
@@ -33,7 +34,7 @@ struct ImageOptions {
   ResizeBy resize_by = ResizeBy::short_side;
   int resize_side = 256;  // pixels
   int eighths = 8;        // passthrough: the size that readers decode to, 1..8
-  int max_side = 0;       // pixels; 0 = no limit
+  int max_side = 0;       // pixels of a side as readers see it; 0 = no limit
   int quality = 90;
   bool apply_exif = false;
   std::uint64_t page_size = 0;

@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "beton_check.h"
 #include "beton_copy.h"
 #include "beton_write.h"
 #include "bind.h"
@@ -89,6 +90,13 @@ py::array_t<T> column(const std::vector<Stored>& samples, Get get) {
   return values;
 }
 
+py::array_t<std::uint8_t> to_array(const std::vector<Digest>& digests) {
+  const auto bytes = static_cast<py::ssize_t>(sizeof(Digest));
+  py::array_t<std::uint8_t> array({static_cast<py::ssize_t>(digests.size()), bytes});
+  std::memcpy(array.mutable_data(), digests.data(), static_cast<std::size_t>(array.nbytes()));
+  return array;
+}
+
 py::dict to_dict(const Written& written) {
   py::dict result, reasons;
   for (const auto& [index, reason] : written.reasons) {
@@ -103,13 +111,19 @@ py::dict to_dict(const Written& written) {
   result["mode"] = column<std::uint8_t>(samples, [](const Stored& one) { return one.raw ? 1 : 0; });
   result["how"] = column<std::uint8_t>(samples, [](const Stored& one) { return one.how; });
   result["reasons"] = reasons;
-  result["end"] = written.end;
+  result["blocks"] = to_array(written.blocks);
   return result;
 }
 
 void check_range(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
   if (value < low || value > high) {
     throw py::value_error(message(name, " is ", value, ", expected ", low, "..", high));
+  }
+}
+
+void check_blocks(const char* name, std::uint64_t value, std::uint64_t low, std::uint64_t high) {
+  if (value < low || value > high || value % kDigestBlock != 0) {
+    throw py::value_error(message(name, " is ", value, ", expected a multiple of 2^20 in ", low, "..", high));
   }
 }
 
@@ -125,7 +139,8 @@ py::dict write_images_checked(int fd, const std::string& root, const std::string
   check_range("max_side", max_side, 0, 65535);
   check_range("quality", quality, 1, 100);
   check_range("num_threads", num_threads, 0, 1024);
-  check_range("page_size", static_cast<std::int64_t>(page_size), 1 << 16, std::int64_t{1} << 31);
+  check_blocks("page_size", page_size, kDigestBlock, std::uint64_t{1} << 31);
+  check_blocks("start", start, 0, std::uint64_t{1} << 62);
   const ImageOptions options{static_cast<Mode>(mode), static_cast<ResizeBy>(resize_by), resize_side, eighths, max_side,
                              quality, apply_exif, page_size, max_pixels};
   const std::vector<const char*> paths = split_names(names, count);
@@ -162,21 +177,46 @@ void check_same_length(const IdArray& a, const IdArray& b, const char* name) {
   if (a.size() != b.size()) throw py::value_error(message(name, " has ", b.size(), " entries, expected ", a.size()));
 }
 
-void copy_payloads_checked(int target, const IdArray& sources, const IdArray& from, const IdArray& to,
-                           const IdArray& sizes, int num_threads, const py::function& advance) {
+py::array_t<std::uint8_t> copy_payloads_checked(int target, const IdArray& sources, const IdArray& origins,
+                                                const IdArray& targets, const IdArray& sizes, std::uint64_t start,
+                                                std::uint64_t end, int num_threads, const py::function& advance) {
   check_dimensions(sources, "sources", 1);
-  check_same_length(sources, from, "from");
-  check_same_length(sources, to, "to");
+  check_same_length(sources, origins, "origins");
+  check_same_length(sources, targets, "targets");
   check_same_length(sources, sizes, "sizes");
+  check_blocks("start", start, 0, std::uint64_t{1} << 62);
+  check_blocks("end", end, start, std::uint64_t{1} << 62);
   std::vector<Copy> copies(static_cast<std::size_t>(sources.size()));
+  auto free_from = static_cast<std::int64_t>(start);
   for (py::ssize_t i = 0; i < sources.size(); ++i) {
-    if (from.at(i) < 0 || to.at(i) < 0 || sizes.at(i) < 0) throw py::value_error("negative position or size");
-    copies[static_cast<std::size_t>(i)] = {static_cast<int>(sources.at(i)), from.at(i), to.at(i), sizes.at(i)};
+    check_range("origin", origins.at(i), 0, std::int64_t{1} << 62);
+    check_range("size", sizes.at(i), 0, static_cast<std::int64_t>(end));
+    check_range("target", targets.at(i), free_from, static_cast<std::int64_t>(end) - sizes.at(i));
+    free_from = targets.at(i) + sizes.at(i);
+    copies[static_cast<std::size_t>(i)] = {static_cast<int>(sources.at(i)), origins.at(i), targets.at(i), sizes.at(i)};
   }
   Done done{0};
+  std::vector<Digest> blocks;
   run_polled(advance, done, [&](const Poll& poll) {
-    return copy_payloads(target, std::move(copies), num_threads, poll, done);
+    bool interrupted = false;
+    blocks = copy_payloads(target, copies, static_cast<std::int64_t>(start), static_cast<std::int64_t>(end),
+                           num_threads, poll, done, interrupted);
+    return !interrupted;
   });
+  return to_array(blocks);
+}
+
+py::array_t<std::uint8_t> digest_file_checked(int fd, std::int64_t size, int num_threads,
+                                              const py::function& advance) {
+  check_range("size", size, 0, std::int64_t{1} << 62);
+  Done done{0};
+  std::vector<Digest> blocks;
+  run_polled(advance, done, [&](const Poll& poll) {
+    bool interrupted = false;
+    blocks = digest_file(fd, size, num_threads, poll, done, interrupted);
+    return !interrupted;
+  });
+  return to_array(blocks);
 }
 
 py::dict check_payloads_checked(int fd, const IdArray& pointers, const IdArray& sizes, const IdArray& widths,
@@ -210,10 +250,13 @@ void register_beton(py::module_& module) {
   module.def("write_images", &write_images_checked, py::kw_only(), "fd"_a, "root"_a, "names"_a, "count"_a, "start"_a,
              "page_size"_a, "mode"_a, "resize_by"_a, "resize_side"_a, "eighths"_a, "max_side"_a, "quality"_a,
              "apply_exif"_a, "max_pixels"_a, "stop_at_bad"_a, "num_threads"_a, "load"_a, "advance"_a);
+  module.attr("DIGEST_BLOCK") = kDigestBlock;
   module.def("place_payloads", &place_payloads_checked, "sizes"_a.noconvert(), py::kw_only(), "start"_a,
              "page_size"_a);
   module.def("copy_payloads", &copy_payloads_checked, py::kw_only(), "target"_a, "sources"_a.noconvert(),
-             "origins"_a.noconvert(), "targets"_a.noconvert(), "sizes"_a.noconvert(), "num_threads"_a, "advance"_a);
+             "origins"_a.noconvert(), "targets"_a.noconvert(), "sizes"_a.noconvert(), "start"_a, "end"_a,
+             "num_threads"_a, "advance"_a);
+  module.def("digest_file", &digest_file_checked, py::kw_only(), "fd"_a, "size"_a, "num_threads"_a, "advance"_a);
   module.def("check_payloads", &check_payloads_checked, py::kw_only(), "fd"_a, "pointers"_a.noconvert(),
              "sizes"_a.noconvert(), "widths"_a.noconvert(), "heights"_a.noconvert(), "num_threads"_a, "advance"_a);
 }

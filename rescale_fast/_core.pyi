@@ -10,6 +10,7 @@ from rescale_fast.types import Advance, FloatArray, IntArray
 
 __version__: str
 LOAD_FRACTION_BITS: int
+DIGEST_BLOCK: int  # bytes
 
 def count_confusion(labels: IntArray, predicted: IntArray, num_classes: int, *, num_threads: int) -> IntArray: ...
 def sum_probabilities(
@@ -31,7 +32,7 @@ class WrittenImages(TypedDict):
     mode: NDArray[np.uint8]
     how: NDArray[np.uint8]
     reasons: dict[int, str]
-    end: int
+    blocks: NDArray[np.uint8]  # (m, 16) digests of the blocks of all pages
 
 def write_images(
     *,
@@ -62,9 +63,12 @@ def copy_payloads(
     origins: IntArray,
     targets: IntArray,
     sizes: IntArray,
+    start: int,
+    end: int,
     num_threads: int,
     advance: Advance,
-) -> None: ...
+) -> NDArray[np.uint8]: ...
+def digest_file(*, fd: int, size: int, num_threads: int, advance: Advance) -> NDArray[np.uint8]: ...
 def check_payloads(
     *,
     fd: int,

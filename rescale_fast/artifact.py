@@ -4,12 +4,13 @@ An artifact carries its schema version, the digests of what it was made from and
 it, so that a later run can tell whether it may be reused. Nothing here pickles.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -24,26 +25,48 @@ from rescale_fast.types import JSON
 def write_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success fsync it and rename it to `path`, else delete it.
 
+    What earlier writers of the same path left when they were killed is deleted, too.
     Raises: OutputError when the file cannot be written (no permission, disk full), naming the path.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(descriptor)
+        _delete_abandoned(path)
+        descriptor, temporary = _temporary(path)
     except OSError as error:
         raise _cannot_write(path, error) from error
-    temporary = Path(name)
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        os.fsync(descriptor)
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
+        os.close(descriptor)
         temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> tuple[int, Path]:
+    """A new file beside `path`, open and locked: a temporary file without a lock has lost its writer."""
+    while True:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if Path(name).exists():  # another writer may have taken it for abandoned before it was locked
+            return descriptor, Path(name)
+        os.close(descriptor)
+
+
+def _delete_abandoned(path: Path) -> None:
+    with os.scandir(path.parent) as entries:
+        found = [
+            Path(one.path) for one in entries if one.name.startswith(f".{path.name}.") and one.name.endswith(".tmp")
+        ]
+    for temporary in found:
+        with suppress(OSError), temporary.open("rb") as file:  # in use by another writer, or gone already
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            temporary.unlink()
 
 
 def sync_folder(folder: Path) -> None:

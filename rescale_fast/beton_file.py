@@ -1,4 +1,4 @@
-"""The .beton format, version 2: reading and checking its structure, and writing its tables.
+"""The .beton format, version 2: its layout; reading and checking its structure.
 
     header | field descriptors | records, one a sample | zeros | pages with the payloads | allocation table
 
@@ -7,7 +7,6 @@ everything is compared here: each payload that a record points to has exactly on
 whole within a page between the records and the table, and overlaps no other. Little-endian throughout.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,37 +94,9 @@ def set_pointers(records: Records, fields: tuple[Field, ...], pointers: IntArray
         (values["pointer"] if values.dtype.names else values)[:] = pointers[:, column]
 
 
-def write_tables(
-    path: Path, fields: tuple[Field, ...], records: Records, pointers: IntArray, sizes: IntArray, page_size: int
-) -> None:
-    """Complete a file that holds its payloads: the tables, and, once those are on the disk, the header.
-
-    Args: pointers, sizes: (n, p), bytes.
-    Raises: OSError.
-    """
-    descriptors = np.zeros(len(fields), DESCRIPTOR)
-    for descriptor, field in zip(descriptors, fields, strict=True):
-        descriptor["type_id"] = field.type_id
-        descriptor["name"] = field.name.encode("ascii")
-        descriptor["arguments"] = np.void(field.arguments.ljust(1024, b"\0"))
-    table = np.empty(sizes.size, ALLOCATION)
-    table["sample"] = np.repeat(np.arange(len(records), dtype=np.uint64), sizes.shape[1])
-    table["pointer"] = pointers.ravel()
-    table["size"] = sizes.ravel()
-    end = _up(int((pointers + sizes).max()), page_size)
-    header = np.zeros(1, HEADER)
-    header[0] = (2, len(fields), page_size, len(records), end)
-    with path.open("rb+") as file:
-        file.truncate(end)  # the last page is whole; what no payload fills reads as zeros
-        file.seek(HEADER.itemsize)
-        file.write(descriptors.tobytes())
-        file.write(records.tobytes())
-        file.seek(end)
-        file.write(table.tobytes())
-        file.flush()
-        os.fsync(file.fileno())
-        file.seek(0)
-        file.write(header.tobytes())
+def pages_end(pointers: IntArray, sizes: IntArray, page_size: int) -> int:
+    """Where the last page ends in a file with these payloads, and the allocation table begins."""
+    return _up(int((pointers + sizes).max()), page_size)
 
 
 def read_beton(path: Path) -> BetonFile:

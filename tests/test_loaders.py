@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from rescale_fast.artifact import Origin
-from rescale_fast.export.beton import BetonWriter, export_beton
+from rescale_fast.export.beton import export_beton
 from rescale_fast.export.settings import ExportSettings
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 
@@ -62,8 +62,7 @@ def greys(tmp_path_factory):
     labels = np.arange(21) % 3
     images = SubsetImages(("val",) * 21, np.arange(21), tuple(names), labels, labels)
     subset = ImageSubset(Origin({}, {}), ("a", "b", "c"), ("a", "b", "c"), images, images)
-    with BetonWriter() as writer:
-        export_beton(writer, folder, subset, "val", folder / "val.beton", ExportSettings(), Origin({}, {}))
+    export_beton(folder, subset, "val", folder / "val.beton", ExportSettings(), Origin({}, {}))
     return folder / "val.beton"
 
 

@@ -56,7 +56,7 @@ def test_the_artifacts_agree_with_one_another(finished):
     for split in ("train", "val"):
         info = BetonInfo.load(out / f"{split}.json")
         assert info.num_images == len(images.split(split)) == sum(info.images_per_class)
-        assert info.original_labels == classes.classes
+        assert info.original_labels == tuple((label,) for label in classes.classes)
         assert info.bytes == (out / f"{split}.beton").stat().st_size
     run = TrainRun.load(out / "runs" / "small")
     log = [json.loads(line) for line in (out / "runs" / "small" / "log.jsonl").read_text().splitlines()]

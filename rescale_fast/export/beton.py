@@ -23,11 +23,11 @@ from rescale_fast.beton_file import (
     Records,
     pages_start,
     record_type,
-    write_tables,
 )
 from rescale_fast.errors import DatasetError
-from rescale_fast.export.digest import file_digest
+from rescale_fast.export.digest import Blocks
 from rescale_fast.export.settings import ExportSettings
+from rescale_fast.export.tables import write_tables
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 from rescale_fast.types import IntArray, Track, silent
@@ -36,6 +36,7 @@ FIELDS = (Field("image", IMAGE_FIELD), Field("label", INT_FIELD), Field("index",
 # In the order of `How` in csrc/beton_image.h.
 HOW = (
     "original bytes",
+    "original bytes, above --max-side: read at a smaller scale",
     "re-encoded",
     "raw pixels",
     "converted: not a JPEG file",
@@ -56,6 +57,7 @@ class _Written:
     rows: IntArray  # (n,) rows of the split that were written, in order
     records: Records  # (n,)
     sizes: IntArray  # (n, 1) bytes
+    blocks: Blocks  # digests of all pages
     stored: Mapping[str, int]  # how -> images
     skipped: Mapping[int, str]  # row -> reason
 
@@ -84,9 +86,9 @@ def export_beton(
         written = _write(root, images, temporary, target.name, settings, num_threads, page_size, track)
         _check_classes_left(subset, images, written)
         pointers = written.records["f0"]["pointer"].astype(np.int64)[:, None]
-        write_tables(temporary, FIELDS, written.records, pointers, written.sizes, page_size)
-        info = _describe(subset, split, written, temporary, origin)
-        _remove(target.with_suffix(".json"))  # it would describe another file
+        digest = write_tables(temporary, FIELDS, written.records, pointers, written.sizes, page_size, written.blocks)
+        info = _describe(subset, split, written, temporary.stat().st_size, digest, origin)
+        target.with_suffix(".json").unlink(missing_ok=True)  # it would describe another file
     info.save(target.with_suffix(".json"))
     return info
 
@@ -149,6 +151,7 @@ def _collect(images: SubsetImages, made: "_core.WrittenImages") -> _Written:
         rows=rows,
         records=records,
         sizes=made["size"][rows].astype(np.int64)[:, None],
+        blocks=made["blocks"],
         stored={how: int(count) for how, count in zip(HOW, counts, strict=True) if count},
         skipped=made["reasons"],
     )
@@ -163,9 +166,8 @@ def _check_classes_left(subset: ImageSubset, images: SubsetImages, written: _Wri
         raise DatasetError(f"class {subset.class_ids[empty]!r} has no readable image.{detail}")
 
 
-def _describe(subset: ImageSubset, split: str, written: _Written, file: Path, origin: Origin) -> BetonInfo:
+def _describe(subset: ImageSubset, split: str, written: _Written, size: int, digest: str, origin: Origin) -> BetonInfo:
     images = subset.split(split)
-    original = dict(zip(images.new_labels.tolist(), images.labels.tolist(), strict=True))
     counts = np.bincount(images.new_labels[written.rows], minlength=len(subset.class_ids))
     return BetonInfo(
         origin=origin,
@@ -173,16 +175,17 @@ def _describe(subset: ImageSubset, split: str, written: _Written, file: Path, or
         num_images=len(written.rows),
         class_ids=subset.class_ids,
         class_names=subset.class_names,
-        original_labels=tuple(original[label] for label in range(len(subset.class_ids))),
+        original_labels=_original_labels(images, len(subset.class_ids)),
         images_per_class=tuple(int(count) for count in counts),
         stored=written.stored,
         skipped=tuple({"path": images.paths[row], "reason": why} for row, why in sorted(written.skipped.items())),
         max_width=int(written.records["f0"]["width"].max()),
         max_height=int(written.records["f0"]["height"].max()),
-        bytes=file.stat().st_size,
-        digest=file_digest(file),
+        bytes=size,
+        digest=digest,
     )
 
 
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
+def _original_labels(images: SubsetImages, num_classes: int) -> tuple[tuple[int, ...], ...]:
+    pairs = np.unique(np.stack([images.new_labels, images.labels]), axis=1).T
+    return tuple(tuple(pairs[pairs[:, 0] == label, 1].tolist()) for label in range(num_classes))

@@ -43,12 +43,12 @@ def check_beton(path: Path, *, decode: bool = False, num_threads: int = 0, track
     beside = path.with_suffix(".json")
     info = BetonInfo.load(beside) if beside.exists() else None
     if info is not None:
-        _compare(beton, info, beside)
+        _compare(beton, info, beside, num_threads, track)
     decoded = _decode(beton, num_threads, track) if decode else 0
     return BetonReport(path, len(beton), tuple(field.name for field in beton.fields), beton.bytes, info, decoded)
 
 
-def _compare(beton: BetonFile, info: BetonInfo, beside: Path) -> None:
+def _compare(beton: BetonFile, info: BetonInfo, beside: Path, num_threads: int, track: Track) -> None:
     if beton.bytes != info.bytes:
         raise ArtifactError(f"{beton.path}: has {beton.bytes:,} bytes, {beside.name} says {info.bytes:,}.")
     if len(beton) != info.num_images:
@@ -59,7 +59,7 @@ def _compare(beton: BetonFile, info: BetonInfo, beside: Path) -> None:
         if wrong.any() or tuple(np.bincount(labels, minlength=len(info.images_per_class))) != info.images_per_class:
             raise ArtifactError(f"{beton.path}: its labels are not those that {beside.name} counts.")
     try:
-        found = file_digest(beton.path)
+        found = file_digest(beton.path, num_threads=num_threads, track=track)
     except OSError as error:
         raise ArtifactError(f"{beton.path}: cannot be read ({error.strerror}).") from error
     if found != info.digest:

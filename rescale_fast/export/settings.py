@@ -23,9 +23,10 @@ class ExportSettings:
     side is above it, as max_resolution of FFCV's writer does."""
     resize_side: int = 256
     """resize: pixels."""
-    max_side: int = 512
-    """Images whose longer side is (after --scale or resizing) above this are shrunk to it, pixels; 0 = never. FFCV's
-    loaders reserve memory for the largest image, many times over."""
+    max_side: int = 1024
+    """Longest side a reader sees, pixels; 0 = no limit. FFCV's loaders set memory aside for the largest image, many
+    times over. passthrough keeps the bytes of larger images and has readers decode them at n/8 of their size; what
+    is encoded or raw is shrunk."""
     quality: int = 90
     """JPEG quality of what is encoded, 1 to 100."""
     apply_exif: bool = False

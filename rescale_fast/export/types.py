@@ -16,13 +16,13 @@ class BetonInfo(Artifact):
     `index` is the image's row within its split of the ImageSubset: it leads back to the file.
     """
 
-    schema: ClassVar[str] = "beton_info/1"
+    schema: ClassVar[str] = "beton_info/2"
 
     split: str
     num_images: int
     class_ids: tuple[str, ...]  # (k,) by new label
     class_names: tuple[str, ...]  # (k,)
-    original_labels: tuple[int, ...]  # (k,)
+    original_labels: tuple[tuple[int, ...], ...]  # (k,) those that became each label, ascending
     images_per_class: tuple[int, ...]  # (k,)
     stored: Mapping[str, int]  # how images were stored -> how many
     skipped: tuple[Mapping[str, str], ...]  # {"path", "reason"}: asked for, not written
@@ -41,7 +41,7 @@ class BetonInfo(Artifact):
                     "label": label,
                     "id": class_id,
                     "name": name,
-                    "original_label": original,
+                    "original_labels": original,
                     "num_images": count,
                 }
                 for label, (class_id, name, original, count) in enumerate(
@@ -76,7 +76,7 @@ class BetonInfo(Artifact):
                 num_images=value["num_images"],
                 class_ids=tuple(row["id"] for row in rows),
                 class_names=tuple(row["name"] for row in rows),
-                original_labels=tuple(row["original_label"] for row in rows),
+                original_labels=tuple(tuple(row["original_labels"]) for row in rows),
                 images_per_class=tuple(row["num_images"] for row in rows),
                 stored=value["stored"],
                 skipped=tuple(value["skipped"]),

@@ -1,6 +1,5 @@
 """The command line: `rescale-fast COMMAND ...`. The only place that reads argv."""
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -161,8 +160,6 @@ def main(argv: list[str] | None = None) -> int:
         say(f"error: {name!r} is no command.\n\n{usage()}")
         return 2
     command = COMMANDS[name]
-    # When FFCV's writer is ended half-way, Python's resource tracker tidies up after it, and need not say so.
-    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
     try:
         return run_command(
             lambda: command.work(_parse(name, command.settings, arguments[1:])),
