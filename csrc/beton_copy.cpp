@@ -65,7 +65,10 @@ std::vector<Digest> copy_payloads(int target, const std::vector<Copy>& copies, s
       const std::int64_t at = start + static_cast<std::int64_t>(i) * kBlock;
       const std::int64_t copied = fill_block(copies, at, buffer.data());
       blocks[i] = digest_bytes(buffer.data(), buffer.size());
-      if (copied > 0) write_at(target, buffer.data(), buffer.size(), static_cast<std::uint64_t>(at));
+      if (copied > 0) {
+        write_at(target, buffer.data(), buffer.size(), static_cast<std::uint64_t>(at));
+        start_writeback(target, static_cast<std::uint64_t>(at), buffer.size());
+      }
       done += copied;
     }
   };

@@ -52,7 +52,13 @@ class Writer {
       }
     }
     changed_.notify_all();
-    for (const auto& [pointer, bytes] : ready) write_at(fd_, bytes.data(), bytes.size(), pointer);
+    for (const auto& [pointer, bytes] : ready) {
+      write_at(fd_, bytes.data(), bytes.size(), pointer);
+      const std::uint64_t end = pointer + bytes.size();
+      if (pointer / kDigestBlock != end / kDigestBlock) {  // a MiB has been filled, or nearly so
+        start_writeback(fd_, pointer / kDigestBlock * kDigestBlock, kDigestBlock);
+      }
+    }
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       held_ -= size;
