@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -47,10 +48,41 @@ def write_whole(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _temporary(path: Path) -> tuple[int, Path]:
-    """A new file beside `path`, open and locked: a temporary file without a lock has lost its writer."""
+@contextmanager
+def write_whole_folder(path: Path) -> Iterator[Path]:
+    """As write_whole, for a folder: what was at `path` before goes when the new one is complete."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _delete_abandoned(path)
+        descriptor, temporary = _temporary(path, folder=True)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    old = temporary.with_name(temporary.name.replace(".tmp", "-old.tmp"))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        os.sync()  # of everything, as there may be a million files in it
+        if path.exists():
+            path.rename(old)
+        temporary.rename(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        os.close(descriptor)
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _temporary(path: Path, *, folder: bool = False) -> tuple[int, Path]:
+    """A new file or folder beside `path`, open and locked: one without a lock has lost its writer."""
+    prefix, suffix = f".{path.name}.", ".tmp"
     while True:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        if folder:
+            name = tempfile.mkdtemp(suffix, prefix, path.parent)
+            descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY)
+        else:
+            descriptor, name = tempfile.mkstemp(suffix, prefix, path.parent)
         with suppress(OSError):  # a file system without locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if Path(name).exists():  # another writer may have taken it for abandoned before it was locked
@@ -64,9 +96,13 @@ def _delete_abandoned(path: Path) -> None:
             Path(one.path) for one in entries if one.name.startswith(f".{path.name}.") and one.name.endswith(".tmp")
         ]
     for temporary in found:
-        with suppress(OSError), temporary.open("rb") as file:  # in use by another writer, or gone already
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            temporary.unlink()
+        with suppress(OSError):  # in use by another writer, or gone already
+            descriptor = os.open(temporary, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(temporary) if temporary.is_dir() else temporary.unlink()
+            finally:
+                os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 # Not all that Pillow opens: some of its formats start other programs, or are no images. MPO comes with JPEG: naming
 # it here raises KeyError for every file that is no JPEG.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "TGA", "ICO")
+SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif", "JPEG2000": "jp2"}
 MAX_PIXELS = 178_956_970  # more is called a decompression bomb by Pillow, too
 
 
@@ -29,3 +30,16 @@ def load_pixels(path: Path, *, apply_exif: bool) -> NDArray[np.uint8] | str:
     except Exception as error:  # whatever a decoder does, it is this file that is bad
         text = f"{type(error).__name__}: {error}".replace(str(path), path.name)
         return text
+
+
+def image_kind(path: Path) -> str:
+    """The usual suffix of an image's format, by its header. Raises: ValueError saying why it is no image."""
+    try:
+        if path.stat().st_size == 0:
+            raise ValueError("empty: 0 bytes")
+        with Image.open(path, formats=FORMATS) as image:
+            return SUFFIXES.get(image.format or "", (image.format or "").lower())
+    except ValueError:
+        raise
+    except OSError as error:
+        raise ValueError(error.strerror or str(error).replace(str(path), path.name)) from error

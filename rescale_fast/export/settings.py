@@ -7,6 +7,8 @@ from rescale_fast.errors import SettingError
 
 Store = Literal["passthrough", "resize", "raw"]
 ResizeBy = Literal["short-side", "long-side", "cap"]
+Form = Literal["folder", "webdataset", "parquet"]
+Link = Literal["copy", "hard", "symlink", "reflink"]
 Scale = Literal["8/8", "7/8", "6/8", "5/8", "4/8", "3/8", "2/8", "1/8"]
 
 
@@ -49,3 +51,12 @@ class ExportSettings:
             raise SettingError(f"--resize-side {self.resize_side}: expected 1 to 65,535 pixels.")
         if self.scale != "8/8" and self.store != "passthrough":
             raise SettingError(f"--scale {self.scale} needs --store passthrough, found --store {self.store}.")
+
+
+@dataclass(frozen=True)
+class FilesSettings:
+    """Writing files that are not betons."""
+
+    form: Form
+    link: Link = "copy"  # folder: how files get there; `reflink` shares their blocks where the file system can
+    on_bad: Literal["skip", "fail"] = "skip"

@@ -11,10 +11,9 @@ from rescale_fast import __version__
 from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
-from rescale_fast.run import reporting, stages
+from rescale_fast.run import betons, exporting, reporting, stages
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import (
-    CheckCommand,
     ConfuseCommand,
     ExportCommand,
     ReportCommand,
@@ -42,7 +41,7 @@ def run(settings: RunSettings) -> None:
     stages.check_classes(dataset, folder.confusion)
     stages.select(folder, settings.select, settings.machine)
     stages.sample(folder, dataset)
-    stages.export(folder, dataset, settings.export, settings.machine)
+    exporting.export(folder, dataset, settings.export, settings.machine)
     if "train" in dataset.splits:
         stages.train(folder, settings.train, settings.machine)
     else:
@@ -93,13 +92,10 @@ def sample(settings: SampleCommand) -> None:
 def export(settings: ExportCommand) -> None:
     folder = RunFolder(settings.out)
     folder.require(folder.image_subset, "sample")
-    stages.export(folder, folder.open_dataset(), settings.export, settings.machine)
-
-
-def check(settings: CheckCommand) -> None:
-    from rescale_fast.export.check import check_beton
-
-    print(check_beton(settings.file, decode=settings.decode, num_threads=settings.num_threads, track=track), flush=True)
+    if settings.form == "beton":
+        exporting.export(folder, folder.open_dataset(), settings.export, settings.machine)
+    else:
+        exporting.export_files(folder, folder.open_dataset(), settings.form, settings.link, settings.export)
 
 
 def train(settings: TrainCommand) -> None:
@@ -127,9 +123,13 @@ COMMANDS = {
     "select": Command(SelectCommand, select),
     "sample": Command(SampleCommand, sample),
     "export": Command(ExportCommand, export),
-    "check": Command(CheckCommand, check),
     "train": Command(TrainCommand, train),
     "report": Command(ReportCommand, report),
+    "check": Command(betons.CheckCommand, betons.check),
+    "cut": Command(betons.CutCommand, betons.cut),
+    "merge": Command(betons.MergeCommand, betons.merge),
+    "append": Command(betons.AppendCommand, betons.append),
+    "relabel": Command(betons.RelabelCommand, betons.relabel),
 }
 
 

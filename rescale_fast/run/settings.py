@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import tyro
+from typing import Literal
 
 from rescale_fast.class_subset.settings import SelectSettings
 from rescale_fast.datasets.settings import DatasetSettings
-from rescale_fast.export.settings import ExportSettings
+from rescale_fast.export.settings import ExportSettings, Form, Link
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions.settings import ValidateSettings
@@ -82,24 +81,17 @@ class SampleCommand:
 
 @dataclass(frozen=True)
 class ExportCommand:
-    """Writes train.beton and val.beton, each with a JSON beside it."""
+    """Writes train.beton and val.beton, each with a JSON beside it, or other files."""
 
     out: Path
     """Folder of the run."""
+    form: Literal["beton"] | Form = "beton"
+    """`folder` (a folder a class), `webdataset` (tars) and `parquet` (as Hugging Face's datasets reads it) keep files
+    as they are, and make <out>/<form>/train and val."""
+    link: Link = "copy"
+    """--form folder: how files get there; `reflink` shares their blocks, where the file system can."""
     export: ExportSettings = field(default_factory=ExportSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
-
-
-@dataclass(frozen=True)
-class CheckCommand:
-    """Checks a beton, whoever wrote it: its structure, its JSON and the digest in that."""
-
-    file: tyro.conf.Positional[Path]
-    """The .beton; the JSON beside it is read if there is one."""
-    decode: bool = False
-    """Decode every image, too."""
-    num_threads: int = 0
-    """Threads for decoding; 0 = all cores."""
 
 
 @dataclass(frozen=True)
