@@ -10,16 +10,15 @@ from PIL import Image, ImageOps
 # it here raises KeyError for every file that is no JPEG.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "TGA", "ICO")
 SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif", "JPEG2000": "jp2"}
-MAX_PIXELS = 178_956_970  # more is called a decompression bomb by Pillow, too
 
 
-def load_pixels(path: Path, *, apply_exif: bool) -> NDArray[np.uint8] | str:
+def load_pixels(path: Path, max_pixels: int, *, apply_exif: bool) -> NDArray[np.uint8] | str:
     """The image as (height, width, 3) RGB, or why it cannot be read. 16-bit grey is scaled to 8. Never raises."""
     try:
         with Image.open(path, formats=FORMATS) as opened:
             image: Image.Image = opened
-            if image.width * image.height > MAX_PIXELS:
-                return f"{image.width} x {image.height} pixels: more than the limit of {MAX_PIXELS}"
+            if image.width * image.height > max_pixels:
+                return f"{image.width} x {image.height} pixels: more than the limit of {max_pixels}"
             if apply_exif:
                 image = ImageOps.exif_transpose(image)
             if image.mode == "I" or image.mode.startswith("I;16"):

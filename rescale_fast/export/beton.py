@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rescale_fast import _core
 from rescale_fast.artifact import Origin, write_whole
@@ -48,6 +49,7 @@ HOW = (
     "converted: turned upright",
     "skipped",
 )
+MAX_PIXELS = 178_956_970  # of an image; more is called a decompression bomb by Pillow, too
 STORES = ("passthrough", "resize", "raw")
 RESIZE_BY = ("short-side", "long-side", "cap")
 
@@ -103,8 +105,6 @@ def _write(
     page_size: int,
     track: Track,
 ) -> _Written:
-    from rescale_fast.export._pillow import MAX_PIXELS, load_pixels
-
     with (
         target.open("rb+", buffering=0) as file,
         track(f"Writing {name}", total=len(images)) as advance,
@@ -128,7 +128,7 @@ def _write(
             max_pixels=MAX_PIXELS,
             stop_at_bad=settings.on_bad == "fail",
             num_threads=num_threads,
-            load=lambda row: load_pixels(root / images.paths[row], apply_exif=settings.apply_exif),
+            load=lambda row: _load_pixels(root / images.paths[row], settings),
             advance=advance,
         )
     if settings.on_bad == "fail" and made["reasons"]:
@@ -137,6 +137,12 @@ def _write(
             f"{root / images.paths[row]}: {reason}. Repair or remove it, or pass --on-bad skip to leave such files out."
         )
     return _collect(images, made)
+
+
+def _load_pixels(path: Path, settings: ExportSettings) -> NDArray[np.uint8] | str:
+    from rescale_fast.export._pillow import load_pixels
+
+    return load_pixels(path, MAX_PIXELS, apply_exif=settings.apply_exif)
 
 
 def _collect(images: SubsetImages, made: "_core.WrittenImages") -> _Written:
