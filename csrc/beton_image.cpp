@@ -11,6 +11,7 @@
 #include "beton_file.h"
 #include "beton_resize.h"
 #include "jpeg_header.h"
+#include "jpeg_planes.h"
 #include "memory_budget.h"
 
 namespace rescale_fast {
@@ -126,7 +127,7 @@ void check_pixels(std::int64_t width, std::int64_t height, const ImageOptions& o
 void store(Pixels image, Size target, int orientation, const ImageOptions& options, Payload& payload) {
   for (;;) {
     if (image.width != target.width || image.height != target.height) {
-      image = resize_triangle(image, target.width, target.height);
+      image = resize_rgb(image, target.width, target.height);
     }
     image = turn_upright(std::move(image), orientation);
     orientation = 1;
@@ -167,13 +168,20 @@ void convert(std::int64_t index, std::vector<std::uint8_t>& bytes, const JpegHea
   }
   check_pixels(target.width, target.height, options);
   if (orientation >= 5) std::swap(target.width, target.height);
-  if (header.kind == JpegKind::plain) {
-    decode_jpeg(bytes.data(), bytes.size(), eighths_to_cover(size, target), false, image);
-  }
   if (payload.how == How::original) {
     if (options.mode == Mode::resize) payload.how = How::resized;
     if (options.mode == Mode::raw) payload.how = How::raw;
     if (options.mode == Mode::passthrough) payload.how = orientation > 1 ? How::turned : How::over_page;
+  }
+  if (header.kind == JpegKind::plain) {
+    const int eighths = eighths_to_cover(size, target);
+    if (options.mode != Mode::raw && orientation == 1) {
+      payload.bytes = resize_jpeg(bytes.data(), bytes.size(), eighths, target.width, target.height, options.quality);
+      payload.width = target.width;
+      payload.height = target.height;
+      if (!payload.bytes.empty() && payload.bytes.size() <= options.page_size) return;
+    }
+    decode_jpeg(bytes.data(), bytes.size(), eighths, false, image);
   }
   store(std::move(image), target, orientation, options, payload);
 }

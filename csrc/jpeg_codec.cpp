@@ -1,56 +1,16 @@
 #include "jpeg_codec.h"
 
-#include <csetjmp>
-#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
 
-#include <jpeglib.h>
+#include "jpeg_errors.h"
 
 namespace rescale_fast {
 namespace {
 
-constexpr int kMaxScans = 1000;  // more are an attack: each is a pass over the whole image
-
-struct Errors {
-  jpeg_error_mgr base;
-  std::jmp_buf escape;
-  char text[JMSG_LENGTH_MAX];
-  bool strict;
-};
-
-void on_error(j_common_ptr codec) {
-  auto* errors = reinterpret_cast<Errors*>(codec->err);
-  codec->err->format_message(codec, errors->text);
-  std::longjmp(errors->escape, 1);
-}
-
-void on_message(j_common_ptr codec, int level) {
-  if (level >= 0) return;  // not a warning
-  ++codec->err->num_warnings;
-  if (reinterpret_cast<Errors*>(codec->err)->strict) on_error(codec);
-}
-
-void on_progress(j_common_ptr codec) {
-  if (reinterpret_cast<j_decompress_ptr>(codec)->input_scan_number > kMaxScans) {
-    auto* errors = reinterpret_cast<Errors*>(codec->err);
-    std::snprintf(errors->text, sizeof errors->text, "more than %d scans", kMaxScans);
-    std::longjmp(errors->escape, 1);
-  }
-}
-
-jpeg_error_mgr* prepare(Errors& errors, bool strict) {
-  jpeg_error_mgr* base = jpeg_std_error(&errors.base);
-  base->error_exit = on_error;
-  base->emit_message = on_message;
-  errors.text[0] = 0;
-  errors.strict = strict;
-  return base;
-}
-
 // The functions between setjmp and longjmp own nothing that needs a destructor.
-bool start_decoding(jpeg_decompress_struct& codec, Errors& errors, const std::uint8_t* data, std::size_t size,
+bool start_decoding(jpeg_decompress_struct& codec, JpegErrors& errors, const std::uint8_t* data, std::size_t size,
                     int eighths) {
   if (setjmp(errors.escape)) return false;
   jpeg_mem_src(&codec, data, static_cast<unsigned long>(size));
@@ -63,7 +23,7 @@ bool start_decoding(jpeg_decompress_struct& codec, Errors& errors, const std::ui
   return true;
 }
 
-bool finish_decoding(jpeg_decompress_struct& codec, Errors& errors, std::uint8_t* out) {
+bool finish_decoding(jpeg_decompress_struct& codec, JpegErrors& errors, std::uint8_t* out) {
   if (setjmp(errors.escape)) return false;
   const std::size_t stride = std::size_t{codec.output_width} * 3;
   JSAMPROW rows[8];
@@ -79,7 +39,7 @@ bool finish_decoding(jpeg_decompress_struct& codec, Errors& errors, std::uint8_t
   return true;
 }
 
-bool encode(jpeg_compress_struct& codec, Errors& errors, const Pixels& image, int quality, unsigned char** buffer,
+bool encode(jpeg_compress_struct& codec, JpegErrors& errors, const Pixels& image, int quality, unsigned char** buffer,
             unsigned long* size) {
   if (setjmp(errors.escape)) return false;
   jpeg_create_compress(&codec);
@@ -103,7 +63,7 @@ bool encode(jpeg_compress_struct& codec, Errors& errors, const Pixels& image, in
 }  // namespace
 
 void decode_jpeg(const std::uint8_t* data, std::size_t size, int eighths, bool strict, Pixels& out) {
-  Errors errors;
+  JpegErrors errors;
   jpeg_progress_mgr progress{};
   progress.progress_monitor = on_progress;
   jpeg_decompress_struct codec{};
@@ -121,7 +81,7 @@ void decode_jpeg(const std::uint8_t* data, std::size_t size, int eighths, bool s
 }
 
 std::vector<std::uint8_t> encode_jpeg(const Pixels& image, int quality) {
-  Errors errors;
+  JpegErrors errors;
   jpeg_compress_struct codec{};
   codec.err = prepare(errors, false);
   unsigned char* buffer = nullptr;

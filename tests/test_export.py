@@ -157,14 +157,39 @@ def test_which_side_becomes_which_length(rng, tmp_path, how, expected):
     assert [(record["width"], record["height"]) for _, record, _ in stored(tmp_path / "a.beton")] == expected
 
 
-def test_resized_pixels_are_close_to_pillows_bilinear(rng, tmp_path):
-    names = write_files(tmp_path / "set", {f"{i}.jpg": encoded(photo(rng, 500, 375)) for i in range(4)})
-    write(tmp_path / "set", names, tmp_path / "a.beton", store="resize", resize_side=128, quality=100)
+def decibels(found, wanted):
+    return 10 * np.log10(255**2 / ((np.asarray(found, float) - np.asarray(wanted, float)) ** 2).mean())
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"subsampling": 0}, {"subsampling": 1}, {"progressive": True}, {"keep_rgb": True}]
+)
+@pytest.mark.parametrize(("size", "side"), [((500, 375), 250), ((301, 223), 97), ((61, 90), 200), ((75, 100), 75)])
+def test_resized_images_are_as_close_to_pillows_bilinear_as_a_jpeg_can_be(rng, tmp_path, options, size, side):
+    names = write_files(tmp_path / "set", {f"{i}.jpg": encoded(photo(rng, *size), **options) for i in range(3)})
+    write(tmp_path / "set", names, tmp_path / "a.beton", store="resize", resize_side=side, quality=95)
     for index, record, payload in stored(tmp_path / "a.beton"):
-        source = Image.open(tmp_path / "set" / names[index])
-        wanted = np.asarray(source.resize((171, 128), Image.Resampling.BILINEAR), float)
-        error = ((pixels(record, payload) - wanted) ** 2).mean()
-        assert 10 * np.log10(255**2 / error) > 32  # dB; the DCT-scaled decode and 4:2:0 make the difference
+        source = Image.open(tmp_path / "set" / names[index]).convert("RGB")
+        wanted = source.resize((int(record["width"]), int(record["height"])), Image.Resampling.BILINEAR)
+        theirs = Image.open(io.BytesIO(encoded(wanted, quality=95)))
+        assert decibels(pixels(record, payload), wanted) > decibels(theirs, wanted) - 2.5
+
+
+def test_grey_images_stay_grey_and_flat_ones_flat(rng, tmp_path):
+    files = {
+        "grey.jpg": encoded(photo(rng, 200, 150).convert("L")),
+        "flat.jpg": encoded(Image.new("RGB", (201, 151), (200, 30, 90)), quality=100, subsampling=0),
+        "line.jpg": encoded(Image.new("RGB", (300, 1), (9, 99, 199)), quality=100, subsampling=0),
+    }
+    names = write_files(tmp_path / "set", files)
+    write(tmp_path / "set", names, tmp_path / "a.beton", store="resize", resize_by="long-side", resize_side=70)
+    found = {
+        names[index]: pixels(record, payload).astype(int) for index, record, payload in stored(tmp_path / "a.beton")
+    }
+    assert np.ptp(found["grey.jpg"], axis=2).max() == 0
+    assert np.ptp(found["flat.jpg"], axis=(0, 1)).max() == 0
+    assert np.abs(found["flat.jpg"][0, 0] - (200, 30, 90)).max() <= 2
+    assert np.abs(found["line.jpg"] - (9, 99, 199)).max() <= 2
 
 
 def test_raw_pixels_are_pillows(files, tmp_path):
