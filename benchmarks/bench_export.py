@@ -11,6 +11,7 @@ many (tiny) images as ImageNet has. Writes benchmarks/results/export.csv, or, wi
 
 import argparse
 import csv
+import io
 import json
 import multiprocessing
 import os
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rescale_fast.artifact import Origin
 from rescale_fast.export.settings import ExportSettings
@@ -177,6 +179,21 @@ def measure(kind: str, way: str, source: Path, count: int, target: Path) -> dict
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
+def psnr(first: Path, second: Path) -> float:
+    """Decibels between the images of two betons of the same images and sizes."""
+    from PIL import Image
+
+    from rescale_fast.beton_file import read_beton
+
+    def pixels(path: Path) -> list[NDArray[np.float64]]:
+        beton, content = read_beton(path), path.read_bytes()
+        places = zip(beton.pointers[:100, 0], beton.sizes[:100, 0], strict=True)
+        return [np.asarray(Image.open(io.BytesIO(content[at : at + size])), np.float64) for at, size in places]
+
+    errors = [((a - b) ** 2).mean() for a, b in zip(pixels(first), pixels(second), strict=True)]
+    return float(10 * np.log10(255**2 / np.mean(errors)))
+
+
 class Bench:
     """Measures groups of ways to do one thing; the first way of a group is the peer of the others."""
 
@@ -198,7 +215,7 @@ class Bench:
             peer = peer or rates
             ratios = {f"times_peer_{key}": round(rates[key] / peer[key], 2) for key in rates}
             numbers = {key: round(value, 3 if "seconds" in key else 0) for key, value in middle.items()}
-            row = {"what": what, "way": name, "images": count, "runs": len(found), **numbers}
+            row = {"what": what, "way": name, "images": count, "runs": len(found), "psnr_db": "", **numbers}
             self.rows.append(row | {key: round(value) for key, value in rates.items()} | ratios)
             print("  ".join(f"{key} {cell}" for key, cell in self.rows[-1].items()), flush=True)
 
@@ -222,6 +239,7 @@ def run(bench: Bench, num_encoded: int, num_copied: int, num_tiny: int, *, read_
             ("write", raw, images, num_encoded, ours[raw]),
         ],
     )
+    bench.rows[1]["psnr_db"] = round(psnr(ours[resized], theirs[small]), 1)
     bench.group(
         "write, full size",
         [
@@ -273,7 +291,7 @@ def main() -> None:
         if arguments.quick:
             run(bench, 400, 4000, 100_000, read_all=False)
         else:
-            run(bench, 1000, 10_000, IMAGENET, read_all=True)
+            run(bench, 2000, 10_000, IMAGENET, read_all=True)
     if not arguments.quick:
         print("\n".join(break_even(bench)))
         path = Path(__file__).parent / "results" / "export.csv"

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "beton_file.h"
+#include "block_stream.h"
 #include "parallel.h"
 
 namespace rescale_fast {
@@ -16,8 +17,8 @@ class Writer {
  public:
   Writer(int fd, std::int64_t count, std::uint64_t start, const ImageOptions& options, bool stop_at_bad, int num_threads,
          std::atomic<std::int64_t>& done)
-      : fd_(fd), count_(count), stop_at_bad_(stop_at_bad), done_(done), page_size_(options.page_size),
-        placer_(start, options.page_size), digests_(start), waiting_(static_cast<std::size_t>(8 * num_threads + 8)) {
+      : fd_(fd), count_(count), stop_at_bad_(stop_at_bad), done_(done), start_(start), page_size_(options.page_size),
+        placer_(start, options.page_size), stream_(start), waiting_(static_cast<std::size_t>(8 * num_threads + 8)) {
     result_.samples.resize(static_cast<std::size_t>(count));
   }
 
@@ -32,38 +33,22 @@ class Writer {
     return stopped_ || taken_ >= count_ ? -1 : taken_++;
   }
 
-  // Takes a finished image, and writes all whose turn has come.
+  // Takes a finished image, and writes the blocks that are full with all whose turn has come.
   void give(std::int64_t index, Payload payload) {
-    std::vector<std::pair<std::uint64_t, std::vector<std::uint8_t>>> ready;
-    std::size_t size = 0;
+    std::vector<Block> full;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       held_ += payload.bytes.size();
       slot(index) = Slot{true, std::move(payload)};
       while (!stopped_ && next_ < taken_ && slot(next_).full) {
-        Slot one = std::move(slot(next_));
-        slot(next_) = Slot{};
-        settle(next_, one.payload);
-        size += one.payload.bytes.size();
-        if (one.payload.how != How::bad) {
-          ready.emplace_back(result_.samples[static_cast<std::size_t>(next_)].pointer, std::move(one.payload.bytes));
-        }
+        const Slot one = std::exchange(slot(next_), Slot{});
+        settle(next_, one.payload, full);
+        held_ -= one.payload.bytes.size();
         done_.store(++next_, std::memory_order_relaxed);
       }
     }
     changed_.notify_all();
-    for (const auto& [pointer, bytes] : ready) {
-      write_at(fd_, bytes.data(), bytes.size(), pointer);
-      const std::uint64_t end = pointer + bytes.size();
-      if (pointer / kDigestBlock != end / kDigestBlock) {  // a MiB has been filled, or nearly so
-        start_writeback(fd_, pointer / kDigestBlock * kDigestBlock, kDigestBlock);
-      }
-    }
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      held_ -= size;
-    }
-    changed_.notify_all();
+    write(std::move(full));
   }
 
   void stop() {
@@ -74,8 +59,11 @@ class Writer {
     changed_.notify_all();
   }
 
+  // Fills the last page with zeros.
   Written finish() {
-    result_.blocks = digests_.finish((placer_.end() + page_size_ - 1) / page_size_ * page_size_);
+    std::vector<Block> full;
+    stream_.skip_to((placer_.end() + page_size_ - 1) / page_size_ * page_size_, full);
+    write(std::move(full));
     return std::move(result_);
   }
 
@@ -87,7 +75,7 @@ class Writer {
 
   Slot& slot(std::int64_t index) { return waiting_[static_cast<std::size_t>(index) % waiting_.size()]; }
 
-  void settle(std::int64_t index, const Payload& payload) {
+  void settle(std::int64_t index, const Payload& payload, std::vector<Block>& full) {
     Stored& stored = result_.samples[static_cast<std::size_t>(index)];
     stored.how = payload.how;
     if (payload.how == How::bad) {
@@ -100,21 +88,36 @@ class Writer {
     stored.width = static_cast<std::uint16_t>(payload.width);
     stored.height = static_cast<std::uint16_t>(payload.height);
     stored.raw = payload.raw;
-    // In the order of the file, so under the lock: XXH3 takes a payload that is still in the cache faster than any
-    // disk takes it.
-    digests_.skip_to(stored.pointer);
-    digests_.add(payload.bytes.data(), payload.bytes.size());
+    // A copy, so that the file is written in whole blocks, which costs the system half as much as odd pieces.
+    stream_.add(stored.pointer, payload.bytes.data(), payload.bytes.size(), full);
+  }
+
+  void write(std::vector<Block> full) {
+    static const Digest zeros = digest_bytes(std::vector<std::uint8_t>(kDigestBlock).data(), kDigestBlock);
+    for (Block& block : full) {
+      const Digest digest = block.empty ? zeros : digest_bytes(block.bytes.data(), block.bytes.size());
+      const std::uint64_t at = block.number * kDigestBlock;
+      if (!block.empty) {
+        write_at(fd_, block.bytes.data(), block.bytes.size(), at);
+        start_writeback(fd_, at, block.bytes.size());
+      }
+      const std::lock_guard<std::mutex> lock(mutex_);
+      const auto number = static_cast<std::size_t>(block.number - start_ / kDigestBlock);
+      result_.blocks.resize(std::max(result_.blocks.size(), number + 1));
+      result_.blocks[number] = digest;
+      stream_.reuse(std::move(block));
+    }
   }
 
   const int fd_;
   const std::int64_t count_;
   const bool stop_at_bad_;
   std::atomic<std::int64_t>& done_;
-  const std::uint64_t page_size_;
+  const std::uint64_t start_, page_size_;
   std::mutex mutex_;  // guards all below
   std::condition_variable changed_;
   Placer placer_;
-  BlockDigests digests_;
+  BlockStream stream_;
   std::vector<Slot> waiting_;  // finished images from next_ on, each at its index modulo the size
   std::int64_t taken_ = 0, next_ = 0;
   std::size_t held_ = 0;
@@ -136,7 +139,7 @@ Written write_images(int fd, const std::string& root, const std::vector<const ch
     }
   };
   interrupted = !run_watched(threads, work, [&] { writer.stop(); }, poll);
-  return writer.finish();
+  return interrupted ? Written{} : writer.finish();
 }
 
 }  // namespace rescale_fast

@@ -172,7 +172,7 @@ def test_resized_images_are_as_close_to_pillows_bilinear_as_a_jpeg_can_be(rng, t
         source = Image.open(tmp_path / "set" / names[index]).convert("RGB")
         wanted = source.resize((int(record["width"]), int(record["height"])), Image.Resampling.BILINEAR)
         theirs = Image.open(io.BytesIO(encoded(wanted, quality=95)))
-        assert decibels(pixels(record, payload), wanted) > decibels(theirs, wanted) - 2.5
+        assert decibels(pixels(record, payload), wanted) > decibels(theirs, wanted) - 4  # the DCT-scaled decode
 
 
 def test_grey_images_stay_grey_and_flat_ones_flat(rng, tmp_path):
