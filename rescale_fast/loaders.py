@@ -32,7 +32,7 @@ def beton_loader(
     *,
     split: Literal["train", "val"],
     batch_size: int,
-    image_size: int,
+    image_size: int = 224,
     augment: Augment = "crop-flip",
     device: "torch.device | str" = "cpu",
     num_workers: int = 0,

@@ -59,7 +59,7 @@ def _export_split(
             num_threads=machine.threads,
             track=track,
         ),
-        describe=lambda made: f"{made.split}.beton: {_describe(made)}, at most {made.max_width} x {made.max_height} px",
+        describe=lambda made: f"{made.split}.beton: {_describe(made)}{_describe_pixels(made)}",
         work=lambda made: (made.num_images, "images"),
         part=split,
     )
@@ -96,6 +96,11 @@ def _load_files(path: Path) -> FilesInfo:
     if found != info.num_files:
         raise ArtifactError(f"{path}: holds {found:,} files, {FilesInfo.NAME} says {info.num_files:,}.")
     return info
+
+
+def _describe_pixels(made: BetonInfo) -> str:
+    converted = sum(count for how, count in made.stored.items() if how.startswith("converted"))
+    return f", at most {made.max_width} x {made.max_height} px" + (f", {converted:,} converted" if converted else "")
 
 
 def _describe(made: BetonInfo | FilesInfo) -> str:
