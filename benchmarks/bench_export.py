@@ -269,7 +269,7 @@ def break_even(bench: Bench) -> list[str]:
     write["passthrough 4/8"] = write["passthrough"]
     reading = bench.costs("read")
     lines = []
-    for way in ("resize, longer side 256", "raw, longer side 256"):
+    for way in ("resize, longer side 256", "raw, longer side 256", "FFCV's writer, longer side 256"):
         for other in ("passthrough", "passthrough 4/8"):
             saved = reading[other] - reading[way]
             epochs = (write[way] - write[other]) / saved if saved > 0 else float("inf")
