@@ -226,6 +226,25 @@ def test_a_damaged_artifact_is_made_again(finished, command, tmp_path):
         assert (out / name).read_bytes() == (finished[0] / name).read_bytes()
 
 
+def test_a_run_is_exported_in_other_forms_too(finished, command, tmp_path):
+    out = tmp_path / "copy"
+    shutil.copytree(finished[0], out)
+    for form in ("folder", "webdataset", "parquet"):
+        for again in (False, True):
+            code, _, stderr = command("export", "--out", out, "--form", form)
+            assert code == 0, stderr
+            assert stderr.count("(reused)") == 2 * again
+            assert f"{form}/train: 120 images" in stderr
+    classes = (out / "class_subset.txt").read_text().split()
+    assert sorted(path.name for path in (out / "folder" / "val").glob("[!.]*")) == sorted(classes)
+    assert (out / "train.beton").read_bytes() == (finished[0] / "train.beton").read_bytes()
+    next((out / "folder" / "val").glob("*/*")).unlink()
+    code, _, stderr = command("export", "--out", out, "--form", "folder", "--link", "copy")
+    assert stderr.count("(reused)") == 1, "what is not complete is made again"
+    code, _, stderr = command("export", "--out", out, "--form", "folder", "--store", "raw")
+    assert (code, "takes --on-bad alone" in stderr) == (2, True)
+
+
 def test_help_is_quick_and_complete(command):
     code, stdout, stderr = command("--help")
     assert code == 0, stderr
