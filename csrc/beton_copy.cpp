@@ -37,8 +37,8 @@ std::int64_t fill_block(const std::vector<Copy>& copies, std::int64_t at, std::u
 
 }  // namespace
 
-std::uint64_t place_payloads(const std::int64_t* sizes, std::int64_t num_samples, std::int64_t per_sample,
-                             std::uint64_t start, std::uint64_t page_size, std::int64_t* pointers) {
+void place_payloads(const std::int64_t* sizes, std::int64_t num_samples, std::int64_t per_sample,
+                    std::uint64_t start, std::uint64_t page_size, std::int64_t* pointers) {
   Placer placer(start, page_size);
   for (std::int64_t i = 0; i < num_samples; ++i) {
     std::uint64_t total = 0;
@@ -50,7 +50,6 @@ std::uint64_t place_payloads(const std::int64_t* sizes, std::int64_t num_samples
       at += static_cast<std::uint64_t>(size);
     }
   }
-  return placer.end();
 }
 
 std::vector<Digest> copy_payloads(int target, const std::vector<Copy>& copies, std::int64_t start, std::int64_t end,

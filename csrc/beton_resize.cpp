@@ -181,8 +181,8 @@ Pixels turn_upright(Pixels image, int orientation) {
       int sx = transpose ? y : x, sy = transpose ? x : y;
       if (flip_x) sx = image.width - 1 - sx;
       if (flip_y) sy = image.height - 1 - sy;
-      const std::uint8_t* from = image.data.data() + (static_cast<std::size_t>(sy) * static_cast<std::size_t>(image.width) +
-                                                      static_cast<std::size_t>(sx)) * 3;
+      const auto row = static_cast<std::size_t>(sy) * static_cast<std::size_t>(image.width);
+      const std::uint8_t* from = image.data.data() + (row + static_cast<std::size_t>(sx)) * 3;
       to[0] = from[0];
       to[1] = from[1];
       to[2] = from[2];

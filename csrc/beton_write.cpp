@@ -15,8 +15,8 @@ constexpr std::size_t kMaxHeld = std::size_t{64} << 20;  // bytes of finished pa
 
 class Writer {
  public:
-  Writer(int fd, std::int64_t count, std::uint64_t start, const ImageOptions& options, bool stop_at_bad, int num_threads,
-         std::atomic<std::int64_t>& done)
+  Writer(int fd, std::int64_t count, std::uint64_t start, const ImageOptions& options, bool stop_at_bad,
+         int num_threads, std::atomic<std::int64_t>& done)
       : fd_(fd), count_(count), stop_at_bad_(stop_at_bad), done_(done), start_(start), page_size_(options.page_size),
         placer_(start, options.page_size), stream_(start), waiting_(static_cast<std::size_t>(8 * num_threads + 8)) {
     result_.samples.resize(static_cast<std::size_t>(count));
@@ -131,7 +131,8 @@ Written write_images(int fd, const std::string& root, const std::vector<const ch
                      const ImageOptions& options, bool stop_at_bad, int num_threads, const Fallback& fallback,
                      const Poll& poll, std::atomic<std::int64_t>& done, bool& interrupted) {
   const auto count = static_cast<std::int64_t>(paths.size());
-  const int threads = static_cast<int>(std::clamp<std::int64_t>(resolve_threads(num_threads), 1, std::max<std::int64_t>(count, 1)));
+  const auto wanted = static_cast<std::int64_t>(resolve_threads(num_threads));
+  const int threads = static_cast<int>(std::clamp<std::int64_t>(wanted, 1, std::max<std::int64_t>(count, 1)));
   Writer writer(fd, count, start, options, stop_at_bad, threads, done);
   const auto work = [&](int) {
     for (std::int64_t index; (index = writer.take()) >= 0;) {

@@ -149,13 +149,14 @@ py::dict write_images_checked(int fd, const std::string& root, const std::string
   Written written;
   run_polled(advance, done, [&](const Poll& poll) {
     bool interrupted = false;
-    written = write_images(fd, root, paths, start, options, stop_at_bad, num_threads, fallback, poll, done, interrupted);
+    written = write_images(fd, root, paths, start, options, stop_at_bad, num_threads, fallback, poll, done,
+                           interrupted);
     return !interrupted;
   });
   return to_dict(written);
 }
 
-py::tuple place_payloads_checked(const IdArray& sizes, std::uint64_t start, std::uint64_t page_size) {
+IdArray place_payloads_checked(const IdArray& sizes, std::uint64_t start, std::uint64_t page_size) {
   check_dimensions(sizes, "sizes", 2);
   check_range("page_size", static_cast<std::int64_t>(page_size), 1, std::int64_t{1} << 32);
   const std::int64_t n = sizes.shape(0), m = sizes.shape(1);
@@ -168,8 +169,8 @@ py::tuple place_payloads_checked(const IdArray& sizes, std::uint64_t start, std:
     check_range("size of a sample", total, 0, static_cast<std::int64_t>(page_size));
   }
   IdArray pointers({n, m});
-  const std::uint64_t end = place_payloads(sizes.data(), n, m, start, page_size, pointers.mutable_data());
-  return py::make_tuple(pointers, end);
+  place_payloads(sizes.data(), n, m, start, page_size, pointers.mutable_data());
+  return pointers;
 }
 
 void check_same_length(const IdArray& a, const IdArray& b, const char* name) {

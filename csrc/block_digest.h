@@ -1,5 +1,5 @@
-// The digest of a file: XXH3-128 over the XXH3-128 of each MiB of it. By blocks, so that threads can share the work and a
-// file can be digested while it is written.
+// The digest of a file: XXH3-128 over the XXH3-128 of each MiB of it. By blocks, so that threads can share the work
+// and a file can be digested while it is written.
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// How libjpeg reports errors to us: it jumps back to where the codec was called. Only the jpeg_*.cpp files include this.
+// How libjpeg reports errors to us: it jumps back to where the codec was called. Only jpeg_*.cpp include this.
 #pragma once
 
 #include <csetjmp>

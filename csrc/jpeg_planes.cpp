@@ -112,8 +112,9 @@ Planes resized(const Planes& from, int width, int height) {
   to.count = 3;
   for (std::size_t c = 0; c < 3; ++c) {
     const int part = c == 0 ? 1 : 2;
-    const std::size_t stride = (static_cast<std::size_t>(width) + kMcu - 1) / kMcu * kMcu / static_cast<std::size_t>(part);
-    const std::size_t rows = (static_cast<std::size_t>(height) + kMcu - 1) / kMcu * kMcu / static_cast<std::size_t>(part);
+    const std::size_t mcu = kMcu / static_cast<std::size_t>(part);
+    const std::size_t stride = (static_cast<std::size_t>(width) + kMcu - 1) / kMcu * mcu;
+    const std::size_t rows = (static_cast<std::size_t>(height) + kMcu - 1) / kMcu * mcu;
     Plane& plane = to.planes[c];
     plane = make_plane(to.samples[c], stride, rows);
     plane.width = (width + part - 1) / part;

@@ -86,7 +86,7 @@ def compose_beton(
     counts = _count(records, fields, classes, target)
     sizes = np.concatenate([beton.sizes[chosen] for beton, chosen in zip(betons, rows, strict=True)])
     start = pages_start(fields, len(records), page_size)
-    pointers, _ = _core.place_payloads(np.ascontiguousarray(sizes), start=start, page_size=page_size)
+    pointers = _core.place_payloads(np.ascontiguousarray(sizes), start=start, page_size=page_size)
     set_pointers(records, fields, pointers)
     with write_whole(target) as temporary:
         bounds = (start, pages_end(pointers, sizes, page_size))
