@@ -1,13 +1,15 @@
 """Types of the C++ core, kept by hand. Arrays must have exactly these dtypes and be C-contiguous."""
 
 from collections.abc import Callable
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rescale_fast.types import FloatArray, IntArray
+from rescale_fast.types import Advance, FloatArray, IntArray
 
 __version__: str
+DIGEST_BLOCK: int  # bytes
 
 def count_confusion(labels: IntArray, predicted: IntArray, num_classes: int, *, num_threads: int) -> IntArray: ...
 def sum_probabilities(
@@ -54,3 +56,61 @@ def search_class_subset(
     report: Callable[[int, float], bool | None] | None = None,  # work done, best value; False: end now
 ) -> tuple[IntArray, float]: ...
 def even_loads(graph: WeightGraph, *, max_steps: int) -> tuple[IntArray, IntArray, int]: ...
+
+class WrittenImages(TypedDict):
+    """One entry an image, in order; size 0 = not stored, for the reason in `reasons`."""
+
+    pointer: NDArray[np.uint64]
+    size: NDArray[np.uint64]
+    width: NDArray[np.uint16]
+    height: NDArray[np.uint16]
+    mode: NDArray[np.uint8]
+    how: NDArray[np.uint8]
+    reasons: dict[int, str]
+    blocks: NDArray[np.uint8]  # (m, 16) digests of the blocks of all pages
+
+def write_images(
+    *,
+    fd: int,
+    root: bytes,
+    names: bytes,
+    count: int,
+    start: int,
+    page_size: int,
+    mode: int,
+    resize_by: int,
+    resize_side: int,
+    eighths: int,
+    max_side: int,
+    quality: int,
+    apply_exif: bool,
+    max_pixels: int,
+    stop_at_bad: bool,
+    num_threads: int,
+    load: Callable[[int], NDArray[np.uint8] | str],
+    advance: Advance,
+) -> WrittenImages: ...
+def place_payloads(sizes: IntArray, *, start: int, page_size: int) -> IntArray: ...
+def copy_payloads(
+    *,
+    target: int,
+    sources: IntArray,
+    origins: IntArray,
+    targets: IntArray,
+    sizes: IntArray,
+    start: int,
+    end: int,
+    num_threads: int,
+    advance: Advance,
+) -> NDArray[np.uint8]: ...
+def digest_file(*, fd: int, size: int, num_threads: int, advance: Advance) -> NDArray[np.uint8]: ...
+def check_payloads(
+    *,
+    fd: int,
+    pointers: IntArray,
+    sizes: IntArray,
+    widths: IntArray,
+    heights: IntArray,
+    num_threads: int,
+    advance: Advance,
+) -> dict[int, str]: ...

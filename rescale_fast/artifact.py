@@ -4,12 +4,14 @@ An artifact carries its schema version, the digests of what it was made from and
 it, so that a later run can tell whether it may be reused. Nothing here pickles.
 """
 
+import fcntl
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -24,26 +26,83 @@ from rescale_fast.types import JSON
 def write_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success fsync it and rename it to `path`, else delete it.
 
+    What earlier writers of the same path left when they were killed is deleted, too.
     Raises: OutputError when the file cannot be written (no permission, disk full), naming the path.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(descriptor)
+        _delete_abandoned(path)
+        descriptor, temporary = _temporary(path)
     except OSError as error:
         raise _cannot_write(path, error) from error
-    temporary = Path(name)
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        os.fsync(descriptor)
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
+        os.close(descriptor)
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_whole_folder(path: Path) -> Iterator[Path]:
+    """As write_whole, for a folder: what was at `path` before goes when the new one is complete."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _delete_abandoned(path)
+        descriptor, temporary = _temporary(path, folder=True)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    old = temporary.with_name(temporary.name.replace(".tmp", "-old.tmp"))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        os.sync()  # of everything, as there may be a million files in it
+        if path.exists():
+            path.rename(old)
+        temporary.rename(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        os.close(descriptor)
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _temporary(path: Path, *, folder: bool = False) -> tuple[int, Path]:
+    """A new file or folder beside `path`, open and locked: one without a lock has lost its writer."""
+    prefix, suffix = f".{path.name}.", ".tmp"
+    while True:
+        if folder:
+            name = tempfile.mkdtemp(suffix, prefix, path.parent)
+            descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY)
+        else:
+            descriptor, name = tempfile.mkstemp(suffix, prefix, path.parent)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if Path(name).exists():  # another writer may have taken it for abandoned before it was locked
+            return descriptor, Path(name)
+        os.close(descriptor)
+
+
+def _delete_abandoned(path: Path) -> None:
+    with os.scandir(path.parent) as entries:
+        found = [
+            Path(one.path) for one in entries if one.name.startswith(f".{path.name}.") and one.name.endswith(".tmp")
+        ]
+    for temporary in found:
+        with suppress(OSError):  # in use by another writer, or gone already
+            descriptor = os.open(temporary, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(temporary) if temporary.is_dir() else temporary.unlink()
+            finally:
+                os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,24 +1,30 @@
-"""FFCV loaders for our betons (and any other with the fields image and label), to plug into any training loop.
+"""FFCV loaders for betons with the fields image, label and index, to plug into any training loop.
 
     for images, labels, indices in beton_loader("train.beton", split="train", batch_size=256, image_size=224):
 
 images are (B, 3, S, S) uint8 on the device, labels (B,) int64, indices (B,) int64 (the sample's row). Unlike
-ffcv.Loader itself: nothing is dropped from "val", torch keeps its number of threads, and a loader whose thread
-dies raises an error instead of waiting for ever.
+ffcv.Loader itself: nothing is dropped from "val" or given twice, on however many ranks; torch keeps its number of
+threads; a loader whose thread dies raises an error instead of waiting for ever.
 """
 
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
+from rescale_fast.beton_file import IMAGE_FIELD, INT_FIELD, BetonFile, read_beton
 from rescale_fast.errors import ArtifactError, SettingError, TrainingError
+from rescale_fast.types import IntArray
 
 if TYPE_CHECKING:
     import torch
 
 Augment = Literal["crop-flip", "shift"]
+BATCHES_AHEAD = 3
 
 
 def beton_loader(
@@ -26,11 +32,13 @@ def beton_loader(
     *,
     split: Literal["train", "val"],
     batch_size: int,
-    image_size: int,
+    image_size: int = 224,
     augment: Augment = "crop-flip",
     device: "torch.device | str" = "cpu",
     num_workers: int = 0,
     seed: int = 0,
+    rank: int = 0,
+    num_ranks: int = 1,
 ) -> "BetonLoader":
     """Open a beton for training ("train": shuffled, augmented, whole batches) or testing ("val": each image once).
 
@@ -38,32 +46,70 @@ def beton_loader(
         image_size: side of the images given, pixels.
         augment: "crop-flip" is random resized crop and mirroring, and a centre crop of 7/8 for val; "shift" moves
             images by up to 1/16 of their side, for sets (such as letters) that mirroring would spoil.
-        num_workers: decoding threads; 0 = all cores.
-    Raises: ArtifactError when the file is no complete beton; SettingError when a batch exceeds the train set.
+        num_workers: decoding threads; 0 = all cores, and never more.
+        rank, num_ranks: which share this process gets. The shares of "val" are disjoint and cover it, so that counts
+            add up; those of "train" are redrawn each epoch and equally long, so that no rank waits for another.
+    Raises: ArtifactError when the file is no complete beton, or lacks a field; SettingError when a batch exceeds the
+        train set, or the memory FFCV would set aside for its batches that of the machine.
     """
-    check_header(Path(path))
+    beton = read_beton(Path(path))
+    _check_fields(beton)
+    _check_memory(beton, batch_size)
+    if not 0 <= rank < num_ranks:
+        raise SettingError(f"rank is {rank}, expected 0 to {num_ranks - 1} (num_ranks is {num_ranks}).")
     cores = len(os.sched_getaffinity(0))
     workers = min(num_workers, cores) if num_workers > 0 else cores
-    return BetonLoader(str(path), split, batch_size, image_size, augment, device, workers, seed)
+    share = Share(len(beton), rank, num_ranks, shuffled=split == "train", seed=seed)
+    return BetonLoader(str(path), split, batch_size, image_size, augment, device, workers, share)
 
 
-def check_header(path: Path) -> None:
-    """Raise ArtifactError unless the file is a version-2 beton whose writing was finished."""
-    import struct
+def _check_fields(beton: BetonFile) -> None:
+    found = {field.name: field.type_id for field in beton.fields}
+    needed = {"image": IMAGE_FIELD, "label": INT_FIELD, "index": INT_FIELD}
+    if needed.items() - found.items():
+        raise ArtifactError(
+            f"{beton.path}: has the fields {', '.join(found)}; expected image (RGB), label and index (integers)."
+        )
 
+
+def _check_memory(beton: BetonFile, batch_size: int) -> None:
+    """FFCV sets memory aside for the largest image, once for each image of several batches."""
+    images = beton.records[f"f{[field.name for field in beton.fields].index('image')}"]
+    width, height = int(images["width"].max()), int(images["height"].max())
+    needed, free = (BATCHES_AHEAD + 2) * batch_size * width * height * 3, available_bytes()
+    if free is not None and needed > free:
+        raise SettingError(
+            f"{beton.path}: for batches of {batch_size} images of up to {width} x {height} px FFCV would set aside "
+            f"{needed / 1e9:.1f} GB; {free / 1e9:.1f} GB are free. Use a smaller batch, or write the beton with "
+            "a lower --max-side."
+        )
+
+
+def available_bytes() -> int | None:
+    """The memory that can be had without swapping; None where the system does not say."""
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            header = file.read(24)
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be read ({error.strerror}).") from error
-    if len(header) < 24:
-        raise ArtifactError(f"{path}: is {size} bytes long, too short for a beton.")
-    version, _, _, _, table = struct.unpack("<HHIQQ", header)
-    if version != 2:
-        raise ArtifactError(f"{path}: is no beton of version 2 (its first number is {version}).")
-    if not 24 < table <= size or (size - table) % 24:
-        raise ArtifactError(f"{path}: was not written to its end (allocation table at {table}, {size} bytes).")
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
+
+
+@dataclass(frozen=True)
+class Share:
+    """The samples that one of several ranks goes through, epoch by epoch. FFCV asks it for the order."""
+
+    num_samples: int
+    rank: int
+    num_ranks: int
+    shuffled: bool
+    seed: int
+
+    def sample_order(self, epoch: int) -> IntArray:
+        """(m,) samples of an epoch, in order."""
+        if not self.shuffled:
+            return np.arange(self.rank, self.num_samples, self.num_ranks)
+        order = np.random.default_rng(self.seed + epoch).permutation(self.num_samples)
+        return order[self.rank :: self.num_ranks][: self.num_samples // self.num_ranks]
 
 
 class BetonLoader:
@@ -78,18 +124,21 @@ class BetonLoader:
         augment: Augment,
         device: "torch.device | str",
         num_workers: int,
-        seed: int,
+        share: Share,
     ) -> None:
         import torch
 
         self.path = path
         self._torch_threads = torch.get_num_threads()
-        self._loader = _ffcv_loader(path, split, batch_size, image_size, augment, device, num_workers, seed)
+        self._loader = _ffcv_loader(path, split, batch_size, image_size, augment, device, num_workers)
+        self._loader.traversal_order = share
+        self._loader.first_traversal_order = self._loader.next_traversal_order()  # it takes its length from this
         self._restore_threads()
-        self.num_images = int(self._loader.reader.num_samples)
-        if len(self._loader) == 0:
+        self.num_images = len(self._loader.first_traversal_order)  # of this rank, an epoch
+        if split == "train" and len(self._loader) == 0:
             raise SettingError(
-                f"{path}: holds {self.num_images} images, fewer than one batch of {batch_size}. Use a smaller batch."
+                f"{path}: gives {self.num_images} images to a rank, fewer than one batch of {batch_size}. "
+                "Use a smaller batch."
             )
 
     def __len__(self) -> int:
@@ -97,6 +146,8 @@ class BetonLoader:
         return len(self._loader)
 
     def __iter__(self) -> "Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]":
+        if not len(self):
+            return  # FFCV itself would fail
         iterator = iter(self._loader)
         try:
             for _ in range(len(self)):
@@ -130,12 +181,11 @@ def _ffcv_loader(
     augment: Augment,
     device: "torch.device | str",
     num_workers: int,
-    seed: int,
 ) -> Any:
     import torch
     from ffcv.fields.basics import IntDecoder
     from ffcv.fields.rgb_image import CenterCropRGBImageDecoder, RandomResizedCropRGBImageDecoder
-    from ffcv.loader import Loader, OrderOption
+    from ffcv.loader import Loader
     from ffcv.transforms import RandomHorizontalFlip, RandomTranslate, Squeeze, ToDevice, ToTensor, ToTorchImage
 
     size = (image_size, image_size)
@@ -157,10 +207,9 @@ def _ffcv_loader(
         path,
         batch_size=batch_size,
         num_workers=num_workers,
-        order=OrderOption.RANDOM if train else OrderOption.SEQUENTIAL,
         os_cache=True,
         drop_last=train,
-        seed=seed,
+        batches_ahead=BATCHES_AHEAD,
         pipelines={
             "image": [*image, ToTensor(), *to_device, ToTorchImage(convert_back_int16=False)],
             "label": number,

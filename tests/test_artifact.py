@@ -1,11 +1,15 @@
 """Files appear whole or not at all, and say who made them."""
 
 import errno
+import os
+import subprocess
+import sys
 
 import pytest
 
 from rescale_fast.artifact import Origin, json_sha256, read_json, to_json, write_json, write_whole
 from rescale_fast.errors import ArtifactError, OutputError
+from tests.conftest import ROOT
 
 
 def test_a_file_appears_whole(tmp_path):
@@ -24,6 +28,19 @@ def test_a_failure_keeps_the_old_file_and_leaves_nothing(tmp_path, error):
         raise error
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_and_what_another_writes_stays(tmp_path):
+    code = "import os; from pathlib import Path; from rescale_fast.artifact import write_whole\n"
+    code += "with write_whole(Path('a.txt')) as temporary: os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+    assert len(list(tmp_path.glob(".a.txt.*.tmp"))) == 1
+    with write_whole(tmp_path / "a.txt") as first, write_whole(tmp_path / "a.txt") as second:
+        assert sorted(tmp_path.glob(".*.tmp")) == sorted([first, second])
+        first.write_text("first")
+        second.write_text("second")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "first"  # the last to finish
 
 
 def test_a_full_disk_is_a_clear_error(tmp_path):

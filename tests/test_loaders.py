@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rescale_fast import loaders
 from rescale_fast.artifact import Origin
-from rescale_fast.export.beton import BetonWriter, export_beton
+from rescale_fast.errors import ArtifactError, SettingError
+from rescale_fast.export.beton import export_beton
 from rescale_fast.export.settings import ExportSettings
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 
 SCRIPT = """
-import sys, threading, warnings
+import os, sys, threading, warnings
 warnings.simplefilter("ignore")
 import torch
 torch.set_num_threads(2)
@@ -39,6 +41,21 @@ except RescaleError as error:
 else:
     raise AssertionError("a batch larger than the set was accepted")
 
+shares = []
+for rank in range(4):  # 21 images on 4 ranks: 6, 5, 5, 5
+    share = beton_loader(path, split="val", batch_size=4, image_size=16, augment="shift", rank=rank, num_ranks=4)
+    rows = torch.cat([indices.clone() for _, _, indices in share]).tolist()
+    assert len(rows) == share.num_images
+    shares += rows
+assert sorted(shares) == list(range(21)), shares
+none = beton_loader(path, split="val", batch_size=4, image_size=16, augment="shift", rank=21, num_ranks=22)
+assert list(none) == [] and none.num_images == 0
+
+train = beton_loader(path, split="train", batch_size=4, image_size=16, rank=1, num_ranks=2, num_workers=99)
+assert train._loader.num_workers == len(os.sched_getaffinity(0))
+epochs = [torch.cat([indices.clone() for _, _, indices in train]).tolist() for _ in range(2)]
+assert len(train) == 2 and [len(set(rows)) for rows in epochs] == [8, 8] and epochs[0] != epochs[1]
+
 threading.excepthook = lambda _: None
 loader = val._loader
 loader.code = ([(lambda **_: 1 / 0, ())], ())
@@ -62,11 +79,37 @@ def greys(tmp_path_factory):
     labels = np.arange(21) % 3
     images = SubsetImages(("val",) * 21, np.arange(21), tuple(names), labels, labels)
     subset = ImageSubset(Origin({}, {}), ("a", "b", "c"), ("a", "b", "c"), images, images)
-    with BetonWriter() as writer:
-        export_beton(writer, folder, subset, "val", folder / "val.beton", ExportSettings(), Origin({}, {}))
+    export_beton(folder, subset, "val", folder / "val.beton", ExportSettings(), Origin({}, {}))
     return folder / "val.beton"
 
 
 def test_val_gives_each_image_once_threads_are_kept_and_a_dead_loader_raises(greys):
     done = subprocess.run([sys.executable, "-c", SCRIPT, str(greys)], capture_output=True, text=True, timeout=200)
     assert done.stdout.strip() == "all is well", done.stderr
+
+
+@pytest.mark.parametrize("num_ranks", [1, 2, 3, 7, 20, 30])
+def test_the_shares_of_ranks_cover_val_once_and_are_equally_long_in_train(num_ranks):
+    shares = [loaders.Share(20, rank, num_ranks, shuffled=False, seed=0) for rank in range(num_ranks)]
+    assert sorted(np.concatenate([share.sample_order(3) for share in shares])) == list(range(20))
+    shares = [loaders.Share(20, rank, num_ranks, shuffled=True, seed=0) for rank in range(num_ranks)]
+    orders = [share.sample_order(3) for share in shares]
+    assert {len(order) for order in orders} == {20 // num_ranks}
+    assert len(set(np.concatenate(orders))) == 20 // num_ranks * num_ranks
+    assert num_ranks == 30 or orders[0].tolist() != shares[0].sample_order(4).tolist()
+
+
+def test_what_cannot_work_is_refused_before_ffcv_is_loaded(greys, tmp_path, monkeypatch):
+    whole = greys.read_bytes()
+    for name, content in {"cut": whole[:-7], "crashed": whole[:16] + bytes(8) + whole[24:]}.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ArtifactError, match=name):
+            loaders.beton_loader(tmp_path / name, split="val", batch_size=4, image_size=16)
+    (tmp_path / "fields").write_bytes(whole.replace(b"index\0", b"other\0", 1))
+    with pytest.raises(ArtifactError, match="has the fields image, label, other; expected"):
+        loaders.beton_loader(tmp_path / "fields", split="val", batch_size=4, image_size=16)
+    with pytest.raises(SettingError, match="rank is 2, expected 0 to 1"):
+        loaders.beton_loader(greys, split="val", batch_size=4, image_size=16, rank=2, num_ranks=2)
+    monkeypatch.setattr(loaders, "available_bytes", lambda: 20_000)
+    with pytest.raises(SettingError, match=r"up to 16 x 16 px FFCV would set aside 0.0 GB; .* --max-side"):
+        loaders.beton_loader(greys, split="val", batch_size=8, image_size=16)

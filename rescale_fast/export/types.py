@@ -1,7 +1,7 @@
 """BetonInfo: the JSON beside each .beton, which says what its labels mean and how its images were stored."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -16,13 +16,13 @@ class BetonInfo(Artifact):
     `index` is the image's row within its split of the ImageSubset: it leads back to the file.
     """
 
-    schema: ClassVar[str] = "beton_info/1"
+    schema: ClassVar[str] = "beton_info/2"
 
     split: str
     num_images: int
     class_ids: tuple[str, ...]  # (k,) by new label
     class_names: tuple[str, ...]  # (k,)
-    original_labels: tuple[int, ...]  # (k,)
+    original_labels: tuple[tuple[int, ...], ...]  # (k,) those that became each label, ascending
     images_per_class: tuple[int, ...]  # (k,)
     stored: Mapping[str, int]  # how images were stored -> how many
     skipped: tuple[Mapping[str, str], ...]  # {"path", "reason"}: asked for, not written
@@ -41,7 +41,7 @@ class BetonInfo(Artifact):
                     "label": label,
                     "id": class_id,
                     "name": name,
-                    "original_label": original,
+                    "original_labels": original,
                     "num_images": count,
                 }
                 for label, (class_id, name, original, count) in enumerate(
@@ -76,7 +76,7 @@ class BetonInfo(Artifact):
                 num_images=value["num_images"],
                 class_ids=tuple(row["id"] for row in rows),
                 class_names=tuple(row["name"] for row in rows),
-                original_labels=tuple(row["original_label"] for row in rows),
+                original_labels=tuple(tuple(row["original_labels"]) for row in rows),
                 images_per_class=tuple(row["num_images"] for row in rows),
                 stored=value["stored"],
                 skipped=tuple(value["skipped"]),
@@ -84,6 +84,49 @@ class BetonInfo(Artifact):
                 max_height=value["max_height"],
                 bytes=value["bytes"],
                 digest=value["digest"],
+            )
+        except (KeyError, TypeError) as error:
+            raise ArtifactError(f"{path}: lacks the field {error}. Delete it to have it made again.") from error
+
+
+@dataclass(frozen=True)
+class FilesInfo(Artifact):
+    """What a folder of exported files holds."""
+
+    schema: ClassVar[str] = "files_info/1"
+    NAME: ClassVar[str] = ".export.json"  # hidden: whoever reads the folder would take it for a sample
+
+    form: str  # "folder", "webdataset" or "parquet"
+    split: str
+    num_images: int
+    class_ids: tuple[str, ...]  # (k,) by label
+    class_names: tuple[str, ...]  # (k,)
+    images_per_class: tuple[int, ...]  # (k,)
+    skipped: tuple[Mapping[str, str], ...]  # {"path", "reason"}: asked for, not written
+    num_files: int
+    bytes: int
+
+    def save(self, path: Path) -> None:
+        fields = asdict(self)
+        del fields["origin"]
+        write_json(path, {"schema": self.schema, **fields, **self.origin.to_dict()})
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read and check the JSON in the folder. Raises: ArtifactError."""
+        value = read_json(path, cls.schema)
+        try:
+            return cls(
+                origin=Origin.from_dict(value),
+                form=value["form"],
+                split=value["split"],
+                num_images=value["num_images"],
+                class_ids=tuple(value["class_ids"]),
+                class_names=tuple(value["class_names"]),
+                images_per_class=tuple(value["images_per_class"]),
+                skipped=tuple(value["skipped"]),
+                num_files=value["num_files"],
+                bytes=value["bytes"],
             )
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"{path}: lacks the field {error}. Delete it to have it made again.") from error

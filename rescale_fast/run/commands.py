@@ -1,6 +1,5 @@
 """The command line: `rescale-fast COMMAND ...`. The only place that reads argv."""
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from rescale_fast import __version__
 from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
-from rescale_fast.run import comparing, reporting, stages
+from rescale_fast.run import betons, comparing, exporting, reporting, stages
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import (
     CompareCommand,
@@ -43,7 +42,7 @@ def run(settings: RunSettings) -> None:
     stages.check_classes(dataset, folder.confusion)
     stages.select(folder, settings.select, settings.machine)
     stages.sample(folder, dataset)
-    stages.export(folder, dataset, settings.export, settings.machine)
+    exporting.export(folder, dataset, settings.export, settings.machine)
     if "train" in dataset.splits:
         stages.train(folder, settings.train, settings.machine)
     else:
@@ -98,7 +97,10 @@ def sample(settings: SampleCommand) -> None:
 def export(settings: ExportCommand) -> None:
     folder = RunFolder(settings.out)
     folder.require(folder.image_subset, "sample")
-    stages.export(folder, folder.open_dataset(), settings.export, settings.machine)
+    if settings.form == "beton":
+        exporting.export(folder, folder.open_dataset(), settings.export, settings.machine)
+    else:
+        exporting.export_files(folder, folder.open_dataset(), settings.form, settings.link, settings.export)
 
 
 def train(settings: TrainCommand) -> None:
@@ -129,6 +131,11 @@ COMMANDS = {
     "export": Command(ExportCommand, export),
     "train": Command(TrainCommand, train),
     "report": Command(ReportCommand, report),
+    "check": Command(betons.CheckCommand, betons.check),
+    "cut": Command(betons.CutCommand, betons.cut),
+    "merge": Command(betons.MergeCommand, betons.merge),
+    "append": Command(betons.AppendCommand, betons.append),
+    "relabel": Command(betons.RelabelCommand, betons.relabel),
 }
 
 
@@ -159,8 +166,6 @@ def main(argv: list[str] | None = None) -> int:
         say(f"error: {name!r} is no command.\n\n{usage()}")
         return 2
     command = COMMANDS[name]
-    # When FFCV's writer is ended half-way, Python's resource tracker tidies up after it, and need not say so.
-    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
     try:
         return run_command(
             lambda: command.work(_parse(name, command.settings, arguments[1:])),

@@ -51,6 +51,9 @@ class RunFolder:
     def beton(self, split: str) -> Path:
         return self.path / f"{split}.beton"
 
+    def files(self, form: str, split: str) -> Path:
+        return self.path / form / split
+
     def training(self, name: str) -> Path:
         return self.path / "runs" / name
 

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from rescale_fast.class_subset.settings import SelectSettings
 from rescale_fast.datasets.settings import DatasetSettings
-from rescale_fast.export.settings import ExportSettings
+from rescale_fast.export.settings import ExportSettings, Form, Link
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions.settings import ValidateSettings
@@ -94,10 +95,15 @@ class SampleCommand:
 
 @dataclass(frozen=True)
 class ExportCommand:
-    """Writes train.beton and val.beton, each with a JSON beside it."""
+    """Writes train.beton and val.beton, each with a JSON beside it, or other files."""
 
     out: Path
     """Folder of the run."""
+    form: Literal["beton"] | Form = "beton"
+    """`folder` (a folder a class), `webdataset` (tars) and `parquet` (as Hugging Face's datasets reads it) keep files
+    as they are, and make <out>/<form>/train and val."""
+    link: Link = "copy"
+    """--form folder: how files get there; `reflink` shares their blocks, where the file system can."""
     export: ExportSettings = field(default_factory=ExportSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rescale_fast.artifact import Origin, to_json
 from rescale_fast.class_subset.choose import choose_classes
@@ -13,7 +13,6 @@ from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.confusion import ConfusionMatrix, make_confusion
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, MissingInputError, SettingError
-from rescale_fast.export.settings import ExportSettings
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.loaders import Augment
@@ -22,12 +21,9 @@ from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions.settings import ValidateSettings
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.run.folder import RunFolder, digest
-from rescale_fast.terminal import say, track
+from rescale_fast.terminal import track
 from rescale_fast.train.settings import TrainSettings
 from rescale_fast.train.types import TrainRun
-
-if TYPE_CHECKING:
-    from rescale_fast.export.beton import BetonWriter
 
 
 def validate(
@@ -188,62 +184,6 @@ def sample(folder: RunFolder, dataset: Dataset) -> None:
         make,
         describe=lambda made: f"{len(made.train):,} train and {len(made.val):,} val images",
         work=lambda made: (len(made.train) + len(made.val), "images"),
-    )
-
-
-def export(folder: RunFolder, dataset: Dataset, settings: ExportSettings, machine: MachineSettings) -> None:
-    """Make train.beton and val.beton; a split without images is left out."""
-    from rescale_fast.export.beton import BetonWriter
-
-    subset = ImageSubset.load(folder.require(folder.image_subset, "sample"))
-    with BetonWriter(track=track) as writer:
-        for split in ("train", "val"):
-            if len(subset.split(split)):
-                _export_split(folder, dataset, subset, split, settings, machine, writer)
-            else:
-                say(f"{'export':>9}  no {split} images, so no {folder.beton(split).name}")
-
-
-def _export_split(
-    folder: RunFolder,
-    dataset: Dataset,
-    subset: ImageSubset,
-    split: str,
-    settings: ExportSettings,
-    machine: MachineSettings,
-    writer: "BetonWriter",
-) -> None:
-    from rescale_fast.export.beton import export_beton
-
-    origin = Origin({"image_subset": digest(folder.image_subset)}, {"split": split, **asdict(settings)})
-
-    def load(path: Path) -> BetonInfo:
-        info = BetonInfo.load(path.with_suffix(".json"))
-        if not path.is_file() or path.stat().st_size != info.bytes:
-            raise ArtifactError(f"{path}: is not the file that {path.with_suffix('.json').name} describes.")
-        return info
-
-    folder.reuse_or_make(
-        "export",
-        folder.beton(split),
-        origin,
-        load,
-        lambda: export_beton(
-            writer,
-            dataset.root,
-            subset,
-            split,
-            folder.beton(split),
-            settings,
-            origin,
-            num_workers=machine.threads,
-        ),
-        describe=lambda made: (
-            f"{made.split}.beton: {made.num_images:,} images, {made.bytes / 1e6:.1f} MB"
-            + (f", {len(made.skipped):,} unreadable" if made.skipped else "")
-        ),
-        work=lambda made: (made.num_images, "images"),
-        part=split,
     )
 
 

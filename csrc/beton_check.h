@@ -1,0 +1,31 @@
+// Reads a whole file again: digests it, or decodes its images to see whether they can be.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "block_digest.h"
+#include "watched.h"
+
+namespace rescale_fast {
+
+// The digests of the blocks of a file of `size` bytes; the last block may be shorter. done counts bytes; interrupted:
+// whether poll said stop. Throws std::system_error; errno is ENODATA when the file is shorter.
+std::vector<Digest> digest_file(int fd, std::int64_t size, int num_threads, const Poll& poll,
+                                std::atomic<std::int64_t>& done, bool& interrupted);
+
+struct JpegPlace {
+  std::int64_t pointer, size;  // bytes
+  int width, height;           // as the record names them
+};
+
+// Decodes each payload strictly and compares its size with the record's (n/8 of it will do). Returns the reasons of
+// those that fail, by position. done counts payloads; interrupted: whether poll said stop.
+std::map<std::int64_t, std::string> check_payloads(int fd, const std::vector<JpegPlace>& places, int num_threads,
+                                                   const Poll& poll, std::atomic<std::int64_t>& done,
+                                                   bool& interrupted);
+
+}  // namespace rescale_fast

@@ -1,0 +1,111 @@
+"""The export stage: betons, or files that are kept as they are."""
+
+import os
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from rescale_fast.artifact import Origin
+from rescale_fast.datasets.types import Dataset
+from rescale_fast.errors import ArtifactError, SettingError
+from rescale_fast.export.settings import ExportSettings, FilesSettings, Form, Link
+from rescale_fast.export.types import BetonInfo, FilesInfo
+from rescale_fast.image_subset.types import ImageSubset
+from rescale_fast.machine import MachineSettings
+from rescale_fast.run.folder import RunFolder, digest
+from rescale_fast.terminal import say, track
+
+
+def export(folder: RunFolder, dataset: Dataset, settings: ExportSettings, machine: MachineSettings) -> None:
+    """Make train.beton and val.beton; a split without images is left out."""
+    subset = ImageSubset.load(folder.require(folder.image_subset, "sample"))
+    for split in ("train", "val"):
+        if len(subset.split(split)):
+            _export_split(folder, dataset, subset, split, settings, machine)
+        else:
+            say(f"{'export':>9}  no {split} images, so no {folder.beton(split).name}")
+
+
+def _export_split(
+    folder: RunFolder,
+    dataset: Dataset,
+    subset: ImageSubset,
+    split: str,
+    settings: ExportSettings,
+    machine: MachineSettings,
+) -> None:
+    from rescale_fast.export.beton import export_beton
+
+    origin = Origin({"image_subset": digest(folder.image_subset)}, {"split": split, **asdict(settings)})
+
+    def load(path: Path) -> BetonInfo:
+        info = BetonInfo.load(path.with_suffix(".json"))
+        if not path.is_file() or path.stat().st_size != info.bytes:
+            raise ArtifactError(f"{path}: is not the file that {path.with_suffix('.json').name} describes.")
+        return info
+
+    folder.reuse_or_make(
+        "export",
+        folder.beton(split),
+        origin,
+        load,
+        lambda: export_beton(
+            dataset.root,
+            subset,
+            split,
+            folder.beton(split),
+            settings,
+            origin,
+            num_threads=machine.threads,
+            track=track,
+        ),
+        describe=lambda made: f"{made.split}.beton: {_describe(made)}{_describe_pixels(made)}",
+        work=lambda made: (made.num_images, "images"),
+        part=split,
+    )
+
+
+def export_files(folder: RunFolder, dataset: Dataset, form: Form, link: Link, settings: ExportSettings) -> None:
+    """Make <form>/train and <form>/val, of files as they are."""
+    from rescale_fast.export.files import export_files
+
+    if settings != ExportSettings(on_bad=settings.on_bad):
+        raise SettingError(f"--form {form} keeps files as they are: of the settings of betons it takes --on-bad alone.")
+    subset = ImageSubset.load(folder.require(folder.image_subset, "sample"))
+    wanted = FilesSettings(form, link, settings.on_bad)
+    for split in ("train", "val"):
+        if not len(subset.split(split)):
+            say(f"{'export':>9}  no {split} images, so no {form}/{split}")
+            continue
+        origin = Origin({"image_subset": digest(folder.image_subset)}, {"split": split, **asdict(wanted)})
+        folder.reuse_or_make(
+            "export",
+            folder.files(form, split),
+            origin,
+            _load_files,
+            partial(export_files, dataset.root, subset, split, folder.files(form, split), wanted, origin, track=track),
+            describe=lambda made: f"{form}/{made.split}: {_describe(made)}",
+            work=lambda made: (made.num_images, "images"),
+            part=f"{form} {split}",
+        )
+
+
+def _load_files(path: Path) -> FilesInfo:
+    info = FilesInfo.load(path / FilesInfo.NAME)
+    found = sum(len(files) for _, _, files in os.walk(path)) - 1
+    if found != info.num_files:
+        raise ArtifactError(f"{path}: holds {found:,} files, {FilesInfo.NAME} says {info.num_files:,}.")
+    return info
+
+
+def _describe_pixels(made: BetonInfo) -> str:
+    converted = sum(count for how, count in made.stored.items() if how.startswith("converted"))
+    return f", at most {made.max_width} x {made.max_height} px" + (f", {converted:,} converted" if converted else "")
+
+
+def _describe(made: BetonInfo | FilesInfo) -> str:
+    text = f"{made.num_images:,} images, {made.bytes / 1e6:.1f} MB"
+    if made.skipped:
+        first = made.skipped[0]
+        text += f", {len(made.skipped):,} left out and listed in its JSON (first: {first['path']}: {first['reason']})"
+    return text

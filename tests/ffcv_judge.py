@@ -1,0 +1,158 @@
+"""Run by test_ffcv.py in a process of its own: what stock FFCV reads from betons of ours, and we from one of FFCV's.
+
+    python -m tests.ffcv_judge FOLDER
+
+Importing FFCV changes torch's threads, and it compiles each pipeline, so this is one process for all.
+"""
+
+import io
+import sys
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from rescale_fast.beton_file import read_beton
+from rescale_fast.export.beton import export_beton
+from rescale_fast.export.check import check_beton
+from rescale_fast.export.edit import cut_beton, merge_betons, relabel_beton
+from rescale_fast.export.settings import ExportSettings
+from tests.photos import NOWHERE, odd_files, photo, plain_jpegs, subset_of, write_files
+
+warnings.simplefilter("ignore")
+
+from ffcv.fields import IntField, RGBImageField  # noqa: E402
+from ffcv.fields.basics import IntDecoder  # noqa: E402
+from ffcv.fields.rgb_image import (  # noqa: E402
+    CenterCropRGBImageDecoder,
+    RandomResizedCropRGBImageDecoder,
+    SimpleRGBImageDecoder,
+)
+from ffcv.loader import Loader, OrderOption  # noqa: E402
+from ffcv.transforms import ToTensor  # noqa: E402
+from ffcv.writer import DatasetWriter  # noqa: E402
+
+SEQUENTIAL, RANDOM, QUASI = OrderOption.SEQUENTIAL, OrderOption.RANDOM, OrderOption.QUASI_RANDOM
+
+
+def read(path, decoder, order=SEQUENTIAL, os_cache=True):
+    """(indices, labels, images) that FFCV gives."""
+    numbers = [[IntDecoder(), ToTensor()] for _ in range(2)]
+    loader = Loader(
+        str(path),
+        batch_size=7,
+        num_workers=2,
+        order=order,
+        os_cache=os_cache,
+        drop_last=False,
+        seed=1,
+        pipelines={"image": [decoder, ToTensor()], "label": numbers[0], "index": numbers[1]},
+    )
+    batches = [(i.numpy().ravel().copy(), y.numpy().ravel().copy(), x.numpy().copy()) for x, y, i in loader]
+    return tuple(np.concatenate(column) for column in zip(*batches, strict=True))
+
+
+def centre(pixels, side):
+    """What CenterCrop(side, ratio=1) makes of an image, by OpenCV."""
+    height, width = pixels.shape[:2]
+    short = min(height, width)
+    y, x = (height - short) // 2, (width - short) // 2
+    return cv2.resize(pixels[y : y + short, x : x + short], (side, side), interpolation=cv2.INTER_AREA)
+
+
+def passthrough_in_every_order_and_cache(folder, rng):
+    files = plain_jpegs(rng) | odd_files(rng)
+    names = write_files(folder / "set", files)
+    labels = rng.integers(0, 3, len(names))
+    labels[:3] = 0, 1, 2
+    subset = subset_of(names, labels)
+    for scale, orders in (("8/8", (SEQUENTIAL, RANDOM, QUASI)), ("4/8", (SEQUENTIAL,)), ("5/8", (SEQUENTIAL,))):
+        path = folder / "passthrough.beton"
+        export_beton(folder / "set", subset, "val", path, ExportSettings(scale=scale), NOWHERE, page_size=1 << 21)
+        beton, content = read_beton(path), path.read_bytes()
+        for order in orders:
+            for os_cache in (True, False) if scale == "8/8" else (True,):
+                rows, found, images = read(path, CenterCropRGBImageDecoder((16, 16), 1.0), order, os_cache)
+                assert sorted(rows) == list(range(len(names)))
+                assert order != SEQUENTIAL or rows.tolist() == sorted(rows)
+                np.testing.assert_array_equal(found, labels[rows])
+                for row, image in zip(rows, images, strict=True):
+                    at, size, record = beton.pointers[row, 0], beton.sizes[row, 0], beton.records["f0"][row]
+                    whole = Image.open(io.BytesIO(content[at : at + size])).convert("RGB")
+                    shown = whole.resize((int(record["width"]), int(record["height"])), Image.Resampling.BOX)
+                    if scale != "8/8" and min(shown.size) < 16:
+                        continue  # so small that the scaled DCT and a box filter differ
+                    difference = np.abs(centre(np.asarray(shown), 16).astype(int) - image).mean()
+                    assert difference < 4, f"{names[row]} at {scale}: {difference:.1f}"  # FFCV's DCT is a fast one
+
+
+def raw_and_resized_as_ffcv_writes_them(folder, rng):
+    pictures = [photo(rng, 120, 90) for _ in range(40)]
+    names = write_files(folder / "same", {f"{i}.jpg": _jpeg(one) for i, one in enumerate(pictures)})
+    decoded = [np.asarray(Image.open(folder / "same" / name).convert("RGB")) for name in names]
+    labels = np.arange(40) % 3
+
+    class Samples:
+        def __len__(self):
+            return 40
+
+        def __getitem__(self, i):
+            return decoded[i], int(labels[i]), i
+
+    def ffcv(path, **image):
+        fields = {"image": RGBImageField(**image), "label": IntField(), "index": IntField()}
+        DatasetWriter(str(path), fields, num_workers=1).from_indexed_dataset(Samples())
+        return read(path, SimpleRGBImageDecoder())[2]
+
+    def ours(path, **settings):
+        export_beton(folder / "same", subset_of(names, labels), "val", path, ExportSettings(**settings), NOWHERE)
+        return read(path, SimpleRGBImageDecoder())
+
+    rows, found, images = ours(folder / "raw.beton", store="raw")
+    np.testing.assert_array_equal(images, ffcv(folder / "theirs.beton", write_mode="raw"))
+    assert rows.tolist() == list(range(40))
+    np.testing.assert_array_equal(found, labels)
+
+    small = ours(folder / "small.beton", store="resize", resize_by="cap", resize_side=64)[2].astype(float)
+    theirs = ffcv(folder / "theirs.beton", write_mode="jpg", max_resolution=64, jpeg_quality=90).astype(float)
+    psnr = 10 * np.log10(255**2 / ((small - theirs) ** 2).mean())
+    print(f"PSNR of resized images against FFCV's: {psnr:.1f} dB")
+    assert psnr > 26
+
+    indices, _, crops = read(folder / "small.beton", RandomResizedCropRGBImageDecoder((32, 32)), RANDOM)
+    assert sorted(indices) == list(range(40))
+    assert np.abs(crops.mean((1, 2, 3)) - small[indices].mean((1, 2, 3))).mean() < 15
+
+
+def editing_what_ffcv_wrote(folder):
+    theirs, edited = folder / "theirs.beton", folder / "edited.beton"
+    check_beton(theirs, decode=True)
+    images = read(theirs, SimpleRGBImageDecoder())[2]
+    cut_beton(theirs, edited, np.array([7, 3, 39, 3]))
+    rows, _, got = read(edited, SimpleRGBImageDecoder())
+    assert rows.tolist() == [7, 3, 39, 3]
+    np.testing.assert_array_equal(got, images[[7, 3, 39, 3]])
+    merge_betons([theirs, theirs], folder / "merged.beton")
+    np.testing.assert_array_equal(
+        read(folder / "merged.beton", SimpleRGBImageDecoder())[2], np.tile(images, (2, 1, 1, 1))
+    )
+    relabel_beton(theirs, folder / "labels.beton", np.arange(40) % 5)
+    rows, labels, got = read(folder / "labels.beton", SimpleRGBImageDecoder())
+    assert (labels.tolist(), rows.tolist()) == ([i % 5 for i in range(40)], list(range(40)))
+    np.testing.assert_array_equal(got, images)
+
+
+def _jpeg(image):
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=90)
+    return data.getvalue()
+
+
+if __name__ == "__main__":
+    place, generator = Path(sys.argv[1]), np.random.default_rng(5)
+    passthrough_in_every_order_and_cache(place, generator)
+    raw_and_resized_as_ffcv_writes_them(place, generator)
+    editing_what_ffcv_wrote(place)
+    print("all is well")
