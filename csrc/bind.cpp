@@ -6,5 +6,6 @@ PYBIND11_MODULE(_core, module) {
   rescale_fast::register_confusion(module);
   rescale_fast::register_weight_graph(module);
   rescale_fast::register_class_subset(module);
+  rescale_fast::register_class_grouping(module);
   rescale_fast::register_beton(module);
 }

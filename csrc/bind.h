@@ -64,6 +64,7 @@ Result run_interruptible(const std::function<Result()>& work, std::atomic<bool>&
 void register_confusion(py::module_& module);
 void register_weight_graph(py::module_& module);
 void register_class_subset(py::module_& module);
+void register_class_grouping(py::module_& module);
 void register_beton(py::module_& module);
 
 }  // namespace rescale_fast

@@ -35,3 +35,18 @@ class SelectSettings:
     published: str | None = None
     """Take a published list instead: ReIN30/50/100/150/200, RePL30/50, Imagenette, Imagewoof, Imagewang, ImageBirds,
     ImageNet100-CMC, ImageNet100-Kaggle, ImageNet16-120 or TinyImageNet-200."""
+
+
+@dataclass(frozen=True)
+class GroupSettings:
+    """Coarse classes: many classes become one."""
+
+    grouping: str | None = None
+    """How: `random`, `confused` (those most confused with one another), `wordnet` (by common parent),
+    `wordnet-balanced`, `coarse67` (67 labels for ImageNet's classes), or a CSV of class ids and coarse labels."""
+    num_groups: int = 20
+    """How many groups; a table has its own number."""
+    group_seed: int = 0
+    """Seed of `random` and `confused`."""
+    wordnet: Path = Path("/usr/share/wordnet/data.noun")
+    """WordNet 3.0's nouns, as in Debian's package wordnet-base."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rescale_fast.artifact import write_whole
-from rescale_fast.class_subset.types import ClassSubset
+from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.export.types import BetonInfo
@@ -31,6 +31,7 @@ class ReportInputs:
     dataset: Dataset
     confusion: ConfusionMatrix
     classes: ClassSubset
+    grouping: ClassGrouping | None  # then the classes, and all else here, are its groups
     betons: Mapping[str, BetonInfo]
     predictions: Predictions | None
     runs: Sequence[TrainRun]
@@ -82,13 +83,12 @@ def write_report(inputs: ReportInputs, path: Path) -> None:
 
 def summary(inputs: ReportInputs) -> str:
     """A few lines for the terminal."""
-    facts, confusion, classes = inputs.classes.facts, inputs.confusion, inputs.classes
+    confusion, classes = inputs.confusion, inputs.classes
+    kind = "classes" if inputs.grouping is None else "groups of classes"
     lines = [
-        f"{inputs.dataset.name}: {confusion.num_classes:,} classes, top-1 {100 * confusion.accuracy:.1f} % "
+        f"{inputs.dataset.name}: {confusion.num_classes:,} {kind}, top-1 {100 * confusion.accuracy:.1f} % "
         f"on {confusion.num_images:,} validation images",
-        f"chosen: {len(classes.classes)} classes ({classes.method}), "
-        f"{facts['value']:,} images confused among them (a random choice: {facts['value_of_a_random_choice']:.1f}), "
-        f"top-1 on them {100 * facts['accuracy']:.1f} %",
+        _chosen(classes) if inputs.grouping is None else _grouped(inputs.grouping),
         "  " + ", ".join(classes.class_names[:20]) + (", ..." if len(classes.class_names) > 20 else ""),
     ]
     for split, info in inputs.betons.items():
@@ -100,6 +100,24 @@ def summary(inputs: ReportInputs) -> str:
         for run in inputs.runs
     ]
     return "\n".join(lines)
+
+
+def _chosen(classes: ClassSubset) -> str:
+    facts = classes.facts
+    return (
+        f"chosen: {len(classes.classes)} classes ({classes.method}), "
+        f"{facts['value']:,} images confused among them (a random choice: {facts['value_of_a_random_choice']:.1f}), "
+        f"top-1 on them {100 * facts['accuracy']:.1f} %"
+    )
+
+
+def _grouped(grouping: ClassGrouping) -> str:
+    facts = grouping.facts
+    return (
+        f"grouped: {grouping.num_classes - facts['classes_left_out']:,} classes into {len(grouping.labels)} "
+        f"({grouping.method}), {100 * facts['share_inside']:.1f} % of the errors fall inside groups "
+        f"(at random {100 * facts['share_inside_at_random']:.1f} %)"
+    )
 
 
 def _rates(timings: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from rescale_fast.run.settings import (
     CompareCommand,
     ConfuseCommand,
     ExportCommand,
+    GroupCommand,
     ReportCommand,
     RunSettings,
     SampleCommand,
@@ -40,8 +41,12 @@ def run(settings: RunSettings) -> None:
             stages.validate(folder, dataset, settings.network, settings.validate, settings.machine)
         stages.confuse(folder, settings.predictions, settings.machine)
     stages.check_classes(dataset, folder.confusion)
-    stages.select(folder, settings.select, settings.machine)
-    stages.sample(folder, dataset)
+    if settings.group.grouping is None:
+        stages.select(folder, settings.select, settings.machine)
+        stages.sample(folder, dataset, "subset")
+    else:
+        stages.group(folder, settings.group)
+        stages.sample(folder, dataset, "grouping")
     exporting.export(folder, dataset, settings.export, settings.machine)
     if "train" in dataset.splits:
         stages.train(folder, settings.train, settings.machine)
@@ -84,14 +89,20 @@ def select(settings: SelectCommand) -> None:
     stages.select(folder, settings.select, settings.machine)
 
 
+def group(settings: GroupCommand) -> None:
+    folder = RunFolder(settings.out)
+    if settings.confusion is not None:
+        stages.take_confusion(folder, settings.confusion)
+    stages.group(folder, settings.group)
+
+
 def compare(settings: CompareCommand) -> None:
     comparing.compare(settings)
 
 
 def sample(settings: SampleCommand) -> None:
     folder = RunFolder(settings.out)
-    folder.require(folder.class_subset, "select")
-    stages.sample(folder, folder.open_dataset())
+    stages.sample(folder, folder.open_dataset(), settings.of)
 
 
 def export(settings: ExportCommand) -> None:
@@ -126,6 +137,7 @@ COMMANDS = {
     "validate": Command(ValidateCommand, validate),
     "confuse": Command(ConfuseCommand, confuse),
     "select": Command(SelectCommand, select),
+    "group": Command(GroupCommand, group),
     "compare": Command(CompareCommand, compare),
     "sample": Command(SampleCommand, sample),
     "export": Command(ExportCommand, export),

@@ -41,6 +41,10 @@ class RunFolder:
         return self.path / "class_subset.json"
 
     @property
+    def class_grouping(self) -> Path:
+        return self.path / "class_grouping.json"
+
+    @property
     def image_subset(self) -> Path:
         return self.path / "image_subset.parquet"
 

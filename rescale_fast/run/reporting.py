@@ -1,9 +1,15 @@
 """The last stage: gathers what the run folder holds, and has the report written."""
 
-from rescale_fast.class_subset.types import ClassSubset
+from dataclasses import replace
+
+import numpy as np
+
+from rescale_fast.class_subset.group import coarsen
+from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.confusion import ConfusionMatrix
-from rescale_fast.datasets.types import Dataset
+from rescale_fast.datasets.types import Dataset, ImageList
 from rescale_fast.export.types import BetonInfo
+from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.report.page import ReportInputs, summary, write_report
 from rescale_fast.run.folder import RunFolder, digest
@@ -13,7 +19,7 @@ from rescale_fast.train.types import TrainRun
 def report(folder: RunFolder, dataset: Dataset) -> str:
     """Write report.html; return the summary."""
     confusion = ConfusionMatrix.load(folder.require(folder.confusion, "confuse"))
-    classes = ClassSubset.load(folder.require(folder.class_subset, "select"))
+    chosen = _chosen(folder)
     betons = {
         split: BetonInfo.load(folder.beton(split).with_suffix(".json"))
         for split in ("train", "val")
@@ -22,23 +28,76 @@ def report(folder: RunFolder, dataset: Dataset) -> str:
     runs = [TrainRun.load(path) for path in folder.trainings()]
     digests = {split: info.digest for split, info in betons.items()}
     predictions = _predictions_of(folder, confusion)
+    made = {"predictions": dict(predictions.origin.config)} if predictions else {}
+    if isinstance(chosen, ClassGrouping):
+        seen = (dataset, confusion, predictions)
+        classes, (dataset, confusion, predictions) = _of_groups(chosen), _in_groups(chosen, *seen)
+    else:
+        classes = chosen
     inputs = ReportInputs(
         dataset=dataset,
         confusion=confusion,
         classes=classes,
+        grouping=chosen if isinstance(chosen, ClassGrouping) else None,
         betons=betons,
         predictions=predictions,
         runs=[run for run in runs if dict(run.origin.made_from) == digests],  # not those on an earlier subset
         timings=folder.timings,
         settings={
             "dataset": {"name": dataset.name, "root": str(dataset.root)},
-            "predictions": dict(predictions.origin.config) if predictions else None,
-            "class_subset": dict(classes.origin.config),
+            **made,
+            "classes": dict(chosen.origin.config),
             "export": {split: dict(info.origin.config) for split, info in betons.items()},
         },
     )
     write_report(inputs, folder.report)
     return summary(inputs)
+
+
+def _chosen(folder: RunFolder) -> ClassSubset | ClassGrouping:
+    """What the images were taken from; before that, what there is."""
+    grouped = folder.class_grouping.exists() and not folder.class_subset.exists()
+    if folder.image_subset.exists():
+        grouped = "class_grouping" in ImageSubset.load(folder.image_subset).origin.made_from
+    if grouped:
+        return ClassGrouping.load(folder.require(folder.class_grouping, "group"))
+    return ClassSubset.load(folder.require(folder.class_subset, "select"))
+
+
+def _of_groups(grouping: ClassGrouping) -> ClassSubset:
+    """The groups as classes, all of them chosen."""
+    return ClassSubset(
+        origin=grouping.origin,
+        method=grouping.method,
+        num_classes=len(grouping.labels),
+        classes=tuple(range(len(grouping.labels))),
+        class_ids=grouping.class_ids,
+        class_names=grouping.class_names,
+        facts=grouping.facts,
+    )
+
+
+def _in_groups(
+    grouping: ClassGrouping, dataset: Dataset, confusion: ConfusionMatrix, predictions: Predictions | None
+) -> tuple[Dataset, ConfusionMatrix, Predictions | None]:
+    """The data set, the matrix and the predictions as they are when only groups are told apart."""
+    group_of = np.full(grouping.num_classes, -1, np.int64)
+    for group, labels in enumerate(grouping.labels):
+        group_of[list(labels)] = group
+    splits = {}
+    for split, images in dataset.splits.items():
+        kept = np.flatnonzero(group_of[images.labels] >= 0)
+        splits[split] = ImageList(tuple(images.paths[i] for i in kept), group_of[images.labels[kept]])
+    ids, names = grouping.class_ids, grouping.class_names
+    if predictions is not None:
+        predictions = replace(
+            predictions,
+            class_ids=ids,
+            class_names=names,
+            labels=group_of[predictions.labels],
+            top_ids=group_of[predictions.top_ids],
+        )
+    return replace(dataset, splits=splits, class_ids=ids, class_names=names), coarsen(confusion, grouping), predictions
 
 
 def _predictions_of(folder: RunFolder, confusion: ConfusionMatrix) -> Predictions | None:

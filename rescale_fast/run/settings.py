@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from rescale_fast.class_subset.settings import SelectSettings
+from rescale_fast.class_subset.settings import GroupSettings, SelectSettings
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.export.settings import ExportSettings, Form, Link
 from rescale_fast.machine import MachineSettings
@@ -31,6 +31,7 @@ class RunSettings:
     confusion: Path | None = None
     """Use this confusion matrix (.npz with counts and class_ids) instead of validating."""
     select: SelectSettings = field(default_factory=SelectSettings)
+    group: GroupSettings = field(default_factory=GroupSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
@@ -72,6 +73,17 @@ class SelectCommand:
 
 
 @dataclass(frozen=True)
+class GroupCommand:
+    """Makes coarse classes of all classes, instead of choosing some; makes class_grouping.json."""
+
+    out: Path
+    """Folder of the run."""
+    confusion: Path | None = None
+    """A confusion matrix made elsewhere (.npz with counts and class_ids)."""
+    group: GroupSettings = field(default_factory=GroupSettings)
+
+
+@dataclass(frozen=True)
 class CompareCommand:
     """Compares choices of classes: what they share, how hard each is, and what a random choice gives."""
 
@@ -87,10 +99,12 @@ class CompareCommand:
 
 @dataclass(frozen=True)
 class SampleCommand:
-    """Takes the images of the chosen classes; makes image_subset.parquet."""
+    """Takes the images of the chosen classes, or of the groups; makes image_subset.parquet."""
 
     out: Path
     """Folder of the run."""
+    of: Literal["auto", "subset", "grouping"] = "auto"
+    """What `select` chose or what `group` made; `auto` takes what there is."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rescale_fast.artifact import Origin, to_json
 from rescale_fast.class_subset.choose import choose_classes
-from rescale_fast.class_subset.settings import SelectSettings
-from rescale_fast.class_subset.types import ClassSubset
+from rescale_fast.class_subset.settings import GroupSettings, SelectSettings
+from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.confusion import ConfusionMatrix, make_confusion
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, MissingInputError, SettingError
@@ -164,15 +164,61 @@ def _how_good(facts: Mapping[str, Any]) -> str:
     )
 
 
-def sample(folder: RunFolder, dataset: Dataset) -> None:
-    """Make image_subset.parquet: the images of the chosen classes."""
+def group(folder: RunFolder, settings: GroupSettings) -> None:
+    """Make class_grouping.json from confusion.npz."""
+    from rescale_fast.class_subset.group import group_classes
+
+    if settings.grouping is None:
+        raise SettingError("--grouping: say how, such as confused, wordnet or a CSV (see --help).")
+    source = folder.require(folder.confusion, "confuse")
+    made_from = {"confusion": digest(source)}
+    if Path(settings.grouping).expanduser().is_file():
+        made_from["table"] = digest(Path(settings.grouping).expanduser())
+    origin = Origin(made_from, dict(to_json(settings)))  # type: ignore[arg-type]
+
+    def make() -> ClassGrouping:
+        made = group_classes(ConfusionMatrix.load(source), settings, origin)
+        made.save(folder.class_grouping)
+        return made
+
+    def describe(made: ClassGrouping) -> str:
+        facts = made.facts
+        inside, at_random = 100 * facts["share_inside"], 100 * facts["share_inside_at_random"]
+        left_out = f", {facts['classes_left_out']:,} classes left out" if facts["classes_left_out"] else ""
+        return (
+            f"{len(made.labels)} groups ({made.method}) of {facts['smallest_group']} to {facts['largest_group']} "
+            f"classes, {inside:.1f} % of errors inside (at random {at_random:.1f} %){left_out}"
+        )
+
+    folder.reuse_or_make(
+        "group",
+        folder.class_grouping,
+        origin,
+        ClassGrouping.load,
+        make,
+        describe=describe,
+        work=lambda made: (made.num_classes, "classes"),
+    )
+
+
+def sample(folder: RunFolder, dataset: Dataset, of: Literal["auto", "subset", "grouping"] = "auto") -> None:
+    """Make image_subset.parquet: the images of the chosen classes, or of the groups."""
     from rescale_fast.image_subset.sample import sample_images
 
-    source = folder.require(folder.class_subset, "select")
-    origin = Origin({"dataset": dataset.digest, "class_subset": digest(source)}, {"images": "all"})
+    paths = {"subset": folder.class_subset, "grouping": folder.class_grouping}
+    if of == "auto":
+        there = [name for name, path in paths.items() if path.exists()]
+        if len(there) > 1:
+            raise SettingError(
+                f"{folder.path}: holds both a class subset and a grouping. Pass --of subset or grouping."
+            )
+        of = "grouping" if there == ["grouping"] else "subset"
+    source = folder.require(paths[of], "select" if of == "subset" else "group")
+    origin = Origin({"dataset": dataset.digest, f"class_{of}": digest(source)}, {"images": "all"})
 
     def make() -> ImageSubset:
-        made = sample_images(dataset, ClassSubset.load(source), origin)
+        classes = ClassSubset.load(source) if of == "subset" else ClassGrouping.load(source)
+        made = sample_images(dataset, classes, origin)
         made.save(folder.image_subset)
         return made
 

@@ -1,0 +1,190 @@
+"""Groups classes into coarse ones: at random, by confusion, by WordNet, or by a table.
+
+Reads a ConfusionMatrix (for its classes, and to say how much confusion falls inside groups); makes a ClassGrouping.
+Source: Gao 2021 ("Subsets of ImageNet"), class methods 2 to 6.
+Measured: benchmarks/results/class_grouping.csv, by benchmarks/bench_class_grouping.py.
+"""
+
+import csv
+from collections.abc import Sequence
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import numpy as np
+
+from rescale_fast import _core
+from rescale_fast.artifact import Origin
+from rescale_fast.class_subset.settings import GroupSettings
+from rescale_fast.class_subset.types import ClassGrouping
+from rescale_fast.class_subset.weights import pair_graph
+from rescale_fast.class_subset.wordnet import (
+    common_ancestor,
+    merge_deepest,
+    merge_smallest,
+    paths_of,
+    read_nouns,
+    unique_names,
+)
+from rescale_fast.confusion import ConfusionMatrix
+from rescale_fast.errors import SettingError
+from rescale_fast.types import JSON, IntArray
+
+MOVES = 10_000_000  # a second or so
+
+Groups = list[tuple[str, str, list[int]]]  # id, name, labels of the members
+
+
+def group_classes(confusion: ConfusionMatrix, settings: GroupSettings, origin: Origin) -> ClassGrouping:
+    """Group the classes as the settings say.
+
+    Raises: SettingError for an impossible number of groups, or a table that does not fit the data set.
+    """
+    groups = _groups(confusion, settings)
+    return ClassGrouping(
+        origin=origin,
+        method=Path(settings.grouping or "").name,
+        num_classes=confusion.num_classes,
+        class_ids=tuple(group_id for group_id, _, _ in groups),
+        class_names=tuple(name for _, name, _ in groups),
+        labels=tuple(tuple(labels) for _, _, labels in groups),
+        member_ids=tuple(tuple(confusion.class_ids[label] for label in labels) for _, _, labels in groups),
+        facts=describe_groups(confusion, [labels for _, _, labels in groups]),
+    )
+
+
+def _groups(confusion: ConfusionMatrix, settings: GroupSettings) -> Groups:
+    way, ids = settings.grouping, confusion.class_ids
+    if way == "coarse67":
+        return read_table(files("rescale_fast.class_subset").joinpath("coarse67.csv"), ids)
+    if way is not None and way not in ("random", "confused", "wordnet", "wordnet-balanced"):
+        path = Path(way).expanduser()
+        if not path.is_file():
+            raise SettingError(
+                f"--grouping {way}: neither a file nor one of random, confused, wordnet, wordnet-balanced, coarse67."
+            )
+        return read_table(path, ids)
+    if not 2 <= settings.num_groups <= len(ids):
+        raise SettingError(f"--num-groups {settings.num_groups}: expected 2 to {len(ids):,}, the number of classes.")
+    if not 0 <= settings.group_seed < 2**63:
+        raise SettingError(f"--group-seed {settings.group_seed}: expected 0 to 2^63 - 1.")
+    if way == "random":
+        order = np.random.default_rng(settings.group_seed).permutation(len(ids))
+        return _numbered(np.argsort(order) * settings.num_groups // len(ids), confusion)
+    if way == "confused":
+        return _numbered(confused_groups(confusion, settings.num_groups, seed=settings.group_seed), confusion)
+    return _by_wordnet(confusion, settings)
+
+
+def confused_groups(confusion: ConfusionMatrix, num_groups: int, *, seed: int = 0) -> IntArray:
+    """Groups of equal size (they differ by at most one class) with as much confusion inside as can be found.
+
+    First the most confused group is taken out, then the most confused of what is left, and so on, which leaves
+    incoherent last groups; then classes are swapped between groups, by simulated annealing, until no swap helps.
+    Returns: (K,) int64 group of each class, 0..num_groups-1.
+    """
+    graph = pair_graph(confusion)
+    sizes = np.array([len(part) for part in np.array_split(np.arange(confusion.num_classes), num_groups)], np.int64)
+    extracted = _core.extract_groups(graph, sizes)
+    return _core.anneal_groups(graph, extracted, num_moves=MOVES, seed=seed)
+
+
+def _by_wordnet(confusion: ConfusionMatrix, settings: GroupSettings) -> Groups:
+    nouns = read_nouns(settings.wordnet.expanduser())
+    paths = paths_of(nouns, confusion.class_ids)
+    if settings.grouping == "wordnet":
+        tops: Sequence[str | int] = merge_deepest(paths, settings.num_groups)
+    else:
+        tops = merge_smallest(paths, settings.num_groups)
+    members: dict[str | int, list[int]] = {}
+    for label, top in enumerate(tops):
+        members.setdefault(top, []).append(label)
+    nodes = [common_ancestor([paths[label] for label in labels]) for labels in members.values()]
+    ids = [name.replace(" ", "-") for name in unique_names([f"n{node}" for node in nodes])]
+    names = unique_names([nouns.names[node] for node in nodes])
+    return list(zip(ids, names, members.values(), strict=True))
+
+
+def _numbered(group_of: IntArray, confusion: ConfusionMatrix) -> Groups:
+    """Groups without names of their own: numbers, and the names of their first classes."""
+    groups: Groups = []
+    for number in range(int(group_of.max()) + 1):
+        labels = np.flatnonzero(group_of == number).tolist()
+        shown = ", ".join(confusion.class_names[label] for label in labels[:3])
+        more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
+        groups.append((f"group-{number:04d}", shown + more, labels))
+    return groups
+
+
+def read_table(table: Path | Traversable, class_ids: tuple[str, ...]) -> Groups:
+    """Read a CSV with the columns "class id" and "coarse label"; "#" starts a comment line.
+
+    Classes that it does not name are in no group. Groups are in order of their first class.
+    Raises: SettingError naming the file, the line and what is wrong with it.
+    """
+    label_of = {class_id: label for label, class_id in enumerate(class_ids)}
+    members: dict[str, list[int]] = {}
+    seen: set[str] = set()
+    try:
+        lines = table.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"--grouping {table}: cannot be read as text ({error}).") from error
+    rows = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
+    for number, row in zip([n for n, _ in rows], csv.reader(line for _, line in rows), strict=True):
+        cells = [cell.strip() for cell in row]
+        if cells == ["class id", "coarse label"]:
+            continue
+        if len(cells) != 2 or not cells[1]:
+            raise SettingError(f"{table}, line {number}: {','.join(row)!r} is not a class id and a coarse label.")
+        if cells[0] not in label_of:
+            raise SettingError(
+                f"{table}, line {number}: {cells[0]!r} is no class of this data set ({len(class_ids):,} classes, such "
+                f"as {class_ids[0]!r}). Is the table for another data set?"
+            )
+        if cells[0] in seen:
+            raise SettingError(f"{table}, line {number}: {cells[0]!r} is there twice.")
+        seen.add(cells[0])
+        members.setdefault(cells[1], []).append(label_of[cells[0]])
+    if len(members) < 2:
+        raise SettingError(f"{table}: names {len(members)} coarse labels, expected at least 2.")
+    ordered = sorted(members.items(), key=lambda item: min(item[1]))
+    return [(name, name, sorted(labels)) for name, labels in ordered]
+
+
+def describe_groups(confusion: ConfusionMatrix, groups: Sequence[Sequence[int]]) -> dict[str, JSON]:
+    """What is known of a grouping: how much of the confusion between its classes falls inside groups, and at random."""
+    covered = np.concatenate([np.asarray(labels, np.int64) for labels in groups])
+    counts = confusion.counts
+    among = counts[np.ix_(covered, covered)]
+    errors = int(among.sum() - np.trace(among))
+    inside = sum(
+        int(counts[np.ix_(labels, labels)].sum() - np.trace(counts[np.ix_(labels, labels)])) for labels in groups
+    )
+    sizes = np.array([len(labels) for labels in groups])
+    pairs = len(covered) * (len(covered) - 1)
+    return {
+        "classes_left_out": confusion.num_classes - len(covered),
+        "smallest_group": int(sizes.min()),
+        "largest_group": int(sizes.max()),
+        "errors": errors,
+        "errors_inside": inside,
+        "share_inside": inside / max(1, errors),
+        "share_inside_at_random": float((sizes * (sizes - 1)).sum() / pairs),
+        "accuracy": float((np.trace(among) + inside) / max(1, counts[covered].sum())),
+        "accuracy_of_all_classes": confusion.accuracy,
+    }
+
+
+def coarsen(confusion: ConfusionMatrix, grouping: ClassGrouping) -> ConfusionMatrix:
+    """The confusion matrix of the groups: (g, g), over images of classes in groups that were called a class in one."""
+    member = np.zeros((confusion.num_classes, len(grouping.labels)))
+    for group, labels in enumerate(grouping.labels):
+        member[list(labels), group] = 1.0
+    counts = member.T @ confusion.counts.astype(np.float64) @ member
+    return ConfusionMatrix(
+        origin=Origin({}, {}),
+        counts=np.rint(counts).astype(np.int64),
+        soft=member.T @ confusion.soft @ member,
+        class_ids=grouping.class_ids,
+        class_names=grouping.class_names,
+    )
