@@ -43,10 +43,10 @@ def run(settings: RunSettings) -> None:
     stages.check_classes(dataset, folder.confusion)
     if settings.group.grouping is None:
         stages.select(folder, settings.select, settings.machine)
-        stages.sample(folder, dataset, "subset")
+        stages.sample(folder, dataset, folder.class_subset)
     else:
         stages.group(folder, settings.group)
-        stages.sample(folder, dataset, "grouping")
+        stages.sample(folder, dataset, folder.class_grouping)
     exporting.export(folder, dataset, settings.export, settings.machine)
     if "train" in dataset.splits:
         stages.train(folder, settings.train, settings.machine)
@@ -102,7 +102,8 @@ def compare(settings: CompareCommand) -> None:
 
 def sample(settings: SampleCommand) -> None:
     folder = RunFolder(settings.out)
-    stages.sample(folder, folder.open_dataset(), settings.of)
+    source = stages.find_chosen(folder, settings.of)
+    stages.sample(folder, folder.open_dataset(), source)
 
 
 def export(settings: ExportCommand) -> None:

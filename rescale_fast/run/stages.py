@@ -201,24 +201,29 @@ def group(folder: RunFolder, settings: GroupSettings) -> None:
     )
 
 
-def sample(folder: RunFolder, dataset: Dataset, of: Literal["auto", "subset", "grouping"] = "auto") -> None:
+def find_chosen(folder: RunFolder, of: Literal["auto", "subset", "grouping"]) -> Path:
+    """The file that says which classes to take images of. Raises: SettingError, MissingInputError."""
+    if of == "auto":
+        both = folder.class_grouping.exists() and folder.class_subset.exists()
+        if both:
+            raise SettingError(
+                f"{folder.path}: holds a class subset and a grouping. Pass --of subset or --of grouping."
+            )
+        of = "grouping" if folder.class_grouping.exists() else "subset"
+    if of == "grouping":
+        return folder.require(folder.class_grouping, "group")
+    return folder.require(folder.class_subset, "select")
+
+
+def sample(folder: RunFolder, dataset: Dataset, source: Path) -> None:
     """Make image_subset.parquet: the images of the chosen classes, or of the groups."""
     from rescale_fast.image_subset.sample import sample_images
 
-    paths = {"subset": folder.class_subset, "grouping": folder.class_grouping}
-    if of == "auto":
-        there = [name for name, path in paths.items() if path.exists()]
-        if len(there) > 1:
-            raise SettingError(
-                f"{folder.path}: holds both a class subset and a grouping. Pass --of subset or grouping."
-            )
-        of = "grouping" if there == ["grouping"] else "subset"
-    source = folder.require(paths[of], "select" if of == "subset" else "group")
-    origin = Origin({"dataset": dataset.digest, f"class_{of}": digest(source)}, {"images": "all"})
+    origin = Origin({"dataset": dataset.digest, source.stem: digest(source)}, {"images": "all"})
 
     def make() -> ImageSubset:
-        classes = ClassSubset.load(source) if of == "subset" else ClassGrouping.load(source)
-        made = sample_images(dataset, classes, origin)
+        kind = ClassGrouping if source == folder.class_grouping else ClassSubset
+        made = sample_images(dataset, kind.load(source), origin)
         made.save(folder.image_subset)
         return made
 
