@@ -36,7 +36,7 @@ def confusion_heat_map(confusion: ConfusionMatrix, classes: ClassSubset) -> byte
                 axes.text(
                     column,
                     row,
-                    f"{share:.0f}",
+                    f"{share:.0f}" if share >= 0.95 else f"{share:.1f}",
                     ha="center",
                     va="center",
                     fontsize=8,
