@@ -64,6 +64,13 @@ def test_proofs_agree_with_brute_force_or_the_solver_on_everything(rng, n, k, de
     assert proof.is_optimal
 
 
+def test_a_proof_without_time_is_still_valid(rng):
+    weights = symmetric(rng, 80, 1.0)
+    proof = prove_subset(weight_graph(weights), 20, seconds=1e-6)
+    assert proof.value == value(weights, proof.classes)
+    assert proof.value <= proof.bound < np.inf
+
+
 def test_a_proof_of_weights_that_are_not_whole(rng):
     weights = symmetric(rng, 16, 0.4) / 7
     proof = prove_subset(weight_graph(weights), 5, seconds=8.0)

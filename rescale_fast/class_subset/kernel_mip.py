@@ -4,11 +4,12 @@ The model is the linear relaxation with 0/1 choices: maximise sum w_ij y_ij, y_i
 Source: HiGHS, Huangfu and Hall 2018.
 """
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from rescale_fast.errors import SettingError
 from rescale_fast.types import FloatArray, IntArray
 
 TOLERANCE = 1e-6  # HiGHS's own, relative to the value: its bounds are widened by so much
@@ -19,7 +20,7 @@ class KernelOptimum:
     """What the solver found and proved about choices within the kernel."""
 
     places: IntArray | None  # (k,) places in the kernel of a choice that is worth more than `above`; None: none found
-    bound: float  # no choice within the kernel is worth more, or more than `above`
+    bound: float  # no choice within the kernel is worth more, or more than `above`; may be infinite
 
 
 def solve_kernel(
@@ -29,30 +30,39 @@ def solve_kernel(
 
     Args:
         weights: (m, m) float64, symmetric, zero diagonal. step: the least by which one value exceeds another.
-    Raises: SettingError when the solver is not installed; KeyboardInterrupt at once on Ctrl-C.
+    Raises: KeyboardInterrupt at once on Ctrl-C.
     """
-    try:
-        import highspy
-    except ImportError as error:
-        raise SettingError("--effort prove needs the solver HiGHS: pip install highspy.") from error
+    import highspy
+
     solver = highspy.Highs()
     solver.silent()
-    solver.HandleKeyboardInterrupt = True
+    solver.HandleUserInterrupt = True
     for option, value in (("time_limit", seconds), ("threads", num_threads), ("mip_rel_gap", 0.0)):
         solver.setOptionValue(option, value)
     # Half a step is enough to exclude what is known, and far beyond the solver's tolerances.
     solver.passModel(_model(weights, k, above + step / 2))
-    solver.solve()
+    _run(solver)
     slack = TOLERANCE * (1 + abs(above))
     status = solver.getModelStatus()
-    if status == highspy.HighsModelStatus.kInterrupt:
-        raise KeyboardInterrupt
     if status == highspy.HighsModelStatus.kInfeasible:
         return KernelOptimum(None, above)
     bound = max(above, solver.getInfo().mip_dual_bound + slack)
     values = np.array(solver.getSolution().col_value[: len(weights)])
     found = len(values) > 0 and round(values.sum()) == k and solver.getInfo().primal_solution_status == 2
     return KernelOptimum(np.flatnonzero(values > 0.5) if found else None, bound)
+
+
+def _run(solver: Any) -> None:
+    """Solve in a thread of its own, so that Ctrl-C is heard here."""
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(solver.run)
+        try:
+            while not running.done():
+                wait([running], timeout=0.1)
+        except KeyboardInterrupt:
+            solver.cancelSolve()
+            raise
+        running.result()
 
 
 def _model(weights: FloatArray, k: int, at_least: float) -> "object":

@@ -46,7 +46,7 @@ def prove_subset(
 ) -> Proof:
     """Find the best choice of k classes and prove how good it is, within about `seconds` of wall time.
 
-    Raises: SettingError for k outside 2..K, or without the solver HiGHS; KeyboardInterrupt at once.
+    Raises: SettingError for k outside 2..K; KeyboardInterrupt at once.
     """
     start = time.monotonic()
     check_k(k, graph.num_classes)
@@ -110,7 +110,7 @@ def _solve(
         if solved.places is not None and graph.value(kernel[solved.places]) > proof.value:
             classes = kernel[solved.places]
             proof = replace(proof, classes=classes, value=graph.value(classes))
-        bound = max(proof.value, round_bound(graph, outside), round_bound(graph, solved.bound))
+        bound = max(proof.value, round_bound(graph, outside), round_bound(graph, min(proof.bound, solved.bound)))
         if bound < proof.bound:
             proof = replace(proof, bound=bound, bound_by=f"solver, {len(kernel):,} classes")
         if proof.is_optimal or len(kernel) == len(tight.kernel) or time.monotonic() >= until:
