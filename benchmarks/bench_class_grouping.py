@@ -7,13 +7,13 @@ benchmarks/results/class_grouping.csv.
 """
 
 import argparse
-import csv
 import platform
 import time
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.table import write_table
 from rescale_fast import _core
 from rescale_fast.artifact import Origin
 from rescale_fast.class_subset.group import describe_groups, group_classes
@@ -67,12 +67,7 @@ def main() -> None:
     table = [measure(way, confusion, number, arguments.wordnet) for way in ways for number in NUMBERS]
     for row in table:
         print("  ".join(f"{key} {cell}" for key, cell in row.items()))
-    path = Path(__file__).parent / "results" / "class_grouping.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(table[0]))
-        writer.writeheader()
-        writer.writerows(table)
-    print(f"wrote {path.name}")
+    write_table("class_grouping", table)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ matrix is any .npz with counts (1000, 1000) and ImageNet's wnids. Writes benchma
 """
 
 import argparse
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.table import write_table
 from rescale_fast.class_subset.compare import hardness
 from rescale_fast.class_subset.outcomes import by_errors_and_half, by_lowest_accuracy, by_votes, lowest_and_confused
 from rescale_fast.class_subset.published import find_published
@@ -60,12 +60,7 @@ def main() -> None:
                 }
             )
             print("  ".join(f"{key} {cell}" for key, cell in table[-1].items()), flush=True)
-    path = Path(__file__).parent / "results" / "class_lists.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(table[0]))
-        writer.writeheader()
-        writer.writerows(table)
-    print(f"wrote {path.name}")
+    write_table("class_lists", table)
 
 
 if __name__ == "__main__":

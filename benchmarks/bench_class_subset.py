@@ -12,7 +12,6 @@ of its classes; the best value known is that of the longest search in the run. -
 """
 
 import argparse
-import csv
 import os
 import platform
 import resource
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.table import write_table
 from rescale_fast import _core
 from rescale_fast.artifact import Origin
 from rescale_fast.class_subset.bounds import relax
@@ -33,7 +33,6 @@ from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.types import FloatArray, IntArray, silent
 
 SIZES = (30, 50, 100, 150, 200)
-RESULTS = Path(__file__).parent / "results"
 Row = dict[str, object]
 
 
@@ -207,16 +206,6 @@ def sparse_row(num_classes: int = 21_841, num_pairs: int = 10_000_000, k: int = 
     })  # fmt: skip
 
 
-def write(name: str, table: list[Row]) -> None:
-    RESULTS.mkdir(exist_ok=True)
-    columns = list(dict.fromkeys(key for row in table for key in row))
-    with (RESULTS / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*columns, "machine"], restval="")
-        writer.writeheader()
-        writer.writerows(row | {"machine": f"{platform.machine()}, {os.cpu_count()} cores"} for row in table)
-    print(f"wrote {name}.csv")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--matrix", type=Path)
@@ -241,7 +230,8 @@ def main() -> None:
         sizes, seeds = (SIZES[:1], 2) if arguments.quick else (SIZES, arguments.seeds)
         name, table = "class_subset", confusion_rows(confusion, sizes, seeds, arguments.prove)
     if not arguments.quick:
-        write(name, table)
+        machine = f"{platform.machine()}, {os.cpu_count()} cores"
+        write_table(name, [row | {"machine": machine} for row in table])
 
 
 if __name__ == "__main__":
