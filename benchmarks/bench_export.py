@@ -10,7 +10,6 @@ many (tiny) images as ImageNet has. Writes benchmarks/results/export.csv, or, wi
 """
 
 import argparse
-import csv
 import io
 import json
 import multiprocessing
@@ -30,6 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.table import write_table
 from rescale_fast.artifact import Origin
 from rescale_fast.export.settings import ExportSettings
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
@@ -295,13 +295,8 @@ def main() -> None:
             run(bench, 2000, 10_000, IMAGENET, read_all=True)
     if not arguments.quick:
         print("\n".join(break_even(bench)))
-        path = Path(__file__).parent / "results" / "export.csv"
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, ["machine", *bench.rows[0]])
-            writer.writeheader()
-            machine = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores"
-            writer.writerows({"machine": machine} | row for row in bench.rows)
-        print(f"wrote {path.name}")
+        machine = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores"
+        write_table("export", [{"machine": machine} | row for row in bench.rows])
 
 
 if __name__ == "__main__":
