@@ -1,7 +1,10 @@
 """How commands talk to a person: progress, status lines, and one clear message when something ends them."""
 
 import logging
+import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -79,7 +82,8 @@ def run_command(work: Callable[[], None], *, how_to_resume: str) -> int:
     logging.getLogger("py.warnings").addHandler(logging.NullHandler())
     logging.getLogger("py.warnings").propagate = False
     try:
-        work()
+        with _hearing_lost_interrupts():
+            work()
     except RescaleError as error:
         say(f"error: {error}")
         return error.exit_code
@@ -95,3 +99,25 @@ def run_command(work: Callable[[], None], *, how_to_resume: str) -> int:
         say(f"error: {error.filename}: {error.strerror}. Check that the path is right and that you may use it.")
         return 1
     return 0
+
+
+@contextmanager
+def _hearing_lost_interrupts() -> Iterator[None]:
+    """Raise a KeyboardInterrupt again that fell into a C library's callback, where Python prints and forgets it."""
+    before, again = sys.unraisablehook, threading.Timer(0, lambda: None)
+
+    def hook(lost: "sys.UnraisableHookArgs") -> None:
+        nonlocal again
+        if not issubclass(lost.exc_type, KeyboardInterrupt):
+            before(lost)
+            return
+        again = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))  # by when the callback has returned
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        again.cancel()
+        sys.unraisablehook = before

@@ -1,5 +1,7 @@
 """How a command ends: exit codes, and one message instead of a traceback."""
 
+import ctypes
+
 import pytest
 
 from rescale_fast.errors import DatasetError, SettingError
@@ -44,3 +46,19 @@ def test_progress_off_a_terminal_is_plain_lines(capsys, monkeypatch):
         advance(10)
         advance(20)
     assert capsys.readouterr().err == "  Reading: 30/100 images, 2 images/s, 28 s left\n"
+
+
+def test_an_interrupt_that_a_callback_swallows_is_heard_all_the_same(capsys):
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    def work() -> None:
+        ctypes.CFUNCTYPE(None)(interrupted)()  # as in a compiler that calls back
+        time.sleep(20)
+
+    start = time.monotonic()
+    assert run_command(work, how_to_resume="Go on.") == 130
+    assert time.monotonic() - start < 10
+    captured = capsys.readouterr().err
+    assert "Interrupted. Go on." in captured
+    assert "Traceback" not in captured
