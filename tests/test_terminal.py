@@ -1,6 +1,8 @@
 """How a command ends: exit codes, and one message instead of a traceback."""
 
 import ctypes
+import signal
+import time
 
 import pytest
 
@@ -56,8 +58,12 @@ def test_an_interrupt_that_a_callback_swallows_is_heard_all_the_same(capsys):
         ctypes.CFUNCTYPE(None)(interrupted)()  # as in a compiler that calls back
         time.sleep(20)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it
     start = time.monotonic()
-    assert run_command(work, how_to_resume="Go on.") == 130
+    try:
+        assert run_command(work, how_to_resume="Go on.") == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - start < 10
     captured = capsys.readouterr().err
     assert "Interrupted. Go on." in captured
