@@ -71,7 +71,7 @@ def test_imagenet_and_places365_need_their_own_classes(tmp_path):
     dataset = open_places365(places)
     assert (dataset.num_classes, dataset.class_ids[8]) == (365, "apartment_building-outdoor")
     assert dataset.class_names[8] == "apartment building (outdoor)"
-    with pytest.raises(DatasetError, match="expected the 365 class folders .* found 1,000"):
+    with pytest.raises(DatasetError, match="expected the 365 class folders of Places365-Standard, found 1,000"):
         open_places365(imagenet)
     make_tree(places, "val/zzz/1.jpg")
     with pytest.raises(DatasetError, match="1 unknown, 0 missing, 'zzz' first"):
@@ -84,24 +84,6 @@ def test_class_tables_are_sound():
     assert list(places365_classes()) == sorted(places365_classes())
     assert len(set(places365_classes())) == 365
     assert len(set(map(display_name, places365_classes()))) == 365
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (["val/ILSVRC2012_val_00000001.JPEG"], "found no class folder"),
-        (["val/1/a.JPEG", "val/2/a.JPEG"], "folders are numbers"),
-        (["val/cat/a.JPEG", "val/dog/a.JPEG"], "expected the 1,000 wnid folders .* 2 unknown"),
-    ],
-)
-def test_other_imagenet_layouts_are_recognised(tmp_path, names, message):
-    with pytest.raises(DatasetError, match=message):
-        open_imagenet(make_tree(tmp_path, *names))
-
-
-def test_the_nested_places_layout_is_recognised(tmp_path):
-    with pytest.raises(DatasetError, match="single letters"):
-        open_places365(make_tree(tmp_path, "val/a/airfield/1.jpg", "val/b/bar/1.jpg"))
 
 
 def test_root_is_asked_for_and_pointless_for_glyphs(tmp_path):

@@ -35,6 +35,7 @@ class Dataset:
     class_ids: tuple[str, ...]  # (K,) unique keys: folder names
     class_names: tuple[str, ...]  # (K,) for people; need not be unique
     splits: Mapping[str, ImageList]  # "train" may be missing; "val" never is
+    layout: str = "train/<class>, val/<class>"  # how it lies on disk, for people
 
     @property
     def num_classes(self) -> int:

@@ -61,7 +61,7 @@ def _open(settings: DatasetSettings, out: Path | None) -> tuple[Dataset, RunFold
     folder = RunFolder((out or Path("rescaled") / dataset.name).expanduser())
     folder.claim(dataset, settings)
     counts = ", ".join(f"{len(images):,} {split}" for split, images in dataset.splits.items())
-    say(f"{'dataset':>9}  {dataset.name}: {dataset.num_classes:,} classes, {counts} images")
+    say(f"{'dataset':>9}  {dataset.name}: {dataset.num_classes:,} classes, {counts} images ({dataset.layout})")
     return dataset, folder
 
 

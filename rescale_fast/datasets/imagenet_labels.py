@@ -1,0 +1,127 @@
+"""Labels of ImageNet's validation images when they lie side by side: from whichever list is at hand.
+
+- the wnid inside the name: ILSVRC2012_val_00033334_n02106550.JPEG
+- LOC_val_solution.csv (Kaggle): ImageId,PredictionString; the string begins with the wnid
+- val.txt (Caffe): name and rank of the class among the sorted wnids
+- meta.bin (torchvision): a list of the wnids of images 1..50,000
+- the devkit: ILSVRC2012_validation_ground_truth.txt, ids in the devkit's own order, which meta.mat explains; unpacked
+  or still in its tar
+"""
+
+import csv
+import io
+import re
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from rescale_fast.datasets.layout import ambiguous
+from rescale_fast.errors import DatasetError
+
+DEVKIT = "ILSVRC2012_devkit_t12"
+GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
+FOLDERS = ("", "devkit", "devkit/data", DEVKIT, f"{DEVKIT}/data", "data", "ILSVRC")
+KNOWN_IMAGES = {  # devkit ids 490 and 361
+    "ILSVRC2012_val_00000001": "n01751748",
+    "ILSVRC2012_val_00000002": "n09193705",
+}
+Labels = dict[str, str]  # name of an image without its suffix -> wnid
+
+
+def find_labels(root: Path, folder: Path, names: Sequence[str], wnids: Sequence[str]) -> tuple[Path, dict[str, int]]:
+    """Find labels for images called `names` that lie in `folder`.
+
+    Returns: what they were read from, and file name -> rank of the class among `wnids`, for those that are listed.
+    Raises: DatasetError when no list is found, one cannot be read, or two disagree, naming both.
+    """
+    places = [root / place for place in FOLDERS]
+    if root.name == "CLS-LOC":  # Kaggle's lists lie beside ILSVRC/
+        places += root.parents[:3]
+    sources = [source for source in _sources(places, folder, names, wnids) if source[1]]
+    if not sources:
+        raise DatasetError(
+            f"{folder}: its images lie side by side, and no list says which class each is. Looked in {root} "
+            f"for LOC_val_solution.csv, val.txt, meta.bin, {DEVKIT}.tar.gz and {DEVKIT}/data/{GROUND_TRUTH}. "
+            "Put one of them there, or sort the images into one folder a wnid "
+            "(val/n01440764/ILSVRC2012_val_00000293.JPEG)."
+        )
+    path, labels = sources[0]
+    for other, others in sources[1:]:
+        for name in labels:
+            if others.get(name, labels[name]) != labels[name]:
+                raise ambiguous(root, str(path), str(other), f", which disagree about {name}")
+    rank = {wnid: i for i, wnid in enumerate(wnids)}
+    return path, {name: rank[labels[stem(name)]] for name in names if labels.get(stem(name)) in rank}
+
+
+def stem(name: str) -> str:
+    """A file name without its suffix, and without a wnid behind it."""
+    return re.sub(r"_n\d{8}$", "", name.rpartition(".")[0])
+
+
+def _sources(
+    places: Sequence[Path], folder: Path, names: Sequence[str], wnids: Sequence[str]
+) -> Iterator[tuple[Path, Labels]]:
+    inside = {stem(name): found[1] for name in names if (found := re.search(r"_(n\d{8})\.\w+$", name))}
+    yield folder / "their names", inside
+    for read, name in ((_kaggle, "LOC_val_solution.csv"), (_caffe, "val.txt"), (_torchvision, "meta.bin")):
+        for path in _existing(places, name):
+            yield path, _readable(path, lambda path, read=read: read(path, wnids))  # type: ignore[misc]
+    for path in _existing(places, GROUND_TRUTH):
+        meta = next(_existing([path.parent, *places], "meta.mat"), None)
+        if meta is None:
+            raise DatasetError(f"{path}: its ids are in the devkit's order; put the devkit's meta.mat beside it.")
+        yield path, _readable(path, lambda path, meta=meta: _devkit(meta.read_bytes(), path.read_text()))  # type: ignore[misc]
+    for path in _existing(places, f"{DEVKIT}.tar.gz"):
+        yield path, _readable(path, _devkit_tar)
+
+
+def _existing(places: Sequence[Path], name: str) -> Iterator[Path]:
+    return (place / name for place in places if (place / name).is_file())
+
+
+def _readable(path: Path, read: Callable[[Path], Labels]) -> Labels:
+    try:
+        return read(path)
+    except Exception as error:  # each format has its own kinds, and their number has no end
+        raise DatasetError(f"{path}: not readable as what its name says ({error}). Fetch it again.") from error
+
+
+def _kaggle(path: Path, _: Sequence[str]) -> Labels:
+    with path.open(newline="", encoding="utf-8") as file:
+        return {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(file)}
+
+
+def _caffe(path: Path, wnids: Sequence[str]) -> Labels:
+    rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return {stem(name.rpartition("/")[2]): wnids[int(label)] for name, label in rows}
+
+
+def _torchvision(path: Path, _: Sequence[str]) -> Labels:
+    import torch
+
+    _, val_wnids = torch.load(path, weights_only=True)
+    return _numbered(val_wnids)
+
+
+def _devkit_tar(path: Path) -> Labels:
+    found = {}
+    with tarfile.open(path) as tar:
+        for member in tar:
+            name = member.name.rpartition("/")[2]
+            file = tar.extractfile(member) if name in ("meta.mat", GROUND_TRUTH) else None
+            if file is not None:
+                found[name] = file.read()
+    return _devkit(found["meta.mat"], found[GROUND_TRUTH].decode())
+
+
+def _devkit(meta: bytes, ground_truth: str) -> Labels:
+    from scipy.io import loadmat
+
+    synsets = loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"]
+    wnid_of = {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in synsets if int(row["num_children"]) == 0}
+    return _numbered([wnid_of[int(line)] for line in ground_truth.split()])
+
+
+def _numbered(wnids: Sequence[str]) -> Labels:
+    return {f"ILSVRC2012_val_{i:08d}": wnid for i, wnid in enumerate(wnids, start=1)}
