@@ -52,13 +52,12 @@ none = beton_loader(path, split="val", batch_size=4, image_size=16, augment="shi
 assert list(none) == [] and none.num_images == 0
 
 train = beton_loader(path, split="train", batch_size=4, image_size=16, rank=1, num_ranks=2, num_workers=99)
-assert train._loader.num_workers == len(os.sched_getaffinity(0))
+assert train.num_workers == len(os.sched_getaffinity(0))
 epochs = [torch.cat([indices.clone() for _, _, indices in train]).tolist() for _ in range(2)]
 assert len(train) == 2 and [len(set(rows)) for rows in epochs] == [8, 8] and epochs[0] != epochs[1]
 
 threading.excepthook = lambda _: None
-loader = val._loader
-loader.code = ([(lambda **_: 1 / 0, ())], ())
+val._loader.code = ([(lambda **_: 1 / 0, ())], ())
 try:
     list(val)
 except RescaleError as error:

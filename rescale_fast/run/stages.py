@@ -15,7 +15,7 @@ from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, MissingInputError, SettingError
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.image_subset.types import ImageSubset
-from rescale_fast.loaders import Augment
+from rescale_fast.loaders.augment import Augment
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions.settings import ValidateSettings

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from rescale_fast.artifact import Origin
 from rescale_fast.errors import SettingError, TrainingError
 from rescale_fast.export.types import BetonInfo
-from rescale_fast.loaders import Augment, BetonLoader, beton_loader
+from rescale_fast.loaders import beton_loader
+from rescale_fast.loaders.augment import Augment
+from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.build import build_network
 from rescale_fast.networks.schedule import one_cycle
