@@ -11,7 +11,7 @@ from rescale_fast import __version__
 from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
-from rescale_fast.run import betons, comparing, exporting, reporting, stages
+from rescale_fast.run import betons, comparing, exporting, reporting, stages, training
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import (
     CompareCommand,
@@ -49,7 +49,7 @@ def run(settings: RunSettings) -> None:
         stages.sample(folder, dataset, folder.class_grouping)
     exporting.export(folder, dataset, settings.export, settings.machine)
     if "train" in dataset.splits:
-        stages.train(folder, settings.train, settings.machine)
+        training.train_one(folder, settings.train, training.How(settings.machine))
     else:
         say(f"{'train':>9}  {dataset.name} has no train split, so nothing is trained")
     _report(folder, dataset)
@@ -116,7 +116,7 @@ def export(settings: ExportCommand) -> None:
 
 
 def train(settings: TrainCommand) -> None:
-    stages.train(RunFolder(settings.out), settings.train, settings.machine)
+    training.train(settings)
 
 
 def report(settings: ReportCommand) -> None:
