@@ -78,9 +78,9 @@ def test_small_networks_overfit_64_images(name):
     torch.manual_seed(0)
     images, labels = torch.randn(64, 3, 16, 16), torch.arange(64) % 8
     network = build_for_training(name, 8, 32)
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
     losses = []
-    for _ in range(60):
+    for _ in range(30):
         loss = torch.nn.functional.cross_entropy(network(images), labels)
         optimizer.zero_grad()
         loss.backward()

@@ -18,7 +18,7 @@ from rescale_fast.types import IntArray
 
 @pipeline_def  # type: ignore[untyped-decorator]
 def _pipeline(source: Any, image_size: int, on_gpu: bool, moves: bool) -> Any:
-    encoded, start, shape, mirrored, anchor = fn.external_source(source=source, num_outputs=5)
+    encoded, start, shape, mirrored, *anchor = fn.external_source(source=source, num_outputs=4 + moves)
     images = fn.decoders.image_slice(
         encoded,
         start,
@@ -34,7 +34,7 @@ def _pipeline(source: Any, image_size: int, on_gpu: bool, moves: bool) -> Any:
     if moves:
         images = fn.slice(
             images,
-            anchor,
+            anchor[0],
             [image_size, image_size],
             axes=(0, 1),
             normalized_anchor=False,
@@ -58,12 +58,13 @@ class DaliLoader(BetonLoader):
         self, order: IntArray, places: Placements
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         on_gpu = self.device.type == "cuda"
+        moves = bool(places.shifts.any())
         rows = [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)]
         pipeline = _pipeline(
-            source=(self._inputs(chosen, places) for chosen in rows),
+            source=(self._inputs(chosen, places)[: 4 + moves] for chosen in rows),
             image_size=self.image_size,
             on_gpu=on_gpu,
-            moves=bool(places.shifts.any()),
+            moves=moves,
             batch_size=self.batch_size,
             num_threads=self.num_workers,
             device_id=(self.device.index or 0) if on_gpu else None,

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ class How:
     """What a training does not depend on."""
 
     machine: MachineSettings
-    ranks: Ranks = Ranks()
+    ranks: Ranks = field(default_factory=Ranks)
     tensorboard: bool = False
 
 

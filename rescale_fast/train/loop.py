@@ -198,7 +198,7 @@ def _board(folder: Path, num_epochs: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise SettingError("--tensorboard True: it is not installed. `pip install tensorboard` does that.") from error
-    return SummaryWriter(str(folder), purge_step=num_epochs + 1)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder), purge_step=num_epochs + 1)
 
 
 @contextmanager
