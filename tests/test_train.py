@@ -27,6 +27,8 @@ from rescale_fast.train.types import TrainRun
 from tests.colours import write_colours
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = MachineSettings(device="cpu", num_threads=1)
 QUICK = TrainSettings(epochs=4, train_batch_size=8, train_network="WRN-10-0.5")
 TIMES = {"seconds", "images_per_second"}

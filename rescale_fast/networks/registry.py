@@ -5,8 +5,7 @@ The table is that of Nguyen and Nguyen, Pattern Recognition Letters 185, 73-80 (
 
 import difflib
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from rescale_fast.errors import NetworkError, SettingError
@@ -15,15 +14,8 @@ from rescale_fast.networks.build import build_network
 if TYPE_CHECKING:
     from torch import nn
 
+SIZES = (16, 32, 64, 75, 96, 128, 192, 224, 256, 299, 384)  # pixels; to propose when images are too small
 WIDE = re.compile(r"wrn-(\d+)-(\d+(?:\.\d+)?)", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A network of the table."""
-
-    build: "Callable[[int], nn.Module]"  # number of classes -> untrained network
-    smallest_size: int = 32  # pixels; below, a feature map would vanish
 
 
 def _mobilenet_v1(num_classes: int, *, gated: bool = False) -> "nn.Module":
@@ -38,19 +30,19 @@ def _googlenet(num_classes: int) -> "nn.Module":
     return plain_googlenet(num_classes)
 
 
-def _torchvision(name: str) -> Entry:
-    return Entry(lambda num_classes: build_network(name, num_classes))
+def _torchvision(name: str) -> "Callable[[int], nn.Module]":
+    return lambda num_classes: build_network(name, num_classes)
 
 
-TABLE = {
-    "MAFNet": Entry(lambda num_classes: _mobilenet_v1(num_classes, gated=True)),
-    "MobileNetV1": Entry(_mobilenet_v1),
+TABLE: "Mapping[str, Callable[[int], nn.Module]]" = {  # name -> builder for a number of classes
+    "MAFNet": lambda num_classes: _mobilenet_v1(num_classes, gated=True),
+    "MobileNetV1": _mobilenet_v1,
     "MobileNetV2": _torchvision("mobilenet_v2"),
     "MobileNetV3": _torchvision("mobilenet_v3_large"),
     "ShuffleNetV2": _torchvision("shufflenet_v2_x1_0"),
     "ResNet18": _torchvision("resnet18"),
-    "GoogLeNet": Entry(_googlenet),
-    "InceptionV4": Entry(lambda num_classes: _timm("inception_v4", num_classes), smallest_size=75),
+    "GoogLeNet": _googlenet,
+    "InceptionV4": lambda num_classes: _timm("inception_v4", num_classes),
     "VGG16": _torchvision("vgg16"),
 }
 
@@ -77,17 +69,31 @@ def build_for_training(name: str, num_classes: int, image_size: int) -> "nn.Modu
 
     Args:
         name: one of TABLE; WRN-N-k (such as WRN-28-2); `small` (ours); timm:NAME; torchvision:NAME, or NAME alone.
-    Raises: NetworkError for an unknown name, or images that are too small for it.
+    Raises: NetworkError for an unknown name, or images of a size that the network does not take.
     """
-    name = plain_name(name)
+    network = _build(plain_name(name), num_classes)
+    if not _takes(network, num_classes, image_size):
+        larger = next((size for size in SIZES if size > image_size and _takes(network, num_classes, size)), None)
+        hint = f"Pass --train-size {larger}, which resizes them, or" if larger else "Pass"
+        raise NetworkError(f"{name} cannot tell classes on images of {image_size} px. {hint} another network.")
+    return network.train()
+
+
+def _takes(network: "nn.Module", num_classes: int, image_size: int) -> bool:
+    """Whether the network makes logits of an image of that size."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            logits = network.eval()(torch.zeros(1, 3, image_size, image_size))
+    except (RuntimeError, ValueError, AssertionError):  # a feature map vanishes, or sizes do not match
+        return False
+    return isinstance(logits, torch.Tensor) and logits.shape == (1, num_classes)
+
+
+def _build(name: str, num_classes: int) -> "nn.Module":
     if name in TABLE:
-        entry = TABLE[name]
-        if image_size < entry.smallest_size:
-            raise NetworkError(
-                f"{name} takes images of {entry.smallest_size} px or more, not of {image_size}. Pass --train-size "
-                f"{entry.smallest_size}, which enlarges them, or another network."
-            )
-        return entry.build(num_classes)
+        return TABLE[name](num_classes)
     if wide := WIDE.fullmatch(name):
         return _wide_resnet(name, int(wide[1]), float(wide[2]), num_classes)
     if name.startswith("timm:"):
