@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import NoReturn
 
 from rescale_fast.errors import RescaleError
 from rescale_fast.types import Advance
@@ -99,6 +100,12 @@ def run_command(work: Callable[[], None], *, how_to_resume: str) -> int:
         say(f"error: {error.filename}: {error.strerror}. Check that the path is right and that you may use it.")
         return 1
     return 0
+
+
+def end_process(exit_code: int) -> NoReturn:
+    """End with an exit code; a Ctrl-C comes too late from here on, and must not spoil the code of finished work."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(exit_code)
 
 
 @contextmanager

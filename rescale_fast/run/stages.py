@@ -174,6 +174,8 @@ def group(folder: RunFolder, settings: GroupSettings) -> None:
     made_from = {"confusion": digest(source)}
     if Path(settings.grouping).expanduser().is_file():
         made_from["table"] = digest(Path(settings.grouping).expanduser())
+    if settings.grouping.startswith("wordnet") and settings.wordnet.expanduser().is_file():
+        made_from["wordnet"] = digest(settings.wordnet.expanduser())
     origin = Origin(made_from, dict(to_json(settings)))  # type: ignore[arg-type]
 
     def make() -> ClassGrouping:
