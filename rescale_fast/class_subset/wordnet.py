@@ -28,9 +28,10 @@ class Nouns:
             found.append(self.parents[found[-1]])
             known = found[-1] in self.names
             if found[-1] in found[:-1] or not known:
+                how = "goes round" if known else "breaks off"
                 raise SettingError(
-                    f"--wordnet: the way up from noun {offset} {'goes round' if known else 'breaks off'} at {found[-1]}. "
-                    "The file is damaged: install WordNet 3.0's data.noun again."
+                    f"--wordnet: the way up from noun {offset} {how} at {found[-1]}; the file is damaged. "
+                    "Install WordNet 3.0's data.noun again."
                 )
         return tuple(reversed(found))
 
