@@ -5,13 +5,11 @@ import torch
 
 from rescale_fast.errors import NetworkError, SettingError
 from rescale_fast.networks.build import build_network
+from rescale_fast.networks.checkpoints import load_weights, read_checkpoint, state_dict_of
 from rescale_fast.networks.pretrained import (
     choose_network,
     default_transform,
     load_network,
-    load_weights,
-    read_checkpoint,
-    state_dict_of,
 )
 from rescale_fast.networks.settings import NetworkSettings
 

@@ -11,9 +11,9 @@ from PIL import Image
 from rescale_fast.artifact import Origin
 from rescale_fast.datasets.folder import open_folder
 from rescale_fast.errors import ArtifactError, DatasetError, SettingError
-from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.build import build_network
 from rescale_fast.networks.types import EvalTransform
+from rescale_fast.predictions import chunks
 from rescale_fast.predictions import validate as validation
 from rescale_fast.predictions.settings import ValidateSettings
 from rescale_fast.predictions.types import Predictions, Skipped
@@ -67,7 +67,7 @@ def _rotated():
 
 
 def all_pixels(paths, loader, transform, batch_size=16):
-    batches = list(load_batches(paths, transform, ValidateSettings(loader, batch_size), MachineSettings("cpu", 2)))
+    batches = list(load_batches([str(path) for path in paths], transform, loader, batch_size, 2, torch.device("cpu")))
     assert [p for batch in batches for p in batch.positions] == list(range(len(paths)))
     return torch.cat([batch.images for batch in batches])
 
@@ -144,7 +144,7 @@ def test_a_set_with_nothing_readable_is_an_error(tmp_path):
 
 
 def test_finished_parts_are_kept_and_missing_or_damaged_ones_made_alike(small_glyphs, tmp_path, monkeypatch):
-    monkeypatch.setattr(validation, "CHUNK_SIZE", 32)
+    monkeypatch.setattr(chunks, "CHUNK_SIZE", 32)
     settings = ValidateSettings(batch_size=16)
     folder = tmp_path / "p"
     validate(small_glyphs, *small_network(12), settings, folder, ORIGIN)
