@@ -3,7 +3,8 @@
 DALI's own defaults are a pixel off (crop rounding), rotate by EXIF, and round sizes differently. Here sizes are
 computed from the file's header as torchvision computes them, the crop's offset rounds half to even, and the triangular
 filter is PIL's antialiased bilinear one. Only what the crop shows is resized: the region of the source that it comes
-from, which saves two fifths of the resizing of a 500 x 375 image.
+from, which saves two fifths of the resizing of a 500 x 375 image. Where the crop reaches the image's edge (nothing is
+cut off), the outermost pixels differ by a few levels: DALI repeats the edge, PIL leaves what is beyond it out.
 
 A file that DALI refuses ends its run with an error that does not name it, and the run's images are lost; the next run
 continues after them. So a lost run is read again, image by image, by the tolerant reader.

@@ -13,6 +13,7 @@ from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.ranks import Meeting, this_rank
 from rescale_fast.run import betons, comparing, exporting, reporting, stages
+from rescale_fast.run.doctor import DoctorCommand, doctor
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import (
     CompareCommand,
@@ -156,6 +157,7 @@ COMMANDS = {
     "merge": Command(betons.MergeCommand, betons.merge),
     "append": Command(betons.AppendCommand, betons.append),
     "relabel": Command(betons.RelabelCommand, betons.relabel),
+    "doctor": Command(DoctorCommand, doctor),
 }
 
 
