@@ -84,6 +84,10 @@ def predict(
         remove_others(folder, pending, len(images))
         return list(pending)
 
+    if device.type == "cpu" and meeting.ranks.count > 1:
+        import torch
+
+        torch.set_num_threads(machine.threads)  # torchrun leaves each rank one
     pending: list[int] = meeting.agree("pending", prepare)  # type: ignore[assignment]
     with (track if meeting.ranks.is_first else silent)("Validating", total=len(images)) as advance:
         progress = _Progress(meeting, advance, len(images) - _images_of(pending, len(images)).size)
