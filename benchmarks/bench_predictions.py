@@ -131,9 +131,7 @@ def memory(way: str, folder: Path, count: int) -> Measured:
     places = [f"{'./' * (i % 40)}{real[i % len(real)].relative_to(folder.parent)}" for i in range(count)]
     images = ImageList(tuple(places), np.arange(count) % 1000)
     dataset = Dataset("bench", "folder", folder.parent, classes, classes, {"val": images})
-    paths = [str(dataset.root / path) for path in images.paths]
-    for _ in islice(load_batches(paths, TRANSFORM, "dali", BATCH, 2, torch.device("cpu")), 20):
-        pass
+    read_some([str(dataset.root / path) for path in images.paths])
     with tempfile.TemporaryDirectory() as out:
         rng = np.random.default_rng(0)
         for chunk in range(num_chunks(count)):
@@ -162,6 +160,11 @@ def memory(way: str, folder: Path, count: int) -> Measured:
         "peak_mib": peak,
         "peak_mib_of_list": peak - before,
     }
+
+
+def read_some(paths: list[str]) -> None:
+    for _ in islice(load_batches(paths, TRANSFORM, "dali", BATCH, 2, torch.device("cpu")), 20):
+        pass
 
 
 WORKS: dict[str, Callable[[str, Path, int], Measured]] = {

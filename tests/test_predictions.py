@@ -93,6 +93,15 @@ def test_a_set_with_nothing_readable_is_an_error(tmp_path):
         validate(open_folder(tmp_path), *small_network(2), ValidateSettings(), tmp_path / "p", ORIGIN)
 
 
+def test_a_list_longer_than_a_pipeline_takes_is_read_whole(small_glyphs, monkeypatch):
+    from rescale_fast.predictions import _loader_dali
+
+    paths = [small_glyphs.root / path for path in small_glyphs.splits["val"].paths]
+    whole = all_pixels(paths, "dali", EvalTransform(24, 24))
+    monkeypatch.setattr(_loader_dali, "LONGEST_LIST", 48)
+    torch.testing.assert_close(all_pixels(paths, "dali", EvalTransform(24, 24)), whole, rtol=0, atol=0)
+
+
 def test_finished_parts_are_kept_and_missing_or_damaged_ones_made_alike(small_glyphs, tmp_path, monkeypatch):
     monkeypatch.setattr(chunks, "CHUNK_SIZE", 32)
     settings = ValidateSettings(batch_size=16)

@@ -24,6 +24,7 @@ from rescale_fast.networks.types import EvalTransform
 from rescale_fast.predictions._loader_torchvision import LoadedBatch, read_one_by_one
 
 LARGEST_CPU_RUN = 16  # images; see above
+LONGEST_LIST = 65_536  # files a pipeline is given; DALI needs about 1 KB for each
 INTERPOLATION = {"bilinear": types.INTERP_TRIANGULAR, "bicubic": types.INTERP_CUBIC}
 
 
@@ -82,7 +83,7 @@ def _source_region(height: Any, width: Any, transform: EvalTransform) -> tuple[A
 
 
 class _Runs:
-    """A pipeline over a list, run by run; made anew where DALI has lost its place."""
+    """A list read run by run, by one pipeline after another; a new one also where DALI has lost its place."""
 
     def __init__(
         self,
@@ -96,7 +97,6 @@ class _Runs:
     ) -> None:
         on_gpu = device.type == "cuda"
         self._paths = paths
-        self._first = 0  # position of the pipeline's first image
         self._settings: dict[str, Any] = {
             "transform": transform,
             "on_gpu": on_gpu,
@@ -109,8 +109,8 @@ class _Runs:
         self._start(0)
 
     def _start(self, first: int) -> None:
-        self._first = first
-        self._pipeline = _pipeline(files=self._paths[first:], **self._settings)
+        self._files = range(first, min(first + LONGEST_LIST, len(self._paths)))  # positions of the pipeline's images
+        self._pipeline = _pipeline(files=self._paths[first : self._files.stop], **self._settings)
         self._pipeline.build()
         self._failures = 0  # in a row
 
@@ -120,7 +120,8 @@ class _Runs:
         Raises: RescaleError when DALI gives other images than those asked for (a defect, never swallowed).
         """
         after_failure = self._failures > 0
-        if self._failures > 1:  # two broken runs in a row: or is it the pipeline that is broken?
+        # Two broken runs in a row: or is it the pipeline that is broken?
+        if self._failures > 1 or wanted.start == self._files.stop:
             self._start(wanted.start)
         try:
             images, positions = self._pipeline.run()
@@ -128,7 +129,7 @@ class _Runs:
             self._failures += 1
             return None
         self._failures = 0
-        got = (positions.as_array().ravel()[: len(wanted)] + self._first).tolist()
+        got = (positions.as_array().ravel()[: len(wanted)] + self._files.start).tolist()
         if got != list(wanted):
             if after_failure:
                 self._start(wanted.start)
