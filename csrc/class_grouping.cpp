@@ -9,15 +9,19 @@
 namespace rescale_fast {
 namespace {
 
+// A grouping, and the weight of each class to each group, kept up to date by swap, so that a swap is judged by looking up
+// five numbers: n * groups * 8 bytes.
 class Grouping {
  public:
   Grouping(const WeightGraph& graph, const std::vector<std::int64_t>& group_of)
       : graph_(graph), group_of_(group_of), place_(group_of.size()) {
     members_.resize(static_cast<std::size_t>(*std::max_element(group_of.begin(), group_of.end())) + 1);
+    weight_to_.assign(members_.size(), std::vector<double>(group_of.size(), 0.0));
     for (std::size_t c = 0; c < group_of.size(); ++c) {
       std::vector<std::int64_t>& group = members_[static_cast<std::size_t>(group_of[c])];
       place_[c] = group.size();
       group.push_back(static_cast<std::int64_t>(c));
+      update(static_cast<std::int64_t>(c), group_of[c], 1.0);
     }
     value_ = weight_inside(graph, group_of);
   }
@@ -29,33 +33,44 @@ class Grouping {
 
   // What the value grows by when the two, of different groups, change places.
   double gain(std::int64_t a, std::int64_t b) const {
-    return toward(a, group(a), group(b)) + toward(b, group(b), group(a)) - 2 * graph_.between(a, b);
+    return weight_to(group(b), a) - weight_to(group(a), a) + weight_to(group(a), b) - weight_to(group(b), b) -
+           2 * graph_.between(a, b);
   }
   void swap(std::int64_t a, std::int64_t b, double gain) {
     const auto i = static_cast<std::size_t>(a), j = static_cast<std::size_t>(b);
-    members_[static_cast<std::size_t>(group(a))][place_[i]] = b;
-    members_[static_cast<std::size_t>(group(b))][place_[j]] = a;
+    const std::int64_t of_a = group(a), of_b = group(b);
+    members_[static_cast<std::size_t>(of_a)][place_[i]] = b;
+    members_[static_cast<std::size_t>(of_b)][place_[j]] = a;
     std::swap(place_[i], place_[j]);
     std::swap(group_of_[i], group_of_[j]);
+    update(a, of_a, -1.0);
+    update(a, of_b, 1.0);
+    update(b, of_b, -1.0);
+    update(b, of_a, 1.0);
     value_ += gain;
   }
 
  private:
-  // The weight of c to the one group, less that to the other.
-  double toward(std::int64_t c, std::int64_t from, std::int64_t to) const {
-    double sum = 0;
-    for (std::int64_t e = graph_.begin(c); e < graph_.end(c); ++e) {
-      const std::int64_t g = group(graph_.neighbor(e));
-      if (g == to) sum += graph_.weight(e);
-      if (g == from) sum -= graph_.weight(e);
+  double weight_to(std::int64_t g, std::int64_t c) const {
+    return weight_to_[static_cast<std::size_t>(g)][static_cast<std::size_t>(c)];
+  }
+  void update(std::int64_t c, std::int64_t g, double sign) {
+    std::vector<double>& weight_to = weight_to_[static_cast<std::size_t>(g)];
+    if (graph_.is_dense()) {
+      const double* row = graph_.row(c);
+      for (std::size_t i = 0; i < weight_to.size(); ++i) weight_to[i] += sign * row[i];
+      return;
     }
-    return sum;
+    for (std::int64_t e = graph_.begin(c); e < graph_.end(c); ++e) {
+      weight_to[static_cast<std::size_t>(graph_.neighbor(e))] += sign * graph_.weight(e);
+    }
   }
 
   const WeightGraph& graph_;
   std::vector<std::int64_t> group_of_;
   std::vector<std::size_t> place_;  // of each class among its group's members
   std::vector<std::vector<std::int64_t>> members_;
+  std::vector<std::vector<double>> weight_to_;  // (groups, n)
   double value_ = 0;
 };
 
@@ -71,8 +86,20 @@ bool draw_swap(const WeightGraph& graph, const Grouping& grouping, Random& rando
   return true;
 }
 
-// Swaps that help, class by class, until a pass finds none.
-void descend(const WeightGraph& graph, Grouping& grouping, const std::atomic<bool>& stop) {
+// Work done so far, against what may be done: a unit is about a proposal that is turned down.
+struct Budget {
+  double spent = 0, limit = 0;
+  bool is_left() const { return spent < limit; }
+  double share() const { return spent / limit; }
+};
+
+// What swapping the two costs beside a look-up: their rows are walked along twice each.
+double swap_cost(const WeightGraph& graph, std::int64_t a, std::int64_t b) {
+  return static_cast<double>(graph.end(a) - graph.begin(a) + graph.end(b) - graph.begin(b)) / 32;
+}
+
+// Swaps that help, class by class, until a pass finds none or the budget is spent.
+void descend(const WeightGraph& graph, Grouping& grouping, Budget budget, const std::atomic<bool>& stop) {
   for (bool improved = true; improved;) {
     improved = false;
     for (std::int64_t a = 0; a < graph.num_classes(); ++a) {
@@ -81,9 +108,11 @@ void descend(const WeightGraph& graph, Grouping& grouping, const std::atomic<boo
         const double gain = grouping.gain(a, b);
         if (gain <= 1e-9 * (1 + grouping.value())) continue;
         grouping.swap(a, b, gain);
+        budget.spent += swap_cost(graph, a, b);
         improved = true;
       }
-      if (stop.load(std::memory_order_relaxed)) return;
+      budget.spent += static_cast<double>(graph.num_classes() - a) / 8;
+      if (!budget.is_left() || stop.load(std::memory_order_relaxed)) return;
     }
   }
 }
@@ -144,32 +173,37 @@ std::vector<std::int64_t> anneal_groups(const WeightGraph& graph, const std::vec
                                         std::int64_t num_moves, std::uint64_t seed, const std::atomic<bool>& stop) {
   Grouping grouping(graph, start);
   std::vector<std::int64_t> best = start;
-  double best_value = grouping.value();
+  const double start_value = grouping.value();
+  double best_value = start_value;
   Random random(seed);
   // From half of what a class has inside its group, on average, to a fiftieth of that.
   const double scale = std::max(2 * best_value / static_cast<double>(graph.num_classes()),
                                 std::numeric_limits<double>::min());
   double temperature = 0.5 * scale;
-  for (std::int64_t move = 0; move < num_moves; ++move) {
+  const Budget whole{0, static_cast<double>(num_moves)};
+  Budget budget = whole;
+  for (std::int64_t move = 0; budget.is_left(); ++move) {
     if (move % 256 == 0) {
       if (stop.load(std::memory_order_relaxed)) break;
-      const double done = static_cast<double>(move) / static_cast<double>(num_moves);
-      temperature = 0.5 * scale * std::pow(0.04, done);
+      temperature = 0.5 * scale * std::pow(0.04, budget.share());
     }
+    budget.spent += 1;
     std::int64_t a = 0, b = 0;
     if (!draw_swap(graph, grouping, random, a, b)) continue;
     const double gain = grouping.gain(a, b);
     if (gain < 0 && random.uniform() >= std::exp(gain / temperature)) continue;
     grouping.swap(a, b, gain);
+    budget.spent += swap_cost(graph, a, b);
     // Kept from the last tenth on only: before, it would be copied at nearly every move.
-    if (grouping.value() > best_value && 10 * move > 9 * num_moves) {
+    if (grouping.value() > best_value && budget.share() > 0.9) {
       best = grouping.groups();
       best_value = grouping.value();
     }
   }
   Grouping polished(graph, best);
-  descend(graph, polished, stop);
-  return polished.groups();
+  descend(graph, polished, whole, stop);
+  // Sums that were kept up to date are a little off where weights are no whole numbers.
+  return weight_inside(graph, polished.groups()) >= start_value ? polished.groups() : start;
 }
 
 }  // namespace rescale_fast

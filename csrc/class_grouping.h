@@ -15,10 +15,11 @@ namespace rescale_fast {
 std::vector<std::int64_t> extract_groups(const WeightGraph& graph, const std::vector<std::int64_t>& sizes,
                                          const std::atomic<bool>& stop);
 
-// Improves a grouping by swaps of two classes between groups: simulated annealing, `num_moves` proposals, then swaps
-// that help until none does. Sizes are kept. A proposal draws a class and one of its neighbours in another group, and
-// swaps the class with a member of that group; it costs a walk along two rows. The result depends on the seed alone
-// and is never worse than `start`.
+// Improves a grouping by swaps of two classes between groups: simulated annealing, then swaps that help until none
+// does; each for at most the time of about `num_moves` proposals that are turned down. Sizes are kept. A proposal draws
+// a class and one of its neighbours in another group, and swaps the class with a member of that group; it costs a few
+// look-ups, and a walk along two rows when it is made. Needs n * groups * 8 bytes. The result depends on the seed
+// alone and is never worse than `start`.
 std::vector<std::int64_t> anneal_groups(const WeightGraph& graph, const std::vector<std::int64_t>& start,
                                         std::int64_t num_moves, std::uint64_t seed, const std::atomic<bool>& stop);
 

@@ -1,8 +1,12 @@
 """`python -m rescale_fast COMMAND`, the same as `rescale-fast COMMAND`."""
 
-import sys
-
 from rescale_fast.run.commands import main
+from rescale_fast.terminal import end_process
+
+
+def console() -> None:
+    end_process(main())
+
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    console()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from rescale_fast.errors import SettingError
+from rescale_fast.ranks import this_rank
 
 if TYPE_CHECKING:
     import torch
@@ -15,20 +16,28 @@ class MachineSettings:
     """What the work runs on."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where networks run; `auto` takes a GPU if there is one."""
+    """Where networks run; `auto` takes a GPU if there is one, and under torchrun one for each rank."""
     num_threads: int = 0
-    """Threads for decoding, counting and loading; 0 = all cores."""
+    """Threads for decoding, counting and loading; 0 = all cores, shared out between torchrun's ranks."""
 
     @property
     def threads(self) -> int:
-        """The number of threads to start: what was asked for, or the cores this process may use."""
-        return self.num_threads if self.num_threads > 0 else len(os.sched_getaffinity(0))
+        """The number of threads to start: what was asked for, or this rank's share of the cores it may use."""
+        cores = len(os.sched_getaffinity(0))
+        return self.num_threads if self.num_threads > 0 else max(1, cores // this_rank().local_count)
 
     def torch_device(self) -> "torch.device":
-        """Raises: SettingError when a GPU is asked for that torch cannot use."""
+        """Raises: SettingError when a GPU is asked for that torch cannot use, or there are more ranks than GPUs."""
         import torch
 
-        found = torch.cuda.is_available()
+        found, ranks = torch.cuda.device_count() if torch.cuda.is_available() else 0, this_rank()
         if self.device == "cuda" and not found:
             raise SettingError("--device cuda: torch finds no usable GPU here. Check nvidia-smi, or pass --device cpu.")
-        return torch.device("cuda" if found and self.device != "cpu" else "cpu")
+        if not found or self.device == "cpu":
+            return torch.device("cpu")
+        if ranks.local_count > found:
+            raise SettingError(
+                f"{ranks.local_count} ranks on this machine, but {found} GPUs: each rank needs one of its own. "
+                f"Start torchrun with --nproc-per-node {found}, or pass --device cpu."
+            )
+        return torch.device("cuda", ranks.local_rank)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import NoReturn
 
 from rescale_fast.errors import RescaleError
 from rescale_fast.types import Advance
@@ -17,8 +18,18 @@ INTERRUPTED = 130  # the shell's exit code for Ctrl-C
 
 
 def say(text: str) -> None:
-    """A status line on stderr; results go to stdout."""
-    print(text, file=sys.stderr, flush=True)
+    """A status line on stderr; results go to stdout. Of several ranks only the first speaks."""
+    if _rank() == "0":
+        print(text, file=sys.stderr, flush=True)
+
+
+def complain(text: str) -> None:
+    """An error, on stderr, from whichever rank."""
+    print(text if _rank() == "0" else f"rank {_rank()}: {text}", file=sys.stderr, flush=True)
+
+
+def _rank() -> str:
+    return os.environ.get("RANK", "0")  # as torchrun sets it
 
 
 def track(what: str, *, total: int, unit: str = "images") -> AbstractContextManager[Advance]:
@@ -85,7 +96,7 @@ def run_command(work: Callable[[], None], *, how_to_resume: str) -> int:
         with _hearing_lost_interrupts():
             work()
     except RescaleError as error:
-        say(f"error: {error}")
+        complain(f"error: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         say(f"\nInterrupted. {how_to_resume}")
@@ -96,9 +107,15 @@ def run_command(work: Callable[[], None], *, how_to_resume: str) -> int:
             return 1
         if error.filename is None:
             raise
-        say(f"error: {error.filename}: {error.strerror}. Check that the path is right and that you may use it.")
+        complain(f"error: {error.filename}: {error.strerror}. Check that the path is right and that you may use it.")
         return 1
     return 0
+
+
+def end_process(exit_code: int) -> NoReturn:
+    """End with an exit code; a Ctrl-C comes too late from here on, and must not spoil the code of finished work."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(exit_code)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 python tests/ddp_train.py FOLDER OUT, alone or under torchrun, with the betons of tests/colours.py in FOLDER.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -13,10 +12,11 @@ from torch import nn
 from rescale_fast.artifact import Origin
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.machine import MachineSettings
+from rescale_fast.ranks import this_rank
 from rescale_fast.train import trainer
+from rescale_fast.train.group import joined
 from rescale_fast.train.loop import train_network
 from rescale_fast.train.plan import plan_training
-from rescale_fast.train.ranks import join_ranks
 from rescale_fast.train.settings import TrainSettings
 
 
@@ -38,9 +38,9 @@ def main(folder, out):
     settings = TrainSettings(epochs=3, train_batch_size=8, learning_rate=0.02, augment="shift")
     training = plan_training(settings, infos["train"], None, loader="dali")
     machine = MachineSettings(device="cpu", num_threads=1)
-    with join_ranks(os.environ, machine) as ranks:
-        run = train_network(betons, infos, training, out, Origin({}, {}), machine=machine, ranks=ranks)
-        if ranks.first:
+    with joined(this_rank(), machine.torch_device()) as group:
+        run = train_network(betons, infos, training, out, Origin({}, {}), machine=machine, group=group)
+        if group.is_first:
             run.save(out)
 
 

@@ -12,7 +12,7 @@ from rescale_fast import _core
 
 PACKAGE = Path(rescale_fast.__file__).parent
 ROOMS = ["datasets", "predictions", "confusion", "class_subset", "image_subset", "export", "train", "report", "run"]
-FLOOR = {"types", "errors", "artifact", "beton_file", "cache", "machine", "terminal"}
+FLOOR = {"types", "errors", "artifact", "beton_file", "cache", "machine", "ranks", "terminal"}
 # networks serves predictions and train; loaders is the public door that train, too, goes through.
 SIDE_ROOMS = {"networks": ["datasets"], "loaders": []}
 USES = {"predictions": {"networks"}, "train": {"networks", "loaders"}, "run": {"networks", "loaders"}}

@@ -2,6 +2,8 @@
 
 import ctypes
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -68,3 +70,14 @@ def test_an_interrupt_that_a_callback_swallows_is_heard_all_the_same(capsys):
     captured = capsys.readouterr().err
     assert "Interrupted. Go on." in captured
     assert "Traceback" not in captured
+
+
+def test_a_late_interrupt_does_not_spoil_the_exit_code():
+    program = """
+import atexit, os, signal
+from rescale_fast.terminal import end_process
+signal.signal(signal.SIGINT, signal.default_int_handler)
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+end_process(0)
+"""
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0

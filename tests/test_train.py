@@ -17,10 +17,11 @@ from rescale_fast.artifact import Origin
 from rescale_fast.errors import ArtifactError, SettingError, TrainingError
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.schedule import one_cycle
+from rescale_fast.ranks import Ranks
 from rescale_fast.train import trainer
+from rescale_fast.train.group import Group
 from rescale_fast.train.loop import CHECKPOINT, LOG, WEIGHTS, train_network
 from rescale_fast.train.plan import plan_training
-from rescale_fast.train.ranks import Ranks
 from rescale_fast.train.recipe import CHRABASZCZ, FAST, REIN, Steps, find_recipe
 from rescale_fast.train.settings import TrainSettings
 from rescale_fast.train.types import TrainRun
@@ -223,7 +224,7 @@ def test_betons_that_do_not_fit_are_refused(colours, tmp_path):
     with pytest.raises(SettingError, match="fewer than one batch of 64"):
         train(colours, tmp_path, replace(QUICK, train_batch_size=64))
     with pytest.raises(SettingError, match="--train-batch-size 8: expected a multiple of 3"):
-        train(colours, tmp_path, ranks=Ranks(0, 3))
+        train(colours, tmp_path, group=Group(Ranks(0, 3)))
     assert not list(tmp_path.iterdir())
 
 

@@ -30,7 +30,7 @@ from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.errors import SettingError
 from rescale_fast.types import JSON, IntArray
 
-MOVES = 10_000_000  # a second or so
+MOVES = 40_000_000  # proposals; a second or so
 
 Groups = list[tuple[str, str, list[int]]]  # id, name, labels of the members
 
@@ -56,7 +56,8 @@ def group_classes(confusion: ConfusionMatrix, settings: GroupSettings, origin: O
 def _groups(confusion: ConfusionMatrix, settings: GroupSettings) -> Groups:
     way, ids = settings.grouping, confusion.class_ids
     if way == "coarse67":
-        return read_table(files("rescale_fast.class_subset").joinpath("coarse67.csv"), ids)
+        table = files("rescale_fast.class_subset").joinpath("coarse67.csv")
+        return read_table(table, ids, may_name_others=True)  # a part of ImageNet is fine
     if way is not None and way not in ("random", "confused", "wordnet", "wordnet-balanced"):
         path = Path(way).expanduser()
         if not path.is_file():
@@ -116,10 +117,12 @@ def _numbered(group_of: IntArray, confusion: ConfusionMatrix) -> Groups:
     return groups
 
 
-def read_table(table: Path | Traversable, class_ids: tuple[str, ...]) -> Groups:
+def read_table(table: Path | Traversable, class_ids: tuple[str, ...], *, may_name_others: bool = False) -> Groups:
     """Read a CSV with the columns "class id" and "coarse label"; "#" starts a comment line.
 
     Classes that it does not name are in no group. Groups are in order of their first class.
+    Args:
+        may_name_others: pass over rows of classes that are not among `class_ids`.
     Raises: SettingError naming the file, the line and what is wrong with it.
     """
     label_of = {class_id: label for label, class_id in enumerate(class_ids)}
@@ -129,14 +132,21 @@ def read_table(table: Path | Traversable, class_ids: tuple[str, ...]) -> Groups:
         lines = table.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"--grouping {table}: cannot be read as text ({error}).") from error
-    rows = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
-    for number, row in zip([n for n, _ in rows], csv.reader(line for _, line in rows), strict=True):
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            (row,) = csv.reader([line], strict=True)
+        except csv.Error as error:
+            raise SettingError(f"{table}, line {number}: not CSV ({error}).") from error
         cells = [cell.strip() for cell in row]
         if cells == ["class id", "coarse label"]:
             continue
         if len(cells) != 2 or not cells[1]:
-            raise SettingError(f"{table}, line {number}: {','.join(row)!r} is not a class id and a coarse label.")
+            raise SettingError(f"{table}, line {number}: {line[:80]!r} is not a class id and a coarse label.")
         if cells[0] not in label_of:
+            if may_name_others:
+                continue
             raise SettingError(
                 f"{table}, line {number}: {cells[0]!r} is no class of this data set ({len(class_ids):,} classes, such "
                 f"as {class_ids[0]!r}). Is the table for another data set?"
@@ -146,7 +156,10 @@ def read_table(table: Path | Traversable, class_ids: tuple[str, ...]) -> Groups:
         seen.add(cells[0])
         members.setdefault(cells[1], []).append(label_of[cells[0]])
     if len(members) < 2:
-        raise SettingError(f"{table}: names {len(members)} coarse labels, expected at least 2.")
+        raise SettingError(
+            f"{table}: gives the {len(class_ids):,} classes of this data set {len(members)} coarse labels, expected at "
+            "least 2. Is the table for another data set?"
+        )
     ordered = sorted(members.items(), key=lambda item: min(item[1]))
     return [(name, name, sorted(labels)) for name, labels in ordered]
 

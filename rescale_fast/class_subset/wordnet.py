@@ -22,10 +22,17 @@ class Nouns:
     parents: dict[str, str]  # offset -> offset; roots are missing
 
     def path(self, offset: str) -> tuple[str, ...]:
-        """From the root to the noun."""
+        """From the root to the noun. Raises: SettingError when the way up has no end, or leads to no noun."""
         found = [offset]
         while found[-1] in self.parents:
             found.append(self.parents[found[-1]])
+            known = found[-1] in self.names
+            if found[-1] in found[:-1] or not known:
+                how = "goes round" if known else "breaks off"
+                raise SettingError(
+                    f"--wordnet: the way up from noun {offset} {how} at {found[-1]}; the file is damaged. "
+                    "Install WordNet 3.0's data.noun again."
+                )
         return tuple(reversed(found))
 
 
@@ -56,14 +63,24 @@ def read_nouns(path: Path) -> Nouns:
 
 
 def paths_of(nouns: Nouns, class_ids: Sequence[str]) -> list[tuple[str, ...]]:
-    """The path of each class from the root. Raises: SettingError for ids that are no nouns of WordNet 3.0."""
+    """The path of each class from the root.
+
+    Raises: SettingError for ids that are no nouns of WordNet 3.0, or nouns without a common root (of a damaged file).
+    """
     unknown = [class_id for class_id in class_ids if class_id[:1] != "n" or class_id[1:] not in nouns.names]
     if unknown:
         raise SettingError(
             f"--grouping wordnet: {len(unknown):,} of {len(class_ids):,} class ids, such as {unknown[0]!r}, are no "
             "wnids of WordNet 3.0. It groups ImageNet's classes only; give a CSV of your own for others."
         )
-    return [nouns.path(class_id[1:]) for class_id in class_ids]
+    paths = [nouns.path(class_id[1:]) for class_id in class_ids]
+    other = next((path for path in paths if path[0] != paths[0][0]), None)
+    if other is not None:
+        raise SettingError(
+            f"--wordnet: the nouns {paths[0][-1]} and {other[-1]} have no common root. "
+            "The file is damaged, or not WordNet 3.0's data.noun."
+        )
+    return paths
 
 
 def merge_deepest(paths: Sequence[tuple[str, ...]], num_groups: int) -> list[str]:

@@ -59,17 +59,15 @@ def _open_annotated(root: Path) -> Dataset:
 
 def make_dataset(kind: str, name: str, root: Path, class_ids: Sequence[str], class_names: Sequence[str]) -> Dataset:
     """List the images of known class folders below train/ and val/."""
+    found = [split for split in SPLITS if (root / split).is_dir()]
     return Dataset(
         name=name,
         kind=kind,
         root=root,
         class_ids=tuple(class_ids),
         class_names=tuple(class_names),
-        splits={
-            split: list_images(root, [f"{split}/{class_id}" for class_id in class_ids])
-            for split in SPLITS
-            if (root / split).is_dir()
-        },
+        splits={split: list_images(root, [f"{split}/{class_id}" for class_id in class_ids]) for split in found},
+        layout=", ".join(f"{split}/<class>" for split in found),
     )
 
 

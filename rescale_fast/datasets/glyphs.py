@@ -10,7 +10,6 @@ or more images leave the earlier ones as they were. Drawn by a process pool.
 import argparse
 import shutil
 import signal
-import sys
 import tempfile
 import unicodedata
 from collections.abc import Iterator
@@ -227,4 +226,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from rescale_fast.terminal import end_process
+
+    end_process(main())

@@ -1,5 +1,6 @@
 """Networks by name, untrained, for any number of classes."""
 
+import difflib
 from typing import TYPE_CHECKING
 
 from rescale_fast.errors import NetworkError
@@ -8,8 +9,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+TIMM = "timm:"
+
+
 def build_network(name: str, num_classes: int) -> "nn.Module":
-    """Build a network with `num_classes` outputs: `small` (ours) or a torchvision classification network.
+    """Build a network with `num_classes` outputs: `small` (ours), torchvision's NAME, or timm:NAME.
 
     Raises: NetworkError for an unknown name, listing the nearest ones.
     """
@@ -17,6 +21,12 @@ def build_network(name: str, num_classes: int) -> "nn.Module":
         from rescale_fast.networks._small_net import SmallNet
 
         return SmallNet(num_classes)
+    if name.startswith(TIMM):
+        import timm
+
+        check_timm_name(name)
+        from_timm: nn.Module = timm.create_model(name.removeprefix(TIMM), pretrained=False, num_classes=num_classes)
+        return from_timm
     check_torchvision_name(name)
     from torchvision import models
 
@@ -28,15 +38,28 @@ def build_network(name: str, num_classes: int) -> "nn.Module":
 
 def check_torchvision_name(name: str) -> None:
     """Raise NetworkError unless torchvision has a classification network of this name."""
-    import difflib
-
     from torchvision import models
 
-    known = models.list_models(module=models)
+    known: list[str] = models.list_models(module=models)
     if name not in known:
-        near = difflib.get_close_matches(name, [*known, "small"], n=3, cutoff=0.4)
-        hint = f" Did you mean {', '.join(near)}?" if near else ""
         raise NetworkError(
-            f"no network is called {name!r}.{hint} Known are `small` and torchvision's {len(known)} "
-            "classification networks, such as resnet18, resnet50, mobilenet_v2."
+            f"no network is called {name!r}.{_nearest(name, [*known, 'small'])} Known are `small` (for glyphs), "
+            f"torchvision's {len(known)} classification networks, such as resnet50 or mobilenet_v2, and timm:NAME."
         )
+
+
+def check_timm_name(name: str) -> None:
+    """Raise NetworkError unless timm has a network of this name (`timm:NAME`, also with a tag: `timm:NAME.TAG`)."""
+    import timm
+
+    bare, _, tag = name.removeprefix(TIMM).partition(".")
+    if bare not in timm.list_models():
+        raise NetworkError(f"timm has no network called {bare!r}.{_nearest(bare, timm.list_models())}")
+    tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{bare}.*")]
+    if tag and tag not in tags:
+        raise NetworkError(f"timm's {bare} has no weights tagged {tag!r}, only: {', '.join(tags) or 'none'}.")
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    return f" Did you mean {', '.join(near)}?" if near else ""

@@ -1,11 +1,11 @@
-"""Pre-trained networks: torchvision's ImageNet weights, CSAIL's Places365 ResNets, a checkpoint of one's own,
-and for glyphs a small network trained on the spot.
+"""Pre-trained networks: torchvision's and timm's for ImageNet, CSAIL's for Places365, a checkpoint of one's own,
+and for glyphs a small network trained on the spot; each with the transform it was evaluated with.
 
-Sources: torchvision.models (ImageNet-1k weights); CSAILVision/places365 (Zhou et al., "Places: A 10 million
-image database for scene recognition", TPAMI 2017), whose evaluation resizes to 256 and crops 224.
+Sources: torchvision.models (ImageNet-1k weights, checked against the hash in their name); timm (Wightman, PyTorch Image
+Models); CSAILVision/places365 (Zhou et al., "Places: A 10 million image database for scene recognition", TPAMI 2017;
+it publishes no hashes), whose evaluation resizes to 256 and crops 224.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,8 @@ from urllib.error import URLError
 from rescale_fast.artifact import file_sha256
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import NetworkError, SettingError
-from rescale_fast.networks.build import build_network, check_torchvision_name
+from rescale_fast.networks.build import TIMM, build_network, check_timm_name, check_torchvision_name
+from rescale_fast.networks.checkpoints import download, download_failed, load_weights, read_checkpoint
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.networks.types import EvalTransform
 from rescale_fast.types import Track, silent
@@ -22,7 +23,7 @@ from rescale_fast.types import Track, silent
 if TYPE_CHECKING:
     from torch import nn
 
-PLACES365_NETWORKS = ("alexnet", "resnet18", "resnet50")
+PLACES365_NETWORKS = ("alexnet", "densenet161", "resnet18", "resnet50")
 PLACES365_URL = "http://places2.csail.mit.edu/models_places365/{}_places365.pth.tar"
 DEFAULT_NETWORKS = {"imagenet": "resnet50", "places365": "resnet50", "glyphs": "small"}
 
@@ -32,7 +33,7 @@ class NetworkChoice:
     """A network that has been decided on but not loaded: cheap to make, so that reuse can be checked first."""
 
     name: str
-    weights: str  # what identifies them: "sha256:...", "torchvision:DEFAULT", a URL, "trained:..."
+    weights: str  # what identifies them: "sha256:...", "torchvision:DEFAULT", "timm:TAG", a URL, "trained:..."
     file: Path | None  # of the user's own checkpoint
 
 
@@ -57,6 +58,9 @@ def choose_network(dataset: Dataset, settings: NetworkSettings) -> NetworkChoice
             raise SettingError(f"--network {name}: the network for glyphs is `small`; others need --weights FILE.")
         return NetworkChoice("small", f"trained:{RECIPE}", None)
     if dataset.kind == "imagenet" and name is not None:
+        if name.startswith(TIMM):
+            return NetworkChoice(name, f"timm:{_timm_config(name).tag}", None)
+        check_torchvision_name(name)
         return NetworkChoice(name, "torchvision:DEFAULT", None)
     if dataset.kind == "places365" and name is not None:
         if name not in PLACES365_NETWORKS:
@@ -82,11 +86,13 @@ def load_network(
         network = build_network(choice.name, dataset.num_classes)
         load_weights(network, read_checkpoint(choice.file), choice.file.name, dataset.num_classes)
         transform = default_transform(choice.name, dataset)
+    elif choice.weights.startswith(TIMM):
+        network, transform = _from_timm(choice.name, dataset.num_classes)
     elif choice.weights == "torchvision:DEFAULT":
         network, transform = _from_torchvision(choice.name)
     elif choice.weights.startswith("http"):
         network = build_network(choice.name, dataset.num_classes)
-        load_weights(network, _download(choice.weights), choice.weights, dataset.num_classes)
+        load_weights(network, download(choice.weights), choice.weights, dataset.num_classes)
         transform = EvalTransform(resize=256, crop=224)
     else:
         from rescale_fast.networks import glyph_network
@@ -97,71 +103,16 @@ def load_network(
 
 
 def default_transform(name: str, dataset: Dataset) -> EvalTransform:
-    """The transform for a checkpoint of one's own: that of torchvision's weights, or of the glyph network."""
+    """The transform for a checkpoint of one's own: that of the published weights, or of the glyph network."""
     if name == "small":
         from rescale_fast.networks import glyph_network
 
         return glyph_network.transform(dataset)
     if dataset.kind == "places365":
         return EvalTransform(resize=256, crop=224)
+    if name.startswith(TIMM):
+        return _timm_transform(name)
     return _torchvision_transform(_default_weights(name))
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a state_dict: plain, under "state_dict" or "model", with or without `module.` prefixes.
-
-    Only tensors are unpickled (weights_only). Raises: NetworkError when the file is no checkpoint.
-    """
-    import torch
-
-    try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises many kinds on bytes that are no checkpoint
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise NetworkError(
-            f"{path}: not a checkpoint that can be read safely ({first_line}). "
-            "Expected a state_dict saved by torch.save(network.state_dict(), FILE)."
-        ) from error
-    return state_dict_of(stored, str(path))
-
-
-def state_dict_of(stored: object, source: str) -> dict[str, Any]:
-    """Find the state_dict in what a checkpoint holds, and drop `module.` wherever DataParallel put it."""
-    import torch
-
-    for key in ("state_dict", "model"):
-        if isinstance(stored, Mapping) and isinstance(stored.get(key), Mapping):
-            stored = stored[key]
-    if not isinstance(stored, Mapping) or not all(isinstance(value, torch.Tensor) for value in stored.values()):
-        raise NetworkError(f"{source}: holds no state_dict (a mapping of names to tensors).")
-    return {str(key).replace("module.", ""): value for key, value in stored.items()}
-
-
-def load_weights(network: "nn.Module", weights: dict[str, Any], source: str, num_classes: int) -> None:
-    """Load a state_dict strictly.
-
-    Raises: NetworkError saying for how many classes the weights are, or which names or shapes do not fit.
-    """
-    own = network.state_dict()
-    if not set(own) & set(weights):
-        raise NetworkError(
-            f"{source}: none of its {len(weights)} tensors belongs to this network (first: "
-            f"{next(iter(weights), 'none')!r}). Is --network NAME the network it was saved from?"
-        )
-    wrong = [key for key in own if key in weights and own[key].shape != weights[key].shape]
-    last = [key for key in wrong if own[key].shape[:1] == (num_classes,)]
-    if wrong and wrong == last:
-        raise NetworkError(
-            f"{source}: these weights are for {weights[last[0]].shape[0]:,} classes, the data set has {num_classes:,}."
-        )
-    missing, unexpected = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
-    if wrong or missing or unexpected:
-        first = (wrong or missing or unexpected)[0]
-        raise NetworkError(
-            f"{source}: does not fit this network: {len(wrong)} tensors of another shape, {len(missing)} missing, "
-            f"{len(unexpected)} unknown; first {first!r}. Is --network NAME the network it was saved from?"
-        )
-    network.load_state_dict(weights)
 
 
 def _from_torchvision(name: str) -> "tuple[nn.Module, EvalTransform]":
@@ -171,8 +122,65 @@ def _from_torchvision(name: str) -> "tuple[nn.Module, EvalTransform]":
     try:
         network: nn.Module = models.get_model(name, weights=weights)
     except (URLError, OSError, RuntimeError) as error:
-        raise _download_failed(weights.url, error) from error
+        raise download_failed(weights.url, error) from error
     return network, _torchvision_transform(weights)
+
+
+def _from_timm(name: str, num_classes: int) -> "tuple[nn.Module, EvalTransform]":
+    import timm
+    from timm.models import set_pretrained_check_hash
+
+    config = _timm_config(name)
+    if config.num_classes != num_classes:
+        tags = ", ".join(full.partition(".")[2] for full in timm.list_pretrained(f"{config.architecture}.*"))
+        raise NetworkError(
+            f"--network {name}: these weights ({config.tag}) are for {config.num_classes:,} classes, the data set has "
+            f"{num_classes:,}. Other weights of this network, as timm:{config.architecture}.TAG: {tags}."
+        )
+    # Its own address before the hub of another company: that goes through torch.hub's cache, and has a hash.
+    source = {"hf_hub_id": None} if config.url else {}
+    set_pretrained_check_hash(True)
+    try:
+        network = timm.create_model(name.removeprefix(TIMM), pretrained=True, pretrained_cfg_overlay=source)
+    except (URLError, OSError, RuntimeError) as error:
+        raise download_failed(config.url or str(config.hf_hub_id), error) from error
+    return network, _timm_transform(name)
+
+
+def _timm_config(name: str) -> Any:
+    """What timm knows of a network's weights. Raises: NetworkError when there is no such network, or no weights."""
+    import timm
+
+    check_timm_name(name)
+    config = timm.get_pretrained_cfg(name.removeprefix(TIMM))
+    if config is None or not (config.url or config.hf_hub_id):
+        raise NetworkError(f"--network {name}: timm publishes no weights for it. Pass --weights FILE.")
+    return config
+
+
+def _timm_transform(name: str) -> EvalTransform:
+    """The transform that timm's published accuracies are measured with: at the test size, where there is one."""
+    import timm
+    from timm.data import resolve_data_config
+
+    check_timm_name(name)
+    config = timm.get_pretrained_cfg(name.removeprefix(TIMM))
+    found = resolve_data_config(pretrained_cfg=config.to_dict(), use_test_size=True)
+    _, height, width = found["input_size"]
+    crop, filter_name = found["crop_mode"], found["interpolation"]
+    if height != width or crop not in ("center", "squash") or filter_name not in ("bilinear", "bicubic"):
+        raise NetworkError(
+            f"--network {name}: wants {width} x {height} pixels, crop {crop!r}, {filter_name}; only square images, cut "
+            "from the centre or squashed, bilinear or bicubic, can be made here. Take another network."
+        )
+    return EvalTransform(
+        resize=int(height / found["crop_pct"]),
+        crop=height,
+        interpolation=filter_name,
+        mean=tuple(found["mean"]),
+        std=tuple(found["std"]),
+        squash=crop == "squash",
+    )
 
 
 def _default_weights(name: str) -> Any:
@@ -190,25 +198,4 @@ def _torchvision_transform(weights: Any) -> EvalTransform:
         interpolation=preset.interpolation.value,
         mean=tuple(preset.mean),
         std=tuple(preset.std),
-    )
-
-
-def _download(url: str) -> dict[str, Any]:
-    import pickle
-
-    from torch import hub
-
-    try:
-        stored = hub.load_state_dict_from_url(url, map_location="cpu", weights_only=True)
-    except (URLError, OSError, RuntimeError, pickle.UnpicklingError) as error:
-        raise _download_failed(url, error) from error
-    return state_dict_of(stored, url)
-
-
-def _download_failed(url: str, error: Exception) -> NetworkError:
-    from torch import hub
-
-    return NetworkError(
-        f"{url}: cannot be downloaded ({error}). Download it on a machine that can and put it into "
-        f"{Path(hub.get_dir()) / 'checkpoints'}, or pass it as --weights FILE."
     )

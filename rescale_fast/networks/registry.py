@@ -30,20 +30,20 @@ def _googlenet(num_classes: int) -> "nn.Module":
     return plain_googlenet(num_classes)
 
 
-def _torchvision(name: str) -> "Callable[[int], nn.Module]":
+def _by_library(name: str) -> "Callable[[int], nn.Module]":
     return lambda num_classes: build_network(name, num_classes)
 
 
 TABLE: "Mapping[str, Callable[[int], nn.Module]]" = {  # name -> builder for a number of classes
     "MAFNet": lambda num_classes: _mobilenet_v1(num_classes, gated=True),
     "MobileNetV1": _mobilenet_v1,
-    "MobileNetV2": _torchvision("mobilenet_v2"),
-    "MobileNetV3": _torchvision("mobilenet_v3_large"),
-    "ShuffleNetV2": _torchvision("shufflenet_v2_x1_0"),
-    "ResNet18": _torchvision("resnet18"),
+    "MobileNetV2": _by_library("mobilenet_v2"),
+    "MobileNetV3": _by_library("mobilenet_v3_large"),
+    "ShuffleNetV2": _by_library("shufflenet_v2_x1_0"),
+    "ResNet18": _by_library("resnet18"),
     "GoogLeNet": _googlenet,
-    "InceptionV4": lambda num_classes: _timm("inception_v4", num_classes),
-    "VGG16": _torchvision("vgg16"),
+    "InceptionV4": _by_library("timm:inception_v4"),
+    "VGG16": _by_library("vgg16"),
 }
 
 
@@ -96,8 +96,6 @@ def _build(name: str, num_classes: int) -> "nn.Module":
         return TABLE[name](num_classes)
     if wide := WIDE.fullmatch(name):
         return _wide_resnet(name, int(wide[1]), float(wide[2]), num_classes)
-    if name.startswith("timm:"):
-        return _timm(name.removeprefix("timm:"), num_classes)
     try:
         return build_network(name.removeprefix("torchvision:"), num_classes)
     except NetworkError as error:
@@ -115,14 +113,3 @@ def _wide_resnet(name: str, depth: int, widening: float, num_classes: int) -> "n
             "6 n + 4 such as 16 and 40; the widening is at least 0.1."
         )
     return WideResNet(num_classes, stages=shape[0], blocks=shape[1], widening=widening)
-
-
-def _timm(name: str, num_classes: int) -> "nn.Module":
-    import timm
-
-    if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.4)
-        hint = f" Did you mean {', '.join('timm:' + one for one in near)}?" if near else ""
-        raise NetworkError(f"timm has no network called {name!r}.{hint}")
-    network: nn.Module = timm.create_model(name, num_classes=num_classes)
-    return network

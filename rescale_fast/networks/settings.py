@@ -9,6 +9,6 @@ class NetworkSettings:
     """The pre-trained network."""
 
     network: str | None = None
-    """Its name: `small` or one of torchvision's, such as resnet50. By default what suits the data set."""
+    """Its name: `small`, one of torchvision's, such as resnet50, or timm:NAME. By default what suits the data set."""
     weights: Path | None = None
-    """A checkpoint of it (a state_dict). By default the published weights are downloaded once."""
+    """A checkpoint of it (a state_dict, or safetensors). By default the published weights are downloaded once."""

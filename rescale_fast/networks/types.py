@@ -16,3 +16,4 @@ class EvalTransform:
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"  # always antialiased, as on PIL images
     mean: tuple[float, float, float] = IMAGENET_MEAN  # RGB, 0..1 scale
     std: tuple[float, float, float] = IMAGENET_STD
+    squash: bool = False  # resize both sides to `resize`, whatever their ratio, as some of timm's networks have it

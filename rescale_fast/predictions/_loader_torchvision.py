@@ -3,6 +3,7 @@
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class LoadedBatch:
         return len(self.positions) + len(self.unreadable)
 
 
-def read_image(path: Path, transform: EvalTransform) -> torch.Tensor | str:
+def read_image(path: str, transform: EvalTransform) -> torch.Tensor | str:
     """Read one image as torchvision's ImageFolder and evaluation transform do.
 
     Returns: (3, crop, crop) float32, normalised; or, for a file that cannot be read, the reason.
@@ -38,16 +39,21 @@ def read_image(path: Path, transform: EvalTransform) -> torch.Tensor | str:
             with Image.open(path) as image:
                 pixels = image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return f"{type(error).__name__}: {error}".replace(str(path), path.name)
-    pixels = F.resize(pixels, [transform.resize], InterpolationMode(transform.interpolation), antialias=True)
+        return f"{type(error).__name__}: {error}".replace(path, Path(path).name)
+    size = [transform.resize] * (2 if transform.squash else 1)  # one number is the short side's
+    pixels = F.resize(pixels, size, InterpolationMode(transform.interpolation), antialias=True)
     pixels = F.center_crop(pixels, [transform.crop])
     normalised: torch.Tensor = F.normalize(F.to_tensor(pixels), list(transform.mean), list(transform.std))
     return normalised
 
 
-def read_one_by_one(paths: Sequence[Path], positions: Sequence[int], transform: EvalTransform) -> LoadedBatch:
+def read_one_by_one(
+    paths: Sequence[str], positions: Sequence[int], transform: EvalTransform, num_threads: int
+) -> LoadedBatch:
     """Read paths[p] for each position p, keeping apart what cannot be read."""
-    return _collate([(position, read_image(paths[position], transform)) for position in positions])
+    with ThreadPoolExecutor(num_threads) as pool:  # PIL decodes and resizes without the interpreter's lock
+        results = list(pool.map(lambda position: read_image(paths[position], transform), positions))
+    return _collate(list(zip(positions, results, strict=True)))
 
 
 def _collate(results: list[tuple[int, torch.Tensor | str]]) -> LoadedBatch:
@@ -60,7 +66,7 @@ def _collate(results: list[tuple[int, torch.Tensor | str]]) -> LoadedBatch:
 
 
 class _Files(torch.utils.data.Dataset[tuple[int, torch.Tensor | str]]):
-    def __init__(self, paths: Sequence[Path], transform: EvalTransform) -> None:
+    def __init__(self, paths: Sequence[str], transform: EvalTransform) -> None:
         self.paths = paths
         self.transform = transform
 
@@ -76,7 +82,7 @@ def _ignore_interrupt(_: int) -> None:
 
 
 def torchvision_batches(
-    paths: Sequence[Path], transform: EvalTransform, batch_size: int, num_threads: int, device: torch.device
+    paths: Sequence[str], transform: EvalTransform, batch_size: int, num_threads: int, device: torch.device
 ) -> Iterator[LoadedBatch]:
     """Read all paths in order with a DataLoader of `num_threads` processes."""
     loader = torch.utils.data.DataLoader(

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+Loader = Literal["dali", "torchvision"]
+
 CHUNK_SIZE = 1024  # images: the unit of finished work, one parquet part
 
 
@@ -10,7 +12,7 @@ CHUNK_SIZE = 1024  # images: the unit of finished work, one parquet part
 class ValidateSettings:
     """Reading and looking at the validation images."""
 
-    loader: Literal["dali", "torchvision"] = "dali"
+    loader: Loader = "dali"
     """What decodes and resizes. `torchvision` is the slower reference that `dali` is held to."""
-    batch_size: int = 64
-    """Validation images a step; a divisor of 1,024."""
+    batch_size: int = 0
+    """Validation images a step, a divisor of 1,024; 0 = 256 on a GPU, 64 on the CPU."""

@@ -1,14 +1,14 @@
 """Validation: a pre-trained network looks at every validation image, and every outcome is kept.
 
-Reads the val split of a Dataset; makes Predictions, in parquet parts of 1,024 consecutive images. DALI decodes
-and resizes (on the GPU where there is one), torch runs the network (bfloat16 autocast and channels-last on a GPU).
-Batches never cross a part, so a result does not depend on where a run was interrupted.
+Reads the val split of a Dataset; makes Predictions, in parquet parts of 1,024 consecutive images ("chunks"). DALI
+decodes and resizes (on the GPU where there is one), torch runs the network. Batches never cross a chunk, so a result
+does not depend on where a run was interrupted, nor on how many ranks shared it.
+Measured: benchmarks/results/predictions.csv, by benchmarks/bench_predictions.py.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +16,11 @@ from rescale_fast.artifact import Origin
 from rescale_fast.datasets.types import Dataset, ImageList
 from rescale_fast.errors import ArtifactError, DatasetError, SettingError
 from rescale_fast.machine import MachineSettings
-from rescale_fast.predictions.settings import CHUNK_SIZE, ValidateSettings
-from rescale_fast.predictions.types import TOP, Predictions, Skipped
-from rescale_fast.types import IntArray, Track, silent
+from rescale_fast.predictions.chunks import chunk_images, part_path, pending_chunks, remove_others
+from rescale_fast.predictions.settings import CHUNK_SIZE, Loader, ValidateSettings
+from rescale_fast.predictions.types import Predictions, Skipped
+from rescale_fast.ranks import Meeting, Ranks
+from rescale_fast.types import JSON, Advance, IntArray, Track, silent
 
 if TYPE_CHECKING:
     import torch
@@ -26,27 +28,7 @@ if TYPE_CHECKING:
 
     from rescale_fast.networks.types import EvalTransform
     from rescale_fast.predictions._loader_torchvision import LoadedBatch
-
-
-def pending_chunks(num_images: int, folder: Path, origin: Origin) -> list[int]:
-    """The chunks that have no finished part of the same origin in `folder`."""
-    return [chunk for chunk in range(-(-num_images // CHUNK_SIZE)) if not _is_made(part_path(folder, chunk), origin)]
-
-
-def _is_made(part: Path, origin: Origin) -> bool:
-    try:
-        return Predictions.load(part).origin.same_as(origin)
-    except ArtifactError:  # absent, damaged, or of another version
-        return False
-
-
-def is_finished(num_images: int, folder: Path, origin: Origin) -> bool:
-    """Whether every chunk has a finished part of the same origin."""
-    return not pending_chunks(num_images, folder, origin)
-
-
-def part_path(folder: Path, chunk: int) -> Path:
-    return folder / f"part-{chunk:06d}.parquet"
+    from rescale_fast.predictions._runner import Outcome
 
 
 def validate(
@@ -58,133 +40,157 @@ def validate(
     origin: Origin,
     *,
     machine: MachineSettings = MachineSettings(),
+    ranks: Ranks | None = None,
     track: Track = silent,
 ) -> Predictions:
     """Predict every validation image that has no finished part yet; return all predictions.
 
-    Args:
-        network: in evaluation mode. transform: how it wants its images.
-        folder: of the parts; finished ones of the same origin are kept.
-    Raises: SettingError for a batch size that does not divide a part, or a GPU that is not there;
-        DatasetError when not one image could be read.
+    Args, Raises: as `predict`; and DatasetError when not one image could be read.
     """
-    if settings.batch_size < 1 or CHUNK_SIZE % settings.batch_size:
-        raise SettingError(f"--batch-size {settings.batch_size}: expected a divisor of {CHUNK_SIZE:,}, such as 64.")
-    images = dataset.splits["val"]
-    pending = pending_chunks(len(images), folder, origin)
-    if pending:
-        for chunk in pending:  # of other settings, or damaged: never to be taken for finished ones
-            part_path(folder, chunk).unlink(missing_ok=True)
-        positions = np.concatenate([_chunk_images(chunk, len(images)) for chunk in pending])
-        runner = _Runner(network, dataset.num_classes, machine.torch_device())
-        with track("Validating", total=len(images)) as advance:
-            advance(len(images) - len(positions))
-            paths = [dataset.root / images.paths[i] for i in positions]
-            rows = _rows(runner, load_batches(paths, transform, settings, machine), advance)
-            _write_parts(rows, dataset, positions, pending, folder, origin)
-    remove_stale_parts(folder, len(images))
+    predict(dataset, network, transform, settings, folder, origin, machine=machine, ranks=ranks, track=track)
     predictions = Predictions.load(folder)
-    _check_complete(predictions, images, dataset.root)
+    _check_complete(predictions, dataset.splits["val"], dataset.root)
     return predictions
 
 
-def load_batches(
-    paths: Sequence[Path], transform: "EvalTransform", settings: ValidateSettings, machine: MachineSettings
-) -> "Iterator[LoadedBatch]":
-    """Read images with the loader that the settings name."""
-    from rescale_fast.predictions._loader_torchvision import torchvision_batches
+def predict(
+    dataset: Dataset,
+    network: "nn.Module",
+    transform: "EvalTransform",
+    settings: ValidateSettings,
+    folder: Path,
+    origin: Origin,
+    *,
+    machine: MachineSettings = MachineSettings(),
+    ranks: Ranks | None = None,
+    track: Track = silent,
+) -> None:
+    """Make the parts that are not there yet. Ranks share them, and return when all have finished theirs.
 
-    if settings.loader == "torchvision":
-        return torchvision_batches(paths, transform, settings.batch_size, machine.threads, machine.torch_device())
+    Args:
+        network: in evaluation mode. transform: how it wants its images.
+        folder: of the parts; finished ones of the same origin are kept. ranks: by default those of torchrun.
+    Raises: SettingError for a batch size that does not divide a chunk, or a GPU that is not there.
+    """
+    device = machine.torch_device()
+    batch_size = settings.batch_size or (256 if device.type == "cuda" else 64)
+    if batch_size < 1 or CHUNK_SIZE % batch_size:
+        raise SettingError(f"--batch-size {batch_size}: expected a divisor of {CHUNK_SIZE:,}, such as 64.")
+    images = dataset.splits["val"]
+    meeting = Meeting("validate", ranks)
+
+    def prepare() -> JSON:
+        pending = pending_chunks(len(images), folder, origin)
+        remove_others(folder, pending, len(images))
+        return list(pending)
+
+    if device.type == "cpu" and meeting.ranks.count > 1:
+        import torch
+
+        torch.set_num_threads(machine.threads)  # torchrun leaves each rank one
+    pending: list[int] = meeting.agree("pending", prepare)  # type: ignore[assignment]
+    with (track if meeting.ranks.is_first else silent)("Validating", total=len(images)) as advance:
+        progress = _Progress(meeting, advance, len(images) - _images_of(pending, len(images)).size)
+        mine = pending[meeting.ranks.rank :: meeting.ranks.count]
+        if mine:
+            positions = _images_of(mine, len(images))
+            paths = [str(dataset.root / images.paths[i]) for i in positions]
+            batches = load_batches(paths, transform, settings.loader, batch_size, machine.threads, device)
+            outcomes = run_network(network, dataset.num_classes, device, batches, images.labels[positions])
+            _write_parts(progress.watch(outcomes), dataset, mine, folder, origin)
+        meeting.wait_for_all("done", meanwhile=progress.show)
+
+
+def load_batches(
+    paths: Sequence[str],
+    transform: "EvalTransform",
+    loader: Loader,
+    batch_size: int,
+    num_threads: int,
+    device: "torch.device",
+) -> "Iterator[LoadedBatch]":
+    """Read all paths in order, each exactly once, whole batches as long as there are so many."""
+    if loader == "torchvision":
+        from rescale_fast.predictions._loader_torchvision import torchvision_batches
+
+        return torchvision_batches(paths, transform, batch_size, num_threads, device)
     from rescale_fast.predictions._loader_dali import dali_batches
 
-    return dali_batches(paths, transform, settings.batch_size, machine.threads, machine.torch_device())
+    return dali_batches(paths, transform, batch_size, num_threads, device)
 
 
-class _Runner:
-    """A network on a device, asked for the top classes of a batch."""
+def run_network(
+    network: "nn.Module",
+    num_classes: int,
+    device: "torch.device",
+    batches: "Iterator[LoadedBatch]",
+    labels: IntArray,
+) -> "Iterator[Outcome]":
+    """One outcome for each batch, in order. labels: (N,) of the whole list that the batches are of."""
+    from rescale_fast.predictions._runner import Runner
 
-    def __init__(self, network: "nn.Module", num_classes: int, device: "torch.device") -> None:
-        import torch
-
-        self.device = device
-        self.top = min(TOP, num_classes)
-        self.network = network.to(device).to(memory_format=torch.channels_last)
-
-    def __call__(self, images: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
-        """(B, 3, H, W) -> probabilities (B, K), and the top (B, T) ids and probabilities, all on the CPU."""
-        import torch
-
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"),
-        ):
-            logits = self.network(images)
-        probabilities = logits.float().softmax(1)
-        top_probabilities, top_ids = probabilities.topk(self.top, dim=1)
-        return probabilities.cpu(), top_ids.cpu(), top_probabilities.cpu()
+    return Runner(network, num_classes, device).outcomes(batches, labels)
 
 
-@dataclass(frozen=True)
-class _Row:
-    """What became of one listed image."""
+class _Progress:
+    """Counts what all ranks have done; rank 0 shows it."""
 
-    reason: str | None = None
-    top_ids: Any = None
-    top_probabilities: Any = None
-    probabilities: Any = None
+    def __init__(self, meeting: Meeting, advance: Advance, finished: int) -> None:
+        self._meeting, self._advance, self._shown = meeting, advance, 0
+        if meeting.ranks.is_first:
+            meeting.add("images", finished)
+        self.show()
 
+    def watch(self, outcomes: "Iterator[Outcome]") -> "Iterator[Outcome]":
+        for outcome in outcomes:
+            yield outcome
+            self._meeting.add("images", outcome.num_listed)
+            self._meeting.add("unreadable", len(outcome.unreadable))
+            self.show()
 
-def _rows(runner: _Runner, batches: "Iterator[LoadedBatch]", advance: Callable[[int], None]) -> Iterator[_Row]:
-    """One row for each listed image, in order."""
-    for batch in batches:
-        rows = {position: _Row(reason=reason) for position, reason in batch.unreadable}
-        if batch.positions:
-            probabilities, top_ids, top_probabilities = runner(batch.images)
-            for i, position in enumerate(batch.positions):
-                rows[position] = _Row(None, top_ids[i].numpy(), top_probabilities[i].numpy(), probabilities[i])
-        advance(batch.num_listed)
-        yield from (rows[position] for position in sorted(rows))
+    def show(self) -> None:
+        if self._meeting.ranks.is_first:
+            done, unreadable = self._meeting.add("images", 0), self._meeting.add("unreadable", 0)
+            self._advance(done - self._shown, f"{unreadable:,} unreadable" if unreadable else "")
+            self._shown = done
 
 
 def _write_parts(
-    rows: Iterator[_Row], dataset: Dataset, positions: IntArray, chunks: list[int], folder: Path, origin: Origin
+    outcomes: "Iterator[Outcome]", dataset: Dataset, chunks: list[int], folder: Path, origin: Origin
 ) -> None:
-    images = dataset.splits["val"]
+    first = 0  # position of the chunk's first image in the list that was read
     for chunk in chunks:
-        indices = _chunk_images(chunk, len(images))
-        _make_part([next(rows) for _ in indices], dataset, indices, origin).save(part_path(folder, chunk))
+        indices = chunk_images(chunk, len(dataset.splits["val"]))
+        of_chunk: list[Outcome] = []
+        while sum(outcome.num_listed for outcome in of_chunk) < len(indices):
+            of_chunk.append(next(outcomes))
+        _make_part(of_chunk, dataset, indices, first, origin).save(part_path(folder, chunk))
+        first += len(indices)
 
 
-def _make_part(rows: list[_Row], dataset: Dataset, indices: IntArray, origin: Origin) -> Predictions:
+def _make_part(
+    outcomes: "list[Outcome]", dataset: Dataset, indices: IntArray, first: int, origin: Origin
+) -> Predictions:
+    """indices: (n,) of the chunk's images in the val list. first: where they begin in the list that was read."""
     images = dataset.splits["val"]
-    good = [(int(i), row) for i, row in zip(indices, rows, strict=True) if row.reason is None]
-    bad = [(int(i), row.reason) for i, row in zip(indices, rows, strict=True) if row.reason is not None]
-    top = min(TOP, dataset.num_classes)
+    read = indices[np.array([p - first for outcome in outcomes for p in outcome.positions], np.int64)]
+    unreadable = [(int(indices[p - first]), reason) for outcome in outcomes for p, reason in outcome.unreadable]
     return Predictions(
         origin=origin,
         class_ids=dataset.class_ids,
         class_names=dataset.class_names,
-        indices=np.array([i for i, _ in good], np.int64),
-        paths=tuple(images.paths[i] for i, _ in good),
-        labels=images.labels[[i for i, _ in good]].astype(np.int64),
-        top_ids=np.array([row.top_ids for _, row in good], np.int64).reshape(-1, top),
-        top_probabilities=np.array([row.top_probabilities for _, row in good], np.float32).reshape(-1, top),
-        true_probability=np.array([row.probabilities[images.labels[i]] for i, row in good], np.float32),
-        skipped=tuple(Skipped(i, images.paths[i], int(images.labels[i]), str(reason)) for i, reason in bad),
+        indices=read,
+        paths=tuple(images.paths[i] for i in read),
+        labels=images.labels[read].astype(np.int64),
+        top_ids=np.concatenate([outcome.top_ids for outcome in outcomes]),
+        top_probabilities=np.concatenate([outcome.top_probabilities for outcome in outcomes]),
+        true_probability=np.concatenate([outcome.true_probability for outcome in outcomes]),
+        skipped=tuple(Skipped(i, images.paths[i], int(images.labels[i]), reason) for i, reason in unreadable),
     )
 
 
-def _chunk_images(chunk: int, num_images: int) -> IntArray:
-    return np.arange(chunk * CHUNK_SIZE, min((chunk + 1) * CHUNK_SIZE, num_images), dtype=np.int64)
-
-
-def remove_stale_parts(folder: Path, num_images: int) -> None:
-    """Remove parts beyond the last chunk: those of a longer list."""
-    wanted = {part_path(folder, chunk) for chunk in range(-(-num_images // CHUNK_SIZE))}
-    for path in folder.glob("part-*.parquet"):
-        if path not in wanted:
-            path.unlink()
+def _images_of(chunks: Sequence[int], num_images: int) -> IntArray:
+    return np.concatenate([np.empty(0, np.int64), *(chunk_images(chunk, num_images) for chunk in chunks)])
 
 
 def _check_complete(predictions: Predictions, images: ImageList, root: Path) -> None:

@@ -3,6 +3,7 @@
 import sys
 
 from rescale_fast.run.commands import main
+from rescale_fast.terminal import end_process
 
 if __name__ == "__main__":
-    sys.exit(main(["run", *sys.argv[1:]]))
+    end_process(main(["run", *sys.argv[1:]]))

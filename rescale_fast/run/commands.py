@@ -11,7 +11,9 @@ from rescale_fast import __version__
 from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
+from rescale_fast.ranks import Meeting, this_rank
 from rescale_fast.run import betons, comparing, exporting, reporting, stages, training
+from rescale_fast.run.doctor import DoctorCommand, doctor
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import (
     CompareCommand,
@@ -39,6 +41,8 @@ def run(settings: RunSettings) -> None:
     else:
         if settings.predictions is None:
             stages.validate(folder, dataset, settings.network, settings.validate, settings.machine)
+            if not this_rank().is_first:
+                return  # what follows is work for one
         stages.confuse(folder, settings.predictions, settings.machine)
     stages.check_classes(dataset, folder.confusion)
     if settings.group.grouping is None:
@@ -57,9 +61,12 @@ def run(settings: RunSettings) -> None:
 
 
 def _open(settings: DatasetSettings, out: Path | None) -> tuple[Dataset, RunFolder]:
-    dataset = open_dataset(settings, track=track)
-    folder = RunFolder((out or Path("rescaled") / dataset.name).expanduser())
-    folder.claim(dataset, settings)
+    meeting = Meeting("open")
+    with meeting.first_before_others("data set"):
+        dataset = open_dataset(settings, track=track)
+        folder = RunFolder((out or Path("rescaled") / dataset.name).expanduser())
+        if meeting.ranks.is_first:
+            folder.claim(dataset, settings)
     counts = ", ".join(f"{len(images):,} {split}" for split, images in dataset.splits.items())
     say(f"{'dataset':>9}  {dataset.name}: {dataset.num_classes:,} classes, {counts} images ({dataset.layout})")
     return dataset, folder
@@ -127,28 +134,30 @@ def report(settings: ReportCommand) -> None:
 
 @dataclass(frozen=True)
 class Command:
-    """A command: its settings, and what it does with them."""
+    """A command: its settings, what it does with them, and whether torchrun's ranks share that."""
 
     settings: type[Any]
     work: Callable[[Any], None]
+    is_shared: bool = False
 
 
 COMMANDS = {
-    "run": Command(RunSettings, run),
-    "validate": Command(ValidateCommand, validate),
+    "run": Command(RunSettings, run, is_shared=True),
+    "validate": Command(ValidateCommand, validate, is_shared=True),
     "confuse": Command(ConfuseCommand, confuse),
     "select": Command(SelectCommand, select),
     "group": Command(GroupCommand, group),
     "compare": Command(CompareCommand, compare),
     "sample": Command(SampleCommand, sample),
     "export": Command(ExportCommand, export),
-    "train": Command(TrainCommand, train),
+    "train": Command(TrainCommand, train, is_shared=True),
     "report": Command(ReportCommand, report),
     "check": Command(betons.CheckCommand, betons.check),
     "cut": Command(betons.CutCommand, betons.cut),
     "merge": Command(betons.MergeCommand, betons.merge),
     "append": Command(betons.AppendCommand, betons.append),
     "relabel": Command(betons.RelabelCommand, betons.relabel),
+    "doctor": Command(DoctorCommand, doctor),
 }
 
 
@@ -179,6 +188,8 @@ def main(argv: list[str] | None = None) -> int:
         say(f"error: {name!r} is no command.\n\n{usage()}")
         return 2
     command = COMMANDS[name]
+    if not command.is_shared and not this_rank().is_first:
+        return 0
     try:
         return run_command(
             lambda: command.work(_parse(name, command.settings, arguments[1:])),

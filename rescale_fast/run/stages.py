@@ -18,6 +18,7 @@ from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions.settings import ValidateSettings
 from rescale_fast.predictions.types import Predictions
+from rescale_fast.ranks import Meeting
 from rescale_fast.run.folder import RunFolder, digest
 from rescale_fast.terminal import track
 
@@ -29,21 +30,28 @@ def validate(
     settings: ValidateSettings,
     machine: MachineSettings,
 ) -> None:
-    """Make predictions/ for the data set's validation images."""
+    """Make predictions/ for the data set's validation images. Ranks share the work; the first tells of it."""
     from rescale_fast.networks.pretrained import choose_network, load_network
-    from rescale_fast.predictions.validate import is_finished, validate
+    from rescale_fast.predictions.chunks import is_finished
+    from rescale_fast.predictions.validate import predict, validate
 
     choice = choose_network(dataset, network)
     origin = Origin(
         made_from={"dataset": dataset.digest},
         config={"network": choice.name, "weights": choice.weights, "loader": settings.loader},
     )
-
     num_images = len(dataset.splits["val"])
-    if not is_finished(num_images, folder.predictions, origin):
+    meeting = Meeting("load network")
+    if not meeting.agree("is finished", lambda: is_finished(num_images, folder.predictions, origin)):
         start = time.perf_counter()
-        loaded = load_network(choice, dataset, track=track)
+        with meeting.first_before_others("load"):
+            loaded = load_network(choice, dataset, track=track)
+        if not meeting.ranks.is_first:
+            predict(dataset, *loaded, settings, folder.predictions, origin, machine=machine)
+            return
         folder.record("load network", time.perf_counter() - start, 1, "network")
+    elif not meeting.ranks.is_first:
+        return
 
     def load(path: Path) -> Predictions:
         if not is_finished(num_images, path, origin):
@@ -170,6 +178,8 @@ def group(folder: RunFolder, settings: GroupSettings) -> None:
     made_from = {"confusion": digest(source)}
     if Path(settings.grouping).expanduser().is_file():
         made_from["table"] = digest(Path(settings.grouping).expanduser())
+    if settings.grouping.startswith("wordnet") and settings.wordnet.expanduser().is_file():
+        made_from["wordnet"] = digest(settings.wordnet.expanduser())
     origin = Origin(made_from, dict(to_json(settings)))  # type: ignore[arg-type]
 
     def make() -> ClassGrouping:

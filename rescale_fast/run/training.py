@@ -14,11 +14,12 @@ from rescale_fast.export.types import BetonInfo
 from rescale_fast.loaders import LoaderKind
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.registry import network_names
+from rescale_fast.ranks import this_rank
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import TrainCommand
 from rescale_fast.terminal import say, track
+from rescale_fast.train.group import Group, joined
 from rescale_fast.train.plan import plan_training
-from rescale_fast.train.ranks import Ranks, join_ranks
 from rescale_fast.train.settings import TrainSettings
 from rescale_fast.train.types import TrainRun
 from rescale_fast.types import silent
@@ -32,18 +33,18 @@ class How:
     """What a training does not depend on."""
 
     machine: MachineSettings
-    ranks: Ranks = field(default_factory=Ranks)
+    group: Group = field(default_factory=Group)
     tensorboard: bool = False
 
 
 def train(command: TrainCommand) -> None:
-    """Train what is asked for, on the ranks there are; with more than one network, subset or seed, make the table."""
+    """Train what is asked for, on all ranks; with more than one network, subset or seed, make the table."""
     if command.seeds < 1:
         raise SettingError(f"--seeds {command.seeds}: expected at least 1.")
     if command.train.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it, before it is loaded
-    with join_ranks(os.environ, command.machine) as ranks:
-        how = How(command.machine, ranks, command.tensorboard)
+    with joined(this_rank(), command.machine.torch_device()) as group:
+        how = How(command.machine, group, command.tensorboard)
         if command.networks is None and command.subsets is None and command.seeds == 1:
             train_one(RunFolder(command.out), command.train, how, loader=command.loader)
         else:
@@ -68,16 +69,16 @@ def train_one(folder: RunFolder, settings: TrainSettings, how: How, *, loader: L
             target,
             origin,
             machine=how.machine,
-            ranks=how.ranks,
+            group=how.group,
             tensorboard=how.tensorboard,
-            track=track if how.ranks.first else silent,
+            track=track if how.group.is_first else silent,
         )
-        if how.ranks.first:
+        if how.group.is_first:
             made.save(target)
             (target / CHECKPOINT).unlink()
         return made
 
-    if not how.ranks.first:
+    if not how.group.is_first:
         return _load_or_make(target, origin, make)
     return folder.reuse_or_make(
         "train",
@@ -117,13 +118,12 @@ def _train_grid(command: TrainCommand, how: How) -> None:
     folders = _subset_folders(command)
     cells = []
     for title, folder in folders.items():
-        if how.ranks.first:
-            say(f"{'subset':>9}  {title}: {folder.path}")
+        say(f"{'subset':>9}  {title}: {folder.path}")
         for network in networks:
             cells.append(_train_cell(command, how, title, folder, network))
-            if how.ranks.first:  # after each cell, so that there is a table of what is done at any time
+            if how.group.is_first:  # after each cell, so that there is a table of what is done at any time
                 text = write_table(cells, _title(command), command.out / f"table-{command.train.recipe}")
-    if how.ranks.first:
+    if how.group.is_first:
         print(text, flush=True)
         say(f"Table: {command.out / f'table-{command.train.recipe}'}.md, .csv and .png")
     failed = [cell for cell in cells if cell.failure]
@@ -144,7 +144,7 @@ def _train_cell(command: TrainCommand, how: How, title: str, folder: RunFolder, 
         try:
             runs.append(train_one(folder, settings, how, loader=command.loader))
         except TrainingError as error:
-            if how.ranks.count > 1:
+            if how.group.count > 1:
                 raise  # the other ranks may wait for this one
             say(f"{'train':>9}  {error}")
             failure = str(error)

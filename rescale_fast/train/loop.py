@@ -20,8 +20,8 @@ from rescale_fast.loaders import beton_loader
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.machine import MachineSettings
 from rescale_fast.train.checkpoint import load_checkpoint, save_checkpoint
+from rescale_fast.train.group import Group
 from rescale_fast.train.plan import Training
-from rescale_fast.train.ranks import Ranks
 from rescale_fast.train.trainer import Trainer
 from rescale_fast.train.types import TrainRun
 from rescale_fast.types import Advance, Track, silent
@@ -41,7 +41,7 @@ def train_network(
     origin: Origin,
     *,
     machine: MachineSettings = MachineSettings(),
-    ranks: Ranks = Ranks(),
+    group: Group = Group(),
     tensorboard: bool = False,
     track: Track = silent,
 ) -> TrainRun:
@@ -56,26 +56,26 @@ def train_network(
     import torch
 
     check_betons(infos)
-    device = ranks.device(machine)
+    device = machine.torch_device()
     with torch.random.fork_rng(), _repeatable(training.deterministic), _memory_explained(training):
-        loaders = {split: _open(split, betons[split], training, device, machine, ranks) for split in betons}
+        loaders = {split: _open(split, betons[split], training, device, machine, group) for split in betons}
         num_classes = len(infos["train"].class_ids)
         _check_labels(loaders, num_classes)
-        trainer = Trainer(training, num_classes, device, ranks)
+        trainer = Trainer(training, num_classes, device, group)
         records = _resume(trainer, folder, origin)
-        ranks.wait()  # until all have read the checkpoint
+        group.wait()  # until all have read the checkpoint
         left = training.recipe.epochs - len(records)
         images = sum(len(loader.beton) for loader in loaders.values())
         with (
             track(f"Training {training.network}", total=left * images) as advance,
-            _journal(folder, records, tensorboard, ranks) as write,
+            _journal(folder, records, tensorboard, group) as write,
         ):
             for epoch in range(len(records), training.recipe.epochs):
                 records.append(_epoch(epoch, trainer, loaders, advance))
-                if ranks.first:
+                if group.is_first:
                     write(records[-1])
                     save_checkpoint(folder / CHECKPOINT, origin, records, trainer.state())
-        if ranks.first:
+        if group.is_first:
             with write_whole(folder / WEIGHTS) as temporary:
                 torch.save(trainer.tested.state_dict(), temporary)
     return TrainRun(
@@ -102,22 +102,22 @@ def check_betons(infos: dict[str, BetonInfo]) -> None:
 
 
 def _open(
-    split: str, path: Path, training: Training, device: "torch.device", machine: MachineSettings, ranks: Ranks
+    split: str, path: Path, training: Training, device: "torch.device", machine: MachineSettings, group: Group
 ) -> BetonLoader:
     batch_size = training.recipe.batch_size
-    if batch_size % ranks.count:
-        raise SettingError(f"--train-batch-size {batch_size}: expected a multiple of {ranks.count}, the ranks' number.")
+    if batch_size % group.count:
+        raise SettingError(f"--train-batch-size {batch_size}: expected a multiple of {group.count}, the ranks' number.")
     return beton_loader(
         path,
         split="train" if split == "train" else "val",
-        batch_size=batch_size // ranks.count,
+        batch_size=batch_size // group.count,
         image_size=training.image_size,
         augment=training.recipe.augment,
         device=device,
-        num_workers=ranks.num_threads(machine),
+        num_workers=machine.threads,
         seed=training.seed,
-        rank=ranks.rank,
-        num_ranks=ranks.count,
+        rank=group.ranks.rank,
+        num_ranks=group.count,
         loader=training.loader,
     )
 
@@ -145,14 +145,14 @@ def _resume(trainer: Trainer, folder: Path, origin: Origin) -> list[Record]:
 def _epoch(epoch: int, trainer: Trainer, loaders: dict[str, BetonLoader], advance: Advance) -> Record:
     import torch
 
-    training, ranks = trainer.training, trainer.ranks
+    training, group = trainer.training, trainer.group
     train, val = loaders["train"], loaders["val"]
     train.epoch, train.image_size = epoch, training.recipe.size_at(epoch, training.image_size)
-    torch.manual_seed(int(np.random.SeedSequence((training.seed, epoch, ranks.rank)).generate_state(1)[0]))
+    torch.manual_seed(int(np.random.SeedSequence((training.seed, epoch, group.ranks.rank)).generate_state(1)[0]))
     start = time.perf_counter()
     loss = trainer.train(train, epoch, advance)
     seconds = time.perf_counter() - start
-    num_trained = len(train) * train.batch_size * ranks.count
+    num_trained = len(train) * train.batch_size * group.count
     advance(len(train.beton) - num_trained)  # left out of this epoch: less than a batch on each rank
     top1, top5 = trainer.test(val, advance)
     return {
@@ -163,14 +163,14 @@ def _epoch(epoch: int, trainer: Trainer, loaders: dict[str, BetonLoader], advanc
         "train_size": train.image_size,
         "seconds": seconds,
         "images_per_second": num_trained / seconds,
-        "ranks": ranks.count,
+        "ranks": group.count,
     }
 
 
 @contextmanager
-def _journal(folder: Path, records: list[Record], tensorboard: bool, ranks: Ranks) -> "Iterator[Any]":
+def _journal(folder: Path, records: list[Record], tensorboard: bool, group: Group) -> "Iterator[Any]":
     """A function that notes an epoch in log.jsonl, which begins with `records`, and for TensorBoard if asked for."""
-    if not ranks.first:
+    if not group.is_first:
         yield None
         return
     board = _board(folder / "tensorboard", len(records)) if tensorboard else None

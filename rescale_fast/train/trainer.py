@@ -9,8 +9,8 @@ from rescale_fast.errors import TrainingError
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.networks.registry import build_for_training
 from rescale_fast.networks.types import IMAGENET_MEAN
+from rescale_fast.train.group import Group
 from rescale_fast.train.plan import Training
-from rescale_fast.train.ranks import Ranks
 
 if TYPE_CHECKING:
     import torch
@@ -22,16 +22,16 @@ STEPS_BETWEEN_CHECKS = 50  # of the loss: a look at it makes a GPU wait
 class Trainer:
     """Trains and tests one network, together with the other ranks."""
 
-    def __init__(self, training: Training, num_classes: int, device: "torch.device", ranks: Ranks) -> None:
+    def __init__(self, training: Training, num_classes: int, device: "torch.device", group: Group) -> None:
         import torch
 
-        self.training, self.device, self.ranks = training, device, ranks
+        self.training, self.device, self.group = training, device, group
         recipe = self.recipe = training.recipe
         torch.manual_seed(training.seed)
         network = build_for_training(training.network, num_classes, training.image_size)
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.averaged = deepcopy(self.network).requires_grad_(False) if recipe.averaging else None
-        self._forward = ranks.parallel(torch.compile(self.network) if training.compiled else self.network, device)  # type: ignore[arg-type]
+        self._forward = group.parallel(torch.compile(self.network) if training.compiled else self.network, device)  # type: ignore[arg-type]
         self._loss_of = torch.nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
         self.optimizer = torch.optim.SGD(
             self.network.parameters(),
@@ -70,14 +70,14 @@ class Trainer:
 
         self.network.train()
         total = torch.zeros((), device=self.device, dtype=torch.float64)
-        images_a_step = loader.batch_size * self.ranks.count
+        images_a_step = loader.batch_size * self.group.count
         for step, (images, labels, _) in enumerate(loader):
             self._set_learning_rate(epoch * len(loader) + step, len(loader))
             total += self._step(images, labels, epoch * len(loader) + step)
             if step % STEPS_BETWEEN_CHECKS == 0:
                 self._check(total, epoch)
             advance(images_a_step)
-        return self._check(total, epoch) / len(loader) / self.ranks.count
+        return self._check(total, epoch) / len(loader) / self.group.count
 
     def _set_learning_rate(self, step: int, steps_per_epoch: int) -> None:
         share = self.recipe.schedule.share(step, steps_per_epoch, self.recipe.epochs)
@@ -109,7 +109,7 @@ class Trainer:
                     value.copy_(own[name])
 
     def _check(self, total: "torch.Tensor", epoch: int) -> float:
-        loss = float(self.ranks.sum(total.clone()))
+        loss = float(self.group.sum(total.clone()))
         if not math.isfinite(loss):
             raise TrainingError(
                 f"{self.training.network}: the loss is no longer a number in epoch {epoch + 1}. Lower the "
@@ -134,7 +134,7 @@ class Trainer:
         import torch
 
         network = self.tested.eval()
-        self.ranks.share_buffers(network)
+        self.group.share_buffers(network)
         counts = torch.zeros(3, device=self.device, dtype=torch.int64)  # right, right among five, all
         with torch.inference_mode():
             for images, labels, _ in loader:
@@ -143,8 +143,8 @@ class Trainer:
                 counts[0] += found[:, 0].sum()
                 counts[1] += found.any(dim=1).sum()
                 counts[2] += len(labels)
-                advance(len(labels) * self.ranks.count)
-        top1, top5, num_images = self.ranks.sum(counts).tolist()
+                advance(len(labels) * self.group.count)
+        top1, top5, num_images = self.group.sum(counts).tolist()
         if num_images != len(loader.beton):
             raise TrainingError(f"{loader.path}: tested {num_images} of {len(loader.beton)} images.")
         return top1 / num_images, top5 / num_images

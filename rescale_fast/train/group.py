@@ -1,11 +1,11 @@
-"""The processes that train one network together, as torchrun starts them. Alone, every operation here is nothing."""
+"""The processes that train one network together. Alone, every operation here is nothing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rescale_fast.machine import MachineSettings
+from rescale_fast.ranks import Ranks
 
 if TYPE_CHECKING:
     import torch
@@ -13,29 +13,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Ranks:
-    """This process among `count`."""
+class Group:
+    """Ranks joined in torch's default process group, if there are several."""
 
-    rank: int = 0
-    count: int = 1
-    local_rank: int = 0  # on this machine
-    local_count: int = 1
+    ranks: Ranks = Ranks()  # noqa: RUF009 (it is frozen)
 
     @property
-    def first(self) -> bool:
+    def is_first(self) -> bool:
         """Whether this process is the one that writes and reports."""
-        return self.rank == 0
+        return self.ranks.is_first
 
-    def device(self, machine: MachineSettings) -> "torch.device":
-        """This process's own GPU, or the CPU."""
-        import torch
-
-        device = machine.torch_device()
-        return torch.device("cuda", self.local_rank) if device.type == "cuda" else device
-
-    def num_threads(self, machine: MachineSettings) -> int:
-        """Loading threads of this process: those asked for, or its part of the machine's cores."""
-        return machine.num_threads or max(1, machine.threads // self.local_count)
+    @property
+    def count(self) -> int:
+        return self.ranks.count
 
     def sum(self, tensor: "torch.Tensor") -> "torch.Tensor":
         """The sum over all processes, in place."""
@@ -70,22 +60,23 @@ class Ranks:
 
 
 @contextmanager
-def join_ranks(environment: Mapping[str, str], machine: MachineSettings) -> Iterator[Ranks]:
-    """Meet the other processes that torchrun has started; without torchrun there is one."""
-    count = int(environment.get("WORLD_SIZE", "1"))
-    if count == 1:
-        yield Ranks()
+def joined(ranks: Ranks, device: "torch.device") -> Iterator[Group]:
+    """The ranks as a process group, until the block ends: NCCL on GPUs, Gloo on the CPU."""
+    if ranks.count == 1:
+        yield Group()
         return
     import torch
     import torch.distributed as dist
 
-    local_count = int(environment["LOCAL_WORLD_SIZE"])
-    ranks = Ranks(int(environment["RANK"]), count, int(environment["LOCAL_RANK"]), local_count)
-    device = ranks.device(machine)
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    dist.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        store=dist.PrefixStore("rescale_fast/train", ranks.store),  # type: ignore[attr-defined]
+        rank=ranks.rank,
+        world_size=ranks.count,
+    )
     try:
-        yield ranks
+        yield Group(ranks)
     finally:
         dist.destroy_process_group()

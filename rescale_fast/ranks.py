@@ -1,0 +1,105 @@
+"""The processes that do a command's work together, as torchrun starts them: who is which, and what they agree on.
+
+A process started by itself is rank 0 of 1, and nothing here waits. Ranks meet through torchrun's key-value store, which
+begins empty after each restart. Only small facts pass between them (which work is pending, how much is done), so no
+process group is needed: results go through files.
+"""
+
+import itertools
+import json
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from rescale_fast.types import JSON
+
+PATIENCE = timedelta(days=30)  # a rank that fails is noticed by torchrun, which ends the others
+SECONDS_BETWEEN_LOOKS = 0.1
+
+_meetings: defaultdict[str, Iterator[int]] = defaultdict(itertools.count)  # of each name, in this process
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process's place among `count` of them, `local_count` of which are on this machine."""
+
+    rank: int = 0
+    count: int = 1
+    local_rank: int = 0
+    local_count: int = 1
+    store: Any = None  # of torch.distributed, when there are several
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+
+@cache
+def this_rank() -> Ranks:
+    """This process's place, from the environment that torchrun makes; alone without one."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1 or "RANK" not in os.environ:
+        return Ranks()
+    from torch.distributed.rendezvous import rendezvous
+
+    store, rank, count = next(rendezvous("env://", timeout=PATIENCE))
+    return Ranks(rank, count, int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"]), store)
+
+
+class Meeting:
+    """One piece of work that all ranks do together, in the same order as other pieces."""
+
+    def __init__(self, name: str, ranks: Ranks | None = None) -> None:
+        self.ranks = ranks or this_rank()
+        self._prefix = f"rescale_fast/{name}/{next(_meetings[name])}"
+        self._alone: defaultdict[str, int] = defaultdict(int)
+
+    def agree(self, name: str, decide: Callable[[], JSON]) -> JSON:
+        """What rank 0 decides, on every rank."""
+        store, key = self.ranks.store, f"{self._prefix}/{name}"
+        if store is None:
+            return decide()
+        if self.ranks.is_first:
+            decision = decide()
+            store.set(key, json.dumps(decision))
+            return decision
+        self._wait_until(lambda: bool(store.check([key])))
+        decided: JSON = json.loads(store.get(key))
+        return decided
+
+    @contextmanager
+    def first_before_others(self, name: str) -> Iterator[None]:
+        """Rank 0 goes through the body first (and downloads, or makes, what the others then find)."""
+        if not self.ranks.is_first:
+            self.agree(name, lambda: None)
+        yield
+        if self.ranks.is_first:
+            self.agree(name, lambda: None)
+
+    def add(self, name: str, amount: int) -> int:
+        """Add to a number that all ranks share, from 0; return the sum."""
+        if self.ranks.store is None:
+            self._alone[name] += amount
+            return self._alone[name]
+        return int(self.ranks.store.add(f"{self._prefix}/{name}", amount))
+
+    def wait_for_all(self, name: str, *, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Return when every rank has come here. meanwhile: done again and again until then."""
+
+        def all_here() -> bool:
+            meanwhile()
+            return self.add(name, 0) >= self.ranks.count
+
+        self.add(name, 1)
+        self._wait_until(all_here)
+
+    @staticmethod
+    def _wait_until(is_true: Callable[[], bool]) -> None:
+        while not is_true():  # rather than a blocking wait of the store, which Ctrl-C could not end
+            time.sleep(SECONDS_BETWEEN_LOOKS)

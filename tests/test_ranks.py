@@ -1,0 +1,108 @@
+"""What ranks agree on, over a real store between threads, and the script that starts them on a cluster."""
+
+import os
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch.distributed import HashStore
+
+from rescale_fast.errors import SettingError
+from rescale_fast.machine import MachineSettings
+from rescale_fast.ranks import Meeting, Ranks, this_rank
+from tests.conftest import ROOT
+
+
+def together(count, work):
+    """Run work(meeting) as `count` ranks, each in a thread; their results by rank."""
+    store = HashStore()
+    meetings = []
+    for rank in range(count):
+        meeting = Meeting("test", Ranks(rank, count, rank, count, store))
+        meeting._prefix = "test"  # of one process each, in truth
+        meetings.append(meeting)
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(work, meetings))
+
+
+def test_all_ranks_get_what_the_first_decides():
+    got = together(3, lambda meeting: meeting.agree("x", lambda: [meeting.ranks.rank, None, "a"]))
+    assert got == [[0, None, "a"]] * 3
+
+
+def test_the_first_rank_is_through_before_the_others_begin():
+    order, lock = [], threading.Lock()
+
+    def work(meeting):
+        with meeting.first_before_others("x"), lock:
+            order.append(meeting.ranks.rank)
+
+    together(4, work)
+    assert order[0] == 0
+    assert sorted(order) == [0, 1, 2, 3]
+
+
+def test_sums_are_shared_and_all_wait_for_all():
+    def work(meeting):
+        meeting.add("images", 10 * meeting.ranks.rank)
+        meeting.wait_for_all("done")
+        return meeting.add("images", 0)
+
+    assert together(3, work) == [30, 30, 30]
+
+
+def test_alone_nothing_waits():
+    meeting = Meeting("alone", Ranks())
+    assert meeting.agree("x", lambda: 5) == 5
+    with meeting.first_before_others("x"):
+        meeting.add("n", 2)
+    meeting.wait_for_all("done")
+    assert meeting.add("n", 3) == 5
+    assert Meeting("alone", Ranks()).add("n", 0) == 0, "each meeting counts for itself"
+
+
+def test_ranks_share_the_cores_and_need_a_gpu_each(monkeypatch):
+    this_rank.cache_clear()
+    monkeypatch.setattr("rescale_fast.machine.this_rank", lambda: Ranks(5, 8, 1, 4))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(10)))
+    assert MachineSettings("cpu").threads == 2
+    assert MachineSettings("cpu", 7).threads == 7
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert MachineSettings().torch_device() == torch.device("cuda:1")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(SettingError, match="4 ranks on this machine, but 2 GPUs: .*--nproc-per-node 2"):
+        MachineSettings().torch_device()
+    assert MachineSettings("cpu").torch_device() == torch.device("cpu")
+
+
+def test_the_cluster_script_starts_torchrun_on_each_machine(tmp_path):
+    """srun and scontrol stand in; torchrun's own parser reads what they would be given."""
+    from torch.distributed.run import get_args_parser
+
+    for name, body in {
+        "scontrol": "printf 'node7\\nnode8\\n'",
+        "srun": 'shift; exec "$@"',
+        "python": 'printf "%s\\n" "$@"',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "SLURM_JOB_NODELIST": "node[7-8]",
+        "SLURM_JOB_NUM_NODES": "2",
+        "SLURM_JOB_ID": "4711",
+    }
+    script = ["bash", ROOT / "scripts" / "slurm_validate.sh", "--dataset", "imagenet", "--root", "/a b", "--out", "/o"]
+    done = subprocess.run(script, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    module, *arguments = done.stdout.splitlines()[1:]
+    assert module == "torch.distributed.run"
+    got = get_args_parser().parse_args(arguments)
+    assert (got.nnodes, got.nproc_per_node, got.max_restarts) == ("2", "gpu", 3)
+    assert (got.rdzv_backend, got.rdzv_endpoint, got.rdzv_id) == ("c10d", "node7:29500", "4711")
+    assert got.module
+    assert got.training_script == "rescale_fast"
+    assert got.training_script_args == ["validate", "--dataset", "imagenet", "--root", "/a b", "--out", "/o"]
