@@ -20,9 +20,9 @@ from rescale_fast.beton_file import JPEG_MODE
 from rescale_fast.errors import TrainingError
 from rescale_fast.loaders.augment import FILL, Placements
 from rescale_fast.loaders.base import BetonLoader
+from rescale_fast.loaders.memory import BATCHES_AHEAD
 from rescale_fast.types import IntArray
 
-BATCHES_AHEAD = 3
 PLACED = np.dtype(  # FFCV's record of an image, and where it is to be cut, mirrored and moved
     [("mode", "u1"), ("width", "<u2"), ("height", "<u2"), ("data_ptr", "<u8")]
     + [(name, "<u2") for name in ("top", "left", "rows", "columns")]
