@@ -13,6 +13,7 @@ py::tuple downsample_images_checked(const std::string& root, const std::string& 
   check_range("fit", fit, 0, 2);
   check_range("filter", filter, 0, 5);
   check_range("num_threads", num_threads, 0, 1024);
+  if (fast && filter == static_cast<int>(Filter::nearest)) throw py::value_error("fast is not for nearest");
   const DownsampleOptions options{side, static_cast<Fit>(fit), static_cast<Filter>(filter), grey, fast, max_pixels};
   const std::vector<const char*> paths = split_names(names, count);
   const Fallback fallback = [&load](std::int64_t index) { return load_in_python(load, index); };

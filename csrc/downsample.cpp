@@ -17,13 +17,18 @@ constexpr std::int64_t kMaxDecoding = std::int64_t{1} << 28;  // bytes of images
 constexpr std::int64_t kUnknown = std::int64_t{1} << 26;      // bytes counted for an image of unknown size
 constexpr std::size_t kMaxKept = std::size_t{1} << 24;        // bytes that a thread keeps for its next image
 
+struct Size {
+  int width, height;
+};
+
 // Which part of an image is shown in which part of the square. Numbers as ImageOps computes them, in doubles.
 struct Placement {
   Part part;
   int left, top, width, height;
 };
 
-Placement place(int width, int height, const DownsampleOptions& options) {
+Placement place(Size size, const DownsampleOptions& options) {
+  const auto [width, height] = size;
   const int side = options.side;
   Placement placed{{0, 0, static_cast<float>(width), static_cast<float>(height)}, 0, 0, side, side};
   if (options.fit == Fit::letterbox) {
@@ -77,21 +82,14 @@ class Downsampler {
     // RGB, and as much again for what a progressive file keeps.
     const MemoryBudget::Share share(
         decoding, header.width > 0 ? std::int64_t{header.width} * header.height * 6 : kUnknown);
-    int eighths = 8;
-    Placement placed;
-    if (header.kind == JpegKind::plain) {
-      placed = place(header.width, header.height, options_);
-      if (options_.fast) eighths = eighths_to_cover(placed);
-      decode_jpeg(bytes.data(), bytes.size(), eighths, false, image_);
-    } else {
-      image_ = fallback_(index);
-      placed = place(image_.width, image_.height, options_);
-    }
-    const float part = static_cast<float>(eighths) / 8;
-    placed.part = {placed.part.left * part, placed.part.top * part, placed.part.right * part,
-                   placed.part.bottom * part};
+    const bool plain = header.kind == JpegKind::plain;
+    if (!plain) image_ = fallback_(index);
+    const Size size = plain ? Size{header.width, header.height} : Size{image_.width, image_.height};
+    const Placement placed = place(size, options_);
+    const int eighths = plain && options_.fast ? eighths_to_cover(placed) : 8;
+    if (plain) decode_jpeg(bytes.data(), bytes.size(), eighths, false, image_);
     if (options_.grey) make_grey(image_.data);
-    resampler_.resize(image_.data.data(), image_.width, image_.height, channels(), placed.part, placed.width,
+    resampler_.resize(image_.data.data(), size.width, size.height, channels(), 8 / eighths, placed.part, placed.width,
                       placed.height, small_);
     put(placed, out);
     if (image_.data.capacity() > kMaxKept) image_.data = {};
@@ -105,7 +103,8 @@ class Downsampler {
     const auto side = static_cast<std::size_t>(options_.side), depth = static_cast<std::size_t>(channels());
     const std::uint8_t* from = small_.data();
     for (std::size_t y = 0; y < static_cast<std::size_t>(placed.height); ++y) {
-      std::uint8_t* to = out + (static_cast<std::size_t>(placed.top) + y) * side + static_cast<std::size_t>(placed.left);
+      const std::size_t row = static_cast<std::size_t>(placed.top) + y;
+      std::uint8_t* to = out + row * side + static_cast<std::size_t>(placed.left);
       for (std::size_t x = 0; x < static_cast<std::size_t>(placed.width); ++x) {
         for (std::size_t c = 0; c < depth; ++c) to[c * side * side + x] = *from++;
       }

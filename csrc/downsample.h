@@ -24,14 +24,16 @@ struct DownsampleOptions {
   Fit fit = Fit::stretch;
   Filter filter = Filter::box;
   bool grey = false;
-  bool fast = false;            // decode JPEGs at the smallest n/8 of their size that still covers the target
+  bool fast = false;            // decode JPEGs at the smallest n/8 of their size that still covers the target;
+                                // not with Filter::nearest
   std::int64_t max_pixels = 0;  // images of more are refused
 };
 
 // Overwrites out, row-major (paths, channels, side, side), with the images of `paths` (each joined to root); channels
 // are R, G, B, or luma alone as Image.convert("L") gives it. Images that cannot be read are left zero.
 // Returns why, by index. Unless options.fast, every pixel is what Pillow gives: Image.open, convert, then
-// resize, ImageOps.pad or ImageOps.fit (sides that ImageOps.pad would round to 0 become 1). The same for any num_threads.
+// resize, ImageOps.pad or ImageOps.fit (a side that ImageOps.pad would round to 0 becomes 1). The same for any
+// num_threads.
 // done counts finished images; interrupted: whether poll said stop.
 std::map<std::int64_t, std::string> downsample_images(const std::string& root, const std::vector<const char*>& paths,
                                                       const DownsampleOptions& options, int num_threads,

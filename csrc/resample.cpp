@@ -59,39 +59,66 @@ double weight_at(Filter filter, double x) {
   return x > -0.5 && x <= 0.5 ? 1 : 0;
 }
 
-// For `out` samples that cover [begin, end) of `in` samples.
-Taps make_taps(Filter filter, int in, float begin, float end, int out) {
+// The weights of neighbouring samples, the first of which has the number `first`.
+struct Row {
+  int first;
+  std::vector<double> weights;
+};
+
+// The same sum when only the averages of each `group` samples are known: a sample between them is taken from the
+// parabola that has the averages of its cell and the two beside it, as finite-volume methods do.
+Row over_averages(const Row& row, int in, int group) {
+  const int last = (in + group - 1) / group - 1;
+  const auto cell = [&](std::size_t k) { return (row.first + static_cast<int>(k)) / group; };
+  Row averages{std::max(cell(0) - 1, 0), {}};
+  const int end = std::min(cell(row.weights.size() - 1) + 1, last);
+  averages.weights.resize(static_cast<std::size_t>(end - averages.first + 1));
+  const auto add = [&](int at, double weight) {
+    averages.weights[static_cast<std::size_t>(std::clamp(at, 0, last) - averages.first)] += weight;
+  };
+  for (std::size_t k = 0; k < row.weights.size(); ++k) {
+    const int at = cell(k);
+    const int within = row.first + static_cast<int>(k) - at * group;
+    const double t = (within + 0.5) / group - 0.5;  // cells, from the middle of this one
+    add(at - 1, row.weights[k] * (t * t / 2 - t / 2 - 1.0 / 24));
+    add(at, row.weights[k] * (13.0 / 12 - t * t));
+    add(at + 1, row.weights[k] * (t * t / 2 + t / 2 - 1.0 / 24));
+  }
+  return averages;
+}
+
+// For `out` samples that cover [begin, end) of `in` samples, of which the averages of each `group` are given.
+Taps make_taps(Filter filter, int in, float begin, float end, int out, int group) {
   const double scale = static_cast<double>(end - begin) / out;
   const double stretch = std::max(scale, 1.0);
   const double reach = support(filter) * stretch, step = 1.0 / stretch;
   Taps taps;
-  const auto most = static_cast<std::size_t>(std::ceil(reach)) * 2 + 1;
+  const auto most = static_cast<std::size_t>(std::ceil(reach)) * 2 + 3;
   taps.widest = (most + kTaps - 1) / kTaps * kTaps;
   const auto outputs = static_cast<std::size_t>(out);
   taps.first.resize(outputs);
   taps.count.resize(outputs);
   taps.high.assign(outputs * taps.widest, 0);
   taps.low.assign(outputs * taps.widest, 0);
-  std::vector<double> exact(most);
   for (std::size_t i = 0; i < outputs; ++i) {
     const double centre = begin + (static_cast<double>(i) + 0.5) * scale;
-    const int first = std::max(static_cast<int>(centre - reach + 0.5), 0);
-    const int count = std::min(static_cast<int>(centre + reach + 0.5), in) - first;
+    Row row{std::max(static_cast<int>(centre - reach + 0.5), 0), {}};
+    row.weights.resize(static_cast<std::size_t>(std::min(static_cast<int>(centre + reach + 0.5), in) - row.first));
     double sum = 0;
-    for (int k = 0; k < count; ++k) {
-      const double weight = weight_at(filter, (k + first - centre + 0.5) * step);
-      exact[static_cast<std::size_t>(k)] = weight;
-      sum += weight;
+    for (std::size_t k = 0; k < row.weights.size(); ++k) {
+      row.weights[k] = weight_at(filter, (static_cast<int>(k) + row.first - centre + 0.5) * step);
+      sum += row.weights[k];
     }
-    for (int k = 0; k < count; ++k) {
-      const double weight = exact[static_cast<std::size_t>(k)] / (sum != 0 ? sum : 1.0) * (1 << kWeightBits);
+    for (double& weight : row.weights) weight /= sum != 0 ? sum : 1.0;
+    if (group > 1) row = over_averages(row, in, group);
+    taps.first[i] = row.first;
+    taps.count[i] = static_cast<int>(row.weights.size());
+    for (std::size_t k = 0; k < row.weights.size(); ++k) {
+      const double weight = row.weights[k] * (1 << kWeightBits);
       const auto fixed = static_cast<std::int32_t>(weight < 0 ? weight - 0.5 : weight + 0.5);
-      const std::size_t at = i * taps.widest + static_cast<std::size_t>(k);
-      taps.high[at] = static_cast<std::int16_t>(fixed >> kLowBits);
-      taps.low[at] = static_cast<std::int16_t>(fixed & ((1 << kLowBits) - 1));
+      taps.high[i * taps.widest + k] = static_cast<std::int16_t>(fixed >> kLowBits);
+      taps.low[i * taps.widest + k] = static_cast<std::int16_t>(fixed & ((1 << kLowBits) - 1));
     }
-    taps.first[i] = first;
-    taps.count[i] = count;
   }
   return taps;
 }
@@ -187,7 +214,8 @@ void weigh_columns(const std::uint8_t* row, std::size_t stride, const Taps& taps
 }
 #else
 void weigh_pixels(const std::uint8_t* line, const Taps& taps, std::size_t i, std::uint8_t* out) {
-  for (std::size_t c = 0; c < 3; ++c) out[c] = weigh(line + 3 * static_cast<std::size_t>(taps.first[i]) + c, 3, taps, i);
+  const std::uint8_t* pixel = line + 3 * static_cast<std::size_t>(taps.first[i]);
+  for (std::size_t c = 0; c < 3; ++c) out[c] = weigh(pixel + c, 3, taps, i);
 }
 
 void weigh_grey(const std::uint8_t* line, const Taps& taps, std::size_t i, std::uint8_t* out) {
@@ -222,39 +250,38 @@ std::vector<std::size_t> nearest_samples(float begin, float end, int out) {
   return samples;
 }
 
-void pick_nearest(const std::uint8_t* image, std::size_t width, std::size_t channels, const Part& part, int out_width,
-                  int out_height, std::uint8_t* out) {
+void pick_nearest(const std::uint8_t* image, std::size_t row_bytes, std::size_t channels, const Part& part, int out_width,
+                   int out_height, std::uint8_t* out) {
   const std::vector<std::size_t> columns = nearest_samples(part.left, part.right, out_width);
   for (const std::size_t y : nearest_samples(part.top, part.bottom, out_height)) {
     for (const std::size_t x : columns) {
-      out = std::copy_n(image + (y * width + x) * channels, channels, out);
+      out = std::copy_n(image + y * row_bytes + x * channels, channels, out);
     }
   }
 }
 
 }  // namespace
 
-const Taps& Resampler::taps(int in, float begin, float end, int out) {
-  const Key key{in, begin, end, out};
+const Taps& Resampler::taps(int in, float begin, float end, int out, int group) {
+  const Key key{in, begin, end, out, group};
   const auto found = taps_.find(key);
   if (found != taps_.end()) return found->second;
-  return taps_.emplace(key, make_taps(filter_, in, begin, end, out)).first->second;
+  return taps_.emplace(key, make_taps(filter_, in, begin, end, out, group)).first->second;
 }
 
-void Resampler::resize(const std::uint8_t* image, int width, int height, int channels, const Part& part,
+void Resampler::resize(const std::uint8_t* image, int width, int height, int channels, int group, const Part& part,
                        int out_width, int out_height, std::vector<std::uint8_t>& out) {
   const auto depth = static_cast<std::size_t>(channels);
   const std::size_t out_row = static_cast<std::size_t>(out_width) * depth;
-  const std::size_t in_row = static_cast<std::size_t>(width) * depth;
+  const std::size_t in_row = static_cast<std::size_t>((width + group - 1) / group) * depth;
   out.resize(out_row * static_cast<std::size_t>(out_height));
   if (filter_ == Filter::nearest) {
-    pick_nearest(image, static_cast<std::size_t>(width), depth, part, out_width, out_height, out.data());
+    pick_nearest(image, in_row, depth, part, out_width, out_height, out.data());
     return;
   }
   if (taps_.size() > kMaxTables) taps_.clear();
-  const Taps& across = taps(width, part.left, part.right, out_width);
-  const Taps& down = taps(height, part.top, part.bottom, out_height);
-
+  const Taps& across = taps(width, part.left, part.right, out_width, group);
+  const Taps& down = taps(height, part.top, part.bottom, out_height, group);
   // As Pillow does from version 13 on; versions before never go down first.
   if (height - out_height > std::max(0, 2 * (width - out_width))) {
     middle_.resize(in_row * static_cast<std::size_t>(out_height));
