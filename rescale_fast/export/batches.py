@@ -120,11 +120,11 @@ def read_batch(path: Path) -> Batch:
         numbers, or whose data and labels do not belong together.
     """
     try:
-        if path.suffix == ".npz":
-            with np.load(path) as arrays:
-                value: Any = {name: arrays[name] for name in ("data", "labels")}
-        else:
-            with path.open("rb") as file:
+        with path.open("rb") as file:
+            if path.suffix == ".npz":
+                with np.load(file) as arrays:
+                    value: Any = {name: arrays[name] for name in ("data", "labels")}
+            else:
                 value = _ArrayUnpickler(file, encoding="latin1").load()
     except FileNotFoundError as error:
         raise ArtifactError(f"{path}: no such file.") from error

@@ -32,7 +32,7 @@ class Part:
     def pixels(self) -> Pixels:
         """Read them. Raises: ArtifactError when the file is damaged."""
         try:
-            with np.load(self.path) as arrays:
+            with self.path.open("rb") as file, np.load(file) as arrays:
                 return np.asarray(arrays["pixels"])
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise ArtifactError(f"{self.path}: damaged ({error}). Delete it and run the same command again.") from error
@@ -55,7 +55,7 @@ def save_part(path: Path, made_from: str, pixels: Pixels, rows: IntArray, skippe
 def load_part(path: Path, made_from: str) -> Part:
     """Open a part. Raises: ArtifactError when it is absent, damaged, or made from something else."""
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as file, np.load(file) as arrays:
             if str(arrays["made_from"]) != made_from:
                 raise ArtifactError(f"{path}: was made from other images or settings.")
             skipped = dict(zip(arrays["skipped"].tolist(), arrays["reasons"].tolist(), strict=True))

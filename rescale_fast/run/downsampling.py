@@ -56,6 +56,7 @@ def downsample(settings: DownsampleCommand) -> None:
     if not settings.forms:
         raise SettingError("--forms: name at least one of batches, npz and beton.")
     share, num_shares = _share(settings.share)
+    num_threads = MachineSettings(num_threads=settings.num_threads).threads
     dataset = open_dataset(settings.dataset, track=track)
     subset = _choose_images(dataset, settings)
     name = settings.downsample.name(dataset.name, len(subset.class_ids))
@@ -73,7 +74,7 @@ def downsample(settings: DownsampleCommand) -> None:
             work,
             share=share,
             num_shares=num_shares,
-            num_threads=MachineSettings(num_threads=settings.num_threads).threads,
+            num_threads=num_threads,
             track=track,
         )
         splits[split] = VariantSplit(paths, images.new_labels[order], parts)
