@@ -5,13 +5,16 @@ import io
 import os
 import pickle
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from rescale_fast.artifact import Origin
 from rescale_fast.beton_file import read_beton
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.datasets.folder import open_folder
@@ -26,6 +29,7 @@ from tests.conftest import ROOT
 from tests.photos import NOWHERE, encoded, photo
 
 CLASSES = ("ant", "bee", "cat", "dog")
+DOWNSAMPLE = ("downsample", "--dataset", "folder", "--root")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +53,7 @@ def run(*arguments):
 
 def made(root, out, *arguments):
     """Down-sample; return the set's folder."""
-    assert run("downsample", "--dataset", "folder", "--root", root, "--out", out, "--side", 8, *arguments) == 0
+    assert run(*DOWNSAMPLE, root, "--out", out, "--side", 8, *arguments) == 0
     (folder,) = out.iterdir()
     return folder
 
@@ -133,10 +137,7 @@ def test_betons_hold_the_same_pixels(root, tmp_path, colours):
 def test_the_same_bytes_by_shares_and_nothing_is_made_twice(root, whole, tmp_path, capsys):
     forms = ("--forms", "batches", "npz", "beton")
     for share in ("1/2", "0/2"):
-        assert (
-            run("downsample", "--dataset", "folder", "--root", root, "--out", tmp_path, "--side", 8, "--share", share)
-            == 0
-        )
+        assert run(*DOWNSAMPLE, root, "--out", tmp_path, "--side", 8, "--share", share) == 0
     folder = made(root, tmp_path, *forms)
     for path in whole.iterdir():
         assert (folder / path.name).read_bytes() == path.read_bytes(), path.name
@@ -152,10 +153,8 @@ def test_imagenets_labels_are_those_of_its_devkit(tmp_path, rng):
     for wnid in imagenet_classes():
         (tmp_path / "set" / "val" / wnid).mkdir(parents=True)
         (tmp_path / "set" / "val" / wnid / f"{wnid}.jpg").write_bytes(content)
-    assert (
-        run("downsample", "--dataset", "imagenet", "--root", tmp_path / "set", "--out", tmp_path / "out", "--side", 4)
-        == 0
-    )
+    place = ("--root", tmp_path / "set", "--out", tmp_path / "out")
+    assert run("downsample", "--dataset", "imagenet", *place, "--side", 4) == 0
     folder = tmp_path / "out" / "imagenet-4x4-sRGB-box-1000"
     label_of = {row["class_id"]: int(row["label"]) for row in rows_of(folder, "val")}
     known = {"n02119789": 1, "n02100735": 2, "n09193705": 361, "n01751748": 490, "n03255030": 1000}
@@ -184,11 +183,9 @@ def test_cutting_classes_gives_what_down_sampling_them_gives(root, tmp_path, for
     def images(place):
         batches = [read_batch(place / name) for name in batch_names("train", suffix)]
         assert [len(batch.labels) for batch in batches] == [1] * 9 + [9]
-        data, labels = (np.concatenate([getattr(batch, key) for batch in batches]) for key in ("data", "labels"))
-        return sorted(
-            (row["path"], int(label), pixels.tobytes())
-            for row, label, pixels in zip(rows_of(place, "train"), labels, data, strict=True)
-        )
+        data = [pixels.tobytes() for batch in batches for pixels in batch.data]
+        labels = [int(label) for batch in batches for label in batch.labels]
+        return sorted(zip([row["path"] for row in rows_of(place, "train")], labels, data, strict=True))
 
     assert images(tmp_path / "cut") == images(direct)  # whose order differs, as fewer images were shuffled
     info, expected = (VariantInfo.load(place / "variant.json") for place in (tmp_path / "cut", direct))
@@ -200,8 +197,6 @@ def test_cutting_classes_gives_what_down_sampling_them_gives(root, tmp_path, for
 
 def test_the_images_of_a_run_can_be_down_sampled(root, tmp_path, capsys):
     dataset = open_folder(root)
-    from rescale_fast.artifact import Origin
-
     origin = Origin({"dataset": dataset.digest}, {})
     chosen = ClassSubset(origin, "list", 4, (1, 2), ("bee", "cat"), ("bee", "cat"), {})
     sample_images(dataset, chosen, origin).save(tmp_path / "image_subset.parquet")
@@ -214,15 +209,10 @@ def test_the_images_of_a_run_can_be_down_sampled(root, tmp_path, capsys):
 
 
 def test_a_class_without_a_readable_image_is_an_error(root, tmp_path, capsys):
-    import shutil
-
     shutil.copytree(root, tmp_path / "pets")
     for path in (tmp_path / "pets" / "val" / "dog").iterdir():
         path.write_bytes(b"")
-    assert (
-        run("downsample", "--dataset", "folder", "--root", tmp_path / "pets", "--out", tmp_path / "out", "--side", 8)
-        == 1
-    )
+    assert run(*DOWNSAMPLE, tmp_path / "pets", "--out", tmp_path / "out", "--side", 8) == 1
     assert re.search(
         r"class 'dog' has no readable val image\. First: val/dog/\d+\.jpg: empty: 0 bytes", capsys.readouterr().err
     )
@@ -346,16 +336,8 @@ def test_damaged_sets_when_cutting(root, tmp_path, capsys):
     ],
 )
 def test_mistakes_when_down_sampling(root, whole, capsys, arguments, code, message):
-    common = (
-        "--dataset",
-        "folder",
-        "--root",
-        root,
-        "--out",
-        whole.parent,
-        *(() if "--side" in arguments else ("--side", 8)),
-    )
-    assert run("downsample", *common, *arguments) == code
+    side = () if "--side" in arguments else ("--side", 8)
+    assert run(*DOWNSAMPLE, root, "--out", whole.parent, *side, *arguments) == code
     text = "".join(capsys.readouterr())
     assert message in re.sub(r"\s*│\s*", " ", text)
 
@@ -380,28 +362,17 @@ echo 17
     checkout = tmp_path / "checkout"  # with a .venv that is this test's Python
     (checkout / "scripts").mkdir(parents=True)
     (checkout / ".venv" / "bin").mkdir(parents=True)
-    (checkout / ".venv" / "bin" / "python").symlink_to(__import__("sys").executable)
+    python = checkout / ".venv" / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
     script = checkout / "scripts" / "slurm_downsample.sh"
     script.write_bytes((ROOT / "scripts" / "slurm_downsample.sh").read_bytes())
-    environment = {
-        **os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "JOBS": str(tmp_path / "jobs"), "PYTHONPATH": str(ROOT),
-    }  # fmt: skip
+    environment = dict(os.environ, JOBS=str(tmp_path / "jobs"), PYTHONPATH=str(ROOT))
+    environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
     out = tmp_path / "a place"
-    arguments = [
-        "--dataset",
-        "folder",
-        "--root",
-        root,
-        "--side",
-        "8",
-        "--out",
-        out,
-        "--forms",
-        "batches",
-        "npz",
-        "beton",
-    ]
-    done = subprocess.run(["bash", script, "2", *map(str, arguments)], env=environment, capture_output=True, text=True)
+    arguments = (*DOWNSAMPLE[1:], root, "--side", 8, "--out", out, "--forms", "batches", "npz", "beton")
+    command = ["bash", script, "2", *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     parts, join = (tmp_path / "jobs").read_text().splitlines()
     assert "--array=0-1" in parts and "--dependency=afterok:17" in join
