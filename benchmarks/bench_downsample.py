@@ -4,8 +4,8 @@
 
 Images are 500 x 375 photograph-like JPEGs of quality 90 (about 66 KB), made here, in the page cache when they are read.
 The pool has two processes, each of which opens, converts and resizes with Pillow; ours has two threads, and its times
-contain writing the parts. Ways take turns; medians are kept. Every pixel of the exact mode is compared with Pillow's, and
-the fast mode's difference from it is reported. Writes benchmarks/results/downsample.csv, or, with --quick, only prints.
+contain writing the parts. Ways take turns; medians are kept. Every pixel of the exact mode is compared with Pillow's,
+and the fast mode's difference is reported. Writes benchmarks/results/downsample.csv, or, with --quick, only prints.
 """
 
 import argparse
