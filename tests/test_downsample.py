@@ -2,8 +2,11 @@
 
 import hashlib
 import random
+import resource
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -183,6 +186,21 @@ names = sorted(path.name for path in root.iterdir()) * 400
 print("ready", flush=True)
 downsample.make_parts(work_on(root, names, Path(sys.argv[2])), num_threads=2)
 """
+
+
+def test_a_full_disk_is_a_clear_error_and_finished_parts_stay(many, tmp_path):
+    root, names = many
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+    make_parts(work_on(root, names[:50], tmp_path))
+    arguments = [sys.executable, "-c", INTERRUPTED, root, tmp_path]
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, preexec_fn=limit, check=False)
+    assert "train-000001.npz: cannot write it: File too large. Free some space" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["train-000000.npz"]
+    assert len(work_on(root, names[:50], tmp_path).load(0).rows) > 40  # the one that was there
 
 
 def test_ctrl_c_works_at_once_and_finished_parts_stay(many, tmp_path):

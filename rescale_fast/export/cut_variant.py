@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rescale_fast.artifact import Origin, file_sha256, json_sha256
+from rescale_fast.artifact import Origin, file_sha256, write_whole_folder
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.export.batches import Batch, batch_names, read_batch, square_of
 from rescale_fast.export.parts import Part, load_part, save_part
@@ -71,24 +71,35 @@ def cut_variant(source: VariantSource, class_ids: Sequence[str], target: Path, *
     """
     if target.resolve() == source.folder.resolve():
         raise SettingError(f"--target {target}: is the set itself. Name another folder.")
+    if target.exists() and not (target / VariantInfo.NAME).is_file():
+        raise SettingError(f"--target {target}: exists, and is no down-sampled set. Name another folder.")
     kept = _find(source, class_ids)
-    made_from = {path.name: file_sha256(path) for split in source.splits for path in source.files(split)}
+    made_from = {path.name: _digest(path) for split in source.splits for path in source.files(split)}
     origin = Origin(made_from, {"classes": list(class_ids)})
-    folder = target / "parts"
-    splits, shape = {}, (0, 0)
-    for split in source.splits:
-        splits[split], shape = _cut_split(source, split, kept, folder, json_sha256(origin), track)
     name = f"{source.folder.resolve().name.rstrip('0123456789').rstrip('-')}-{len(kept)}"
-    old = source.classes
-    classes = VariantClasses(
-        tuple(class_ids),
+    with write_whole_folder(target) as folder:
+        splits, shape = {}, (0, 0)
+        for split in source.splits:
+            splits[split], shape = _cut_split(source, split, kept, folder / "parts", track)
+        classes = _renumbered(source.classes, kept)
+        info = write_variant(folder, name, classes, splits, shape, [source.form], origin, track=track)
+        shutil.rmtree(folder / "parts")
+    return info
+
+
+def _renumbered(old: VariantClasses, kept: Sequence[int]) -> VariantClasses:
+    return VariantClasses(
+        tuple(old.ids[one] for one in kept),
         tuple(old.names[one] for one in kept),
         tuple(range(1, len(kept) + 1)),
         tuple(old.original_labels[one] for one in kept),
     )
-    info = write_variant(target, name, classes, splits, shape, [source.form], origin, track=track)
-    shutil.rmtree(folder)
-    return info
+
+
+def _digest(path: Path) -> str:
+    if not path.is_file():
+        raise ArtifactError(f"{path}: no such file; the other batch files of its split are there.")
+    return file_sha256(path)
 
 
 def _find(source: VariantSource, class_ids: Sequence[str]) -> list[int]:
@@ -101,7 +112,7 @@ def _find(source: VariantSource, class_ids: Sequence[str]) -> list[int]:
 
 
 def _cut_split(
-    source: VariantSource, split: str, kept: list[int], folder: Path, made_from: str, track: Track
+    source: VariantSource, split: str, kept: list[int], folder: Path, track: Track
 ) -> tuple[VariantSplit, tuple[int, int]]:
     new = np.full(max(source.classes.labels) + 1, -1, np.int64)  # of a label in the files: the new class
     for at, one in enumerate(kept):
@@ -119,8 +130,8 @@ def _cut_split(
                 raise ArtifactError(f"{path}: holds more images than {split}_images.csv lists.")
             paths += [images[begin + row] if images is not None else f"{path.name}:{row}" for row in rows.tolist()]
             part = folder / f"{split}-{number:06d}.npz"
-            save_part(part, made_from, batch.data[rows], np.arange(len(paths) - len(rows), len(paths)), {})
-            parts.append(load_part(part, made_from))
+            save_part(part, "", batch.data[rows], np.arange(len(paths) - len(rows), len(paths)), {})
+            parts.append(load_part(part, ""))
             found.append(new[batch.labels[rows]])
             begin += len(batch.data)
             shape = square_of(path, batch.data.shape[1])

@@ -34,7 +34,8 @@ class CutCommand:
     target: Path
     """The .beton, or the folder, to make."""
     classes: Path | None = None
-    """Keep these classes: a file with a class id a line, as class_subset.txt. The first gets the label 0."""
+    """Keep these classes: a file with a class id a line, as class_subset.txt. The first gets the label 0,
+    or 1 in batch files."""
     rows: Path | None = None
     """Keep these samples, in this order: a file with a sample number a line, from 0."""
     num_threads: int = 0
