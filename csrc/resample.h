@@ -7,22 +7,13 @@
 #include <tuple>
 #include <vector>
 
-namespace rescale_fast {
+#include "resample_taps.h"
 
-enum class Filter : std::uint8_t { nearest, box, bilinear, hamming, bicubic, lanczos };
+namespace rescale_fast {
 
 // A part of an image, in pixels from its left upper corner; edges may lie within pixels.
 struct Part {
   float left, top, right, bottom;
-};
-
-// What each output sample of a line is a weighted sum of. Weights are fixed-point numbers, each split into
-// high * 2^kLowBits + low, so that 16-bit multiplications do. Rows are padded with zeros.
-struct Taps {
-  std::vector<int> first;               // of each output sample: its first input sample
-  std::vector<int> count;               // how many
-  std::vector<std::int16_t> high, low;  // (outputs, widest)
-  std::size_t widest = 0;
 };
 
 // Keeps tables and scratch memory from image to image: one a thread. For the arithmetic, see resample.cpp.

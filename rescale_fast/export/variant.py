@@ -75,15 +75,7 @@ def write_variant(
     for split, one in present.items():
         _check_classes_left(split, one, classes)
     (folder / VariantInfo.NAME).unlink(missing_ok=True)  # it would describe another set
-    files: dict[str, int] = {}
-    for split, one in present.items():
-        _write_listing(folder / f"{split}_images.csv", one, classes)
-        with track(f"Writing {split}", total=len(forms) * len(one.rows)) as advance:
-            for form in forms:
-                if form == "beton":
-                    files |= _write_beton(folder, split, one, classes, shape, origin, advance)
-                else:
-                    files |= _write_batches(folder, split, one, classes, form, advance)
+    files = _write_files(folder, classes, present, shape, forms, origin, track)
     info = VariantInfo(
         origin=origin,
         name=name,
@@ -100,6 +92,27 @@ def write_variant(
     )
     info.save(folder / VariantInfo.NAME)
     return info
+
+
+def _write_files(
+    folder: Path,
+    classes: VariantClasses,
+    present: Mapping[str, VariantSplit],
+    shape: tuple[int, int],
+    forms: Sequence[VariantForm],
+    origin: Origin,
+    track: Track,
+) -> dict[str, int]:
+    files: dict[str, int] = {}
+    for split, one in present.items():
+        _write_listing(folder / f"{split}_images.csv", one, classes)
+        with track(f"Writing {split}", total=len(forms) * len(one.rows)) as advance:
+            for form in forms:
+                if form == "beton":
+                    files |= _write_beton(folder, split, one, classes, shape, origin, advance)
+                else:
+                    files |= _write_batches(folder, split, one, classes, form, advance)
+    return files
 
 
 def _check_classes_left(split: str, one: VariantSplit, classes: VariantClasses) -> None:
