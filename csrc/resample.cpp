@@ -1,5 +1,5 @@
-// The method of Pillow's 8-bit resampling: a horizontal and a vertical pass, each of which rounds to 8 bits. Sums are kept
-// modulo 2^32: their parts may overflow, and the sums themselves never do.
+// The method of Pillow's 8-bit resampling: a horizontal and a vertical pass, each of which rounds to 8 bits. Sums are
+// kept modulo 2^32: their parts may overflow, and the sums themselves never do.
 #include "resample.h"
 
 #include <algorithm>
@@ -144,8 +144,8 @@ std::vector<std::size_t> nearest_samples(float begin, float end, int out) {
   return samples;
 }
 
-void pick_nearest(const std::uint8_t* image, std::size_t row_bytes, std::size_t channels, const Part& part, int out_width,
-                   int out_height, std::uint8_t* out) {
+void pick_nearest(const std::uint8_t* image, std::size_t row_bytes, std::size_t channels, const Part& part,
+                  int out_width, int out_height, std::uint8_t* out) {
   const std::vector<std::size_t> columns = nearest_samples(part.left, part.right, out_width);
   for (const std::size_t y : nearest_samples(part.top, part.bottom, out_height)) {
     for (const std::size_t x : columns) {

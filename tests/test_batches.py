@@ -148,6 +148,14 @@ def test_the_same_bytes_by_shares_and_nothing_is_made_twice(root, whole, tmp_pat
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
+def test_a_form_that_is_asked_for_later_is_added(root, whole, tmp_path):
+    made(root, tmp_path, "--forms", "npz", "beton")
+    folder = made(root, tmp_path, "--forms", "batches")
+    for name in VariantInfo.load(whole / "variant.json").files:
+        assert (folder / name).read_bytes() == (whole / name).read_bytes()
+    assert VariantInfo.load(folder / "variant.json").forms == ("npz", "beton", "batches")
+
+
 def test_imagenets_labels_are_those_of_its_devkit(tmp_path, rng):
     content = encoded(photo(rng, 10, 10))
     for wnid in imagenet_classes():

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 from rescale_fast.artifact import Artifact, Origin, read_json, write_json
 from rescale_fast.errors import ArtifactError
+from rescale_fast.export.settings import VariantForm
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class VariantInfo(Artifact):
     name: str
     side: int  # pixels
     channels: int  # 3 = R, G, B; 1 = grey
-    forms: tuple[str, ...]  # "batches", "npz", "beton"
+    forms: tuple[VariantForm, ...]
     labels: tuple[int, ...]  # (k,) of each class in batch files; 0..k-1 in betons
     class_ids: tuple[str, ...]  # (k,) in the order of the data set
     class_names: tuple[str, ...]  # (k,)

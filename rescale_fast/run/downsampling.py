@@ -62,9 +62,11 @@ def downsample(settings: DownsampleCommand) -> None:
     name = settings.downsample.name(dataset.name, len(subset.class_ids))
     folder = settings.out.expanduser() / name
     origin = Origin(subset.origin.made_from, dict(to_json(settings.downsample)))  # type: ignore[arg-type]
-    if (found := _finished(folder, origin)) is not None and set(settings.forms) <= set(found.forms):
+    found = _finished(folder, origin)
+    if found is not None and set(settings.forms) <= set(found.forms):
         say(f"{folder}: {_describe(found)}  (reused)")
         return
+    forms = tuple(dict.fromkeys((*(found.forms if found else ()), *settings.forms)))
     splits = {}
     for split, images in (("train", subset.train), ("val", subset.val)):
         order = _order(split, images, settings.downsample.seed)
@@ -83,7 +85,7 @@ def downsample(settings: DownsampleCommand) -> None:
         say(f"{folder}: share {settings.share} is done ({num_parts:,} parts). When all are: the same without --share.")
         return
     shape = (settings.downsample.side, settings.downsample.channels)
-    info = write_variant(folder, name, _classes(dataset, subset), splits, shape, settings.forms, origin, track=track)
+    info = write_variant(folder, name, _classes(dataset, subset), splits, shape, forms, origin, track=track)
     shutil.rmtree(folder / "parts")
     say(f"{folder}: {_describe(info)}")
 
