@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,14 +50,12 @@ class DownsampleCommand:
 
 def downsample(settings: DownsampleCommand) -> None:
     """Make what is not finished of a set. Raises: SettingError, DatasetError, OutputError."""
-    from rescale_fast.export.downsample import Work, make_parts
     from rescale_fast.export.variant import write_variant
 
     settings.downsample.check()
     if not settings.forms:
         raise SettingError("--forms: name at least one of batches, npz and beton.")
-    share, num_shares = _share(settings.share)
-    num_threads = MachineSettings(num_threads=settings.num_threads).threads
+    share = _share(settings.share)
     dataset = open_dataset(settings.dataset, track=track)
     subset = _choose_images(dataset, settings)
     name = settings.downsample.name(dataset.name, len(subset.class_ids))
@@ -67,19 +66,8 @@ def downsample(settings: DownsampleCommand) -> None:
         say(f"{folder}: {_describe(found)}  (reused)")
         return
     forms = tuple(dict.fromkeys((*(found.forms if found else ()), *settings.forms)))
-    splits = {}
-    for split, images in (("train", subset.train), ("val", subset.val)):
-        order = _order(split, images, settings.downsample.seed)
-        paths = [images.paths[row] for row in order]
-        work = Work(dataset.root, split, paths, settings.downsample, folder / "parts", json_sha256(origin))
-        parts = make_parts(
-            work,
-            share=share,
-            num_shares=num_shares,
-            num_threads=num_threads,
-            track=track,
-        )
-        splits[split] = VariantSplit(paths, images.new_labels[order], parts)
+    parts_of = partial(_make_split, dataset.root, settings, share, folder / "parts", json_sha256(origin))
+    splits = {split: parts_of(split, subset.split(split)) for split in ("train", "val")}
     if settings.share is not None:
         num_parts = sum(len(split.parts) for split in splits.values())
         say(f"{folder}: share {settings.share} is done ({num_parts:,} parts). When all are: the same without --share.")
@@ -88,6 +76,26 @@ def downsample(settings: DownsampleCommand) -> None:
     info = write_variant(folder, name, _classes(dataset, subset), splits, shape, forms, origin, track=track)
     shutil.rmtree(folder / "parts")
     say(f"{folder}: {_describe(info)}")
+
+
+def _make_split(
+    root: Path,
+    settings: DownsampleCommand,
+    share: tuple[int, int],
+    folder: Path,
+    made_from: str,
+    split: str,
+    images: SubsetImages,
+) -> VariantSplit:
+    """Make a share of the parts of a split."""
+    from rescale_fast.export.downsample import Work, make_parts
+
+    order = _order(split, images, settings.downsample.seed)
+    paths = [images.paths[row] for row in order]
+    work = Work(root, split, paths, settings.downsample, folder, made_from)
+    threads = MachineSettings(num_threads=settings.num_threads).threads
+    parts = make_parts(work, share=share[0], num_shares=share[1], num_threads=threads, track=track)
+    return VariantSplit(paths, images.new_labels[order], parts)
 
 
 def _share(text: str | None) -> tuple[int, int]:
