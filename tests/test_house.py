@@ -11,7 +11,10 @@ import rescale_fast
 from rescale_fast import _core
 
 PACKAGE = Path(rescale_fast.__file__).parent
-ROOMS = ["datasets", "predictions", "confusion", "class_subset", "image_subset", "export", "train", "report", "run"]
+ROOMS = [
+    *("datasets", "predictions", "confusion", "class_subset", "image_subset", "evaluate", "export", "train", "report"),
+    "run",
+]
 FLOOR = {"types", "errors", "artifact", "beton_file", "cache", "machine", "ranks", "terminal"}
 # networks serves predictions and train; loaders is the public door that train, too, goes through.
 SIDE_ROOMS = {"networks": ["datasets"], "loaders": []}

@@ -12,7 +12,7 @@ from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.ranks import Meeting, this_rank
-from rescale_fast.run import betons, comparing, exporting, reporting, stages
+from rescale_fast.run import betons, comparing, downsampling, evaluating, exporting, reporting, stages
 from rescale_fast.run.doctor import DoctorCommand, doctor
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import (
@@ -152,6 +152,8 @@ COMMANDS = {
     "export": Command(ExportCommand, export),
     "train": Command(TrainCommand, train),
     "report": Command(ReportCommand, report),
+    "downsample": Command(downsampling.DownsampleCommand, downsampling.downsample),
+    "evaluate": Command(evaluating.EvaluateCommand, evaluating.evaluate_guesses),
     "check": Command(betons.CheckCommand, betons.check),
     "cut": Command(betons.CutCommand, betons.cut),
     "merge": Command(betons.MergeCommand, betons.merge),
@@ -170,7 +172,7 @@ def usage() -> str:
         "",
     ]
     for name, command in COMMANDS.items():
-        lines.append(f"  {name:<10}{str(command.settings.__doc__).splitlines()[0]}")
+        lines.append(f"  {name:<12}{str(command.settings.__doc__).splitlines()[0]}")
     return "\n".join([*lines, "", "  --version prints the version"])
 
 
