@@ -275,6 +275,23 @@ def test_a_batch_file_cut_short_anywhere_is_a_clear_error(whole, tmp_path, name)
             read_batch(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["val_data", "val_data.npz"])
+def test_a_batch_file_with_flipped_bits_is_read_or_refused(whole, tmp_path, rng, name):
+    content = (whole / name).read_bytes()
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(content)
+        damaged[rng.integers(0, 300 if rng.random() < 0.7 else len(content))] ^= 1 << rng.integers(0, 8)
+        (tmp_path / name).write_bytes(damaged)
+        try:
+            batch = read_batch(tmp_path / name)
+            assert len(batch.data) == len(batch.labels)
+        except ArtifactError as error:
+            assert str(error).startswith(str(tmp_path / name))
+            refused += 1
+    assert refused > 50
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -296,6 +313,7 @@ def test_what_is_no_batch_is_refused(tmp_path, value, message):
     [
         (("--classes", "some.txt", "--target", "cut"), 2, "class 'cow' is none of its 4 classes"),
         (("--classes", "twice.txt", "--target", "cut"), 2, "class 'ant' is there twice"),
+        (("--classes", "none.txt", "--target", "cut"), 2, "no class is named"),
         (("--classes", "ant.txt", "--target", "."), 2, "--target .: is the set itself"),
         (("--classes", "ant.txt", "--target", ".."), 2, "--target ..: exists, and is no down-sampled set"),
         (("--rows", "ant.txt", "--target", "cut"), 2, "is a down-sampled set; pass --classes FILE"),
@@ -304,12 +322,17 @@ def test_what_is_no_batch_is_refused(tmp_path, value, message):
 def test_mistakes_when_cutting(whole, monkeypatch, capsys, arguments, code, message):
     monkeypatch.chdir(whole)
     try:
-        for name, lines in {"some.txt": "cow\n", "twice.txt": "ant\nant\n", "ant.txt": "ant\n"}.items():
+        for name, lines in {
+            "some.txt": "cow\n",
+            "twice.txt": "ant\nant\n",
+            "ant.txt": "ant\n",
+            "none.txt": "# none\n",
+        }.items():
             Path(name).write_text(lines)
         assert run("cut", ".", *arguments) == code
         assert message in capsys.readouterr().err
     finally:
-        for name in ("some.txt", "twice.txt", "ant.txt"):
+        for name in ("some.txt", "twice.txt", "ant.txt", "none.txt"):
             Path(name).unlink()
 
 
@@ -321,6 +344,14 @@ def test_damaged_sets_when_cutting(root, tmp_path, capsys):
     (folder / "train_data_batch_4").write_bytes(content[:-50])
     assert run(*arguments) == 1
     assert "train_data_batch_4: is no complete batch file" in capsys.readouterr().err
+    other = {"data": np.zeros((1, 48), np.uint8), "labels": [1]}
+    (folder / "train_data_batch_4").write_bytes(pickled(other))
+    assert run(*arguments) == 1
+    assert "its images are of another size than those of train_data_batch_1" in capsys.readouterr().err
+    other = {"data": np.zeros((9, 192), np.uint8), "labels": [1] * 9}
+    (folder / "train_data_batch_4").write_bytes(pickled(other))
+    assert run(*arguments) == 1
+    assert "train_data_batch_10: holds more images than train_images.csv lists" in capsys.readouterr().err
     (folder / "train_data_batch_4").unlink()
     assert run(*arguments) == 1
     assert "train_data_batch_4: no such file; the other batch files" in capsys.readouterr().err

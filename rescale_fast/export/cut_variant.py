@@ -5,6 +5,7 @@ images that are left.
 """
 
 import csv
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ def cut_variant(source: VariantSource, class_ids: Sequence[str], target: Path, *
     kept = _find(source, class_ids)
     made_from = {path.name: _digest(path) for split in source.splits for path in source.files(split)}
     origin = Origin(made_from, {"classes": list(class_ids)})
-    name = f"{source.folder.resolve().name.rstrip('0123456789').rstrip('-')}-{len(kept)}"
+    name = re.sub(r"-\d+$", "", source.folder.resolve().name) + f"-{len(kept)}"
     with write_whole_folder(target) as folder:
         splits, shape = {}, (0, 0)
         for split in source.splits:
@@ -103,6 +104,8 @@ def _digest(path: Path) -> str:
 
 
 def _find(source: VariantSource, class_ids: Sequence[str]) -> list[int]:
+    if not class_ids:
+        raise SettingError("no class is named. Name at least one.")
     place = {class_id: i for i, class_id in enumerate(source.classes.ids)}
     for i, class_id in enumerate(class_ids):
         if class_id not in place or class_id in class_ids[:i]:
@@ -121,11 +124,15 @@ def _cut_split(
     parts: list[Part] = []
     paths: list[str] = []
     found: list[IntArray] = []
+    shapes: set[tuple[int, int]] = set()
     begin = 0  # row of the file's first image in the whole split
     with track(f"Cutting {split}", total=len(files), unit="files") as advance:
         for number, path in enumerate(files):
             batch = read_batch(path)
             rows = _rows_of(path, batch, source, new)
+            shapes.add(square_of(path, batch.data.shape[1]))
+            if len(shapes) > 1:
+                raise ArtifactError(f"{path}: its images are of another size than those of {files[0].name}.")
             if images is not None and len(images) < begin + len(batch.data):
                 raise ArtifactError(f"{path}: holds more images than {split}_images.csv lists.")
             paths += [images[begin + row] if images is not None else f"{path.name}:{row}" for row in rows.tolist()]
@@ -134,9 +141,8 @@ def _cut_split(
             parts.append(load_part(part, ""))
             found.append(new[batch.labels[rows]])
             begin += len(batch.data)
-            shape = square_of(path, batch.data.shape[1])
             advance(1)
-    return VariantSplit(paths, np.concatenate(found), parts), shape
+    return VariantSplit(paths, np.concatenate(found), parts), shapes.pop()
 
 
 def _rows_of(path: Path, batch: Batch, source: VariantSource, new: IntArray) -> IntArray:
