@@ -21,7 +21,7 @@ from rescale_fast.machine import MachineSettings
 from rescale_fast.run.folder import RunFolder, digest, existing
 from rescale_fast.run.sampling import load_chosen
 from rescale_fast.terminal import track
-from rescale_fast.types import Float32Array, IntArray
+from rescale_fast.types import Float32Array, IntArray, Track, silent
 
 HALVES = {"a": ("val", "train"), "b": ("train", "val")}  # part -> (half trained on, half scored)
 
@@ -53,7 +53,7 @@ def score(
         classes = load_chosen(folder, source)
         check_classes(dataset, classes)
         subset = take_images(dataset, classes, origin, read_corrections(corrections) if corrections else {})
-        _score_halves(folder.scores, dataset, subset, augment, settings, machine)
+        score_halves(folder.scores, dataset, subset, augment, settings, machine, track=track)
         return load(folder.scores)
 
     folder.reuse_or_make(
@@ -81,15 +81,20 @@ def _pending(path: Path, origin: Origin) -> list[str]:
     return pending
 
 
-def _score_halves(
+def score_halves(
     target: Path,
     dataset: Dataset,
     subset: ImageSubset,
     augment: Augment,
     settings: ScoreSettings,
     machine: MachineSettings,
+    *,
+    track: Track = silent,
 ) -> None:
-    """Make the parts that are missing, by way of a beton for each half, which are deleted afterwards."""
+    """Make the parts that are missing, by way of a beton for each half, which are deleted afterwards.
+
+    Args: target: folder of the parts; finished ones of the subset's origin are kept. subset: its train is scored.
+    """
     from rescale_fast.export.beton import export_beton
     from rescale_fast.image_subset.score import halves, score_half, score_size
 
