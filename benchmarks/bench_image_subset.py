@@ -139,6 +139,7 @@ def rows(scored: Scored) -> list[dict[str, object]]:
     ]
     for row in table:
         row["images"] = len(labels)
+    for row in table[:3]:  # the last does more than the peer
         row["times_faster"] = f"{float(peer['cpu_seconds']) / max(0.01, float(str(row['cpu_seconds']))):.1f}"
     return table
 

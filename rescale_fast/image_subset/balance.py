@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rescale_fast.image_subset.order import Keys, ranks_within
+from rescale_fast.image_subset.order import Keys, order_by, ranks_within
 from rescale_fast.image_subset.types import ImageSubset, join_images
 from rescale_fast.types import IntArray
 
@@ -24,7 +24,7 @@ def grow_val(subset: ImageSubset, share: float, keys: Keys) -> ImageSubset:
     in_train = np.bincount(subset.train.new_labels, minlength=num_classes)
     wanted: IntArray = np.rint(share * (in_val + in_train)).astype(np.int64) - in_val
     train = subset.train
-    moves = ranks_within(train.new_labels, keys) < wanted[train.new_labels]
+    moves = ranks_within(train.new_labels, order_by(train.new_labels, keys)) < wanted[train.new_labels]
     val = join_images(subset.val, train.take(np.flatnonzero(moves)))
     return replace(
         subset,

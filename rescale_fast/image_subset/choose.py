@@ -9,7 +9,7 @@ Measured: benchmarks/results/image_subset.csv, by benchmarks/bench_image_subset.
 import numpy as np
 
 from rescale_fast.errors import DatasetError
-from rescale_fast.image_subset.order import Keys, ranks_within
+from rescale_fast.image_subset.order import Keys, order_by, ranks_within
 from rescale_fast.types import Float32Array, IntArray
 
 BINS = 101  # 0 %, 1 %, ... 100 %
@@ -22,7 +22,7 @@ def choose_random(labels: IntArray, keys: Keys, per_class: int, class_ids: tuple
     Returns: positions, increasing. Raises: DatasetError naming the smallest class that has fewer.
     """
     check_sizes(labels, per_class, class_ids)
-    return np.flatnonzero(ranks_within(labels, keys) < per_class)
+    return np.flatnonzero(ranks_within(labels, order_by(labels, keys)) < per_class)
 
 
 def choose_by_difficulty(
@@ -52,10 +52,13 @@ def choose_by_difficulty(
                 f"the {len(class_ids):,} classes have {len(labels):,} training images, fewer than the {wanted:,} "
                 "asked for. Lower --per-class."
             )
-        return np.sort(np.lexsort((keys, ranks_within(bins, keys)))[:wanted])
+        rank_in_bin = ranks_within(bins, order_by(bins, keys))
+        return np.sort(order_by(rank_in_bin, keys)[:wanted])
     check_sizes(labels, per_class, class_ids)
-    rank_in_bin = ranks_within(labels * BINS + bins, keys)
-    return np.flatnonzero(ranks_within(labels, rank_in_bin, keys) < per_class)
+    cells = labels * BINS + bins
+    rank_in_bin = ranks_within(cells, order_by(cells, keys))
+    order = order_by(labels * (rank_in_bin.max(initial=0) + 1) + rank_in_bin, keys)
+    return np.flatnonzero(ranks_within(labels, order) < per_class)
 
 
 def check_sizes(labels: IntArray, per_class: int, class_ids: tuple[str, ...]) -> None:

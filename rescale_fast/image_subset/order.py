@@ -29,12 +29,23 @@ def stable_keys(class_ids: Sequence[str], labels: IntArray, paths: Sequence[str]
     return np.fromiter(keys, np.uint64, len(paths))
 
 
-def ranks_within(groups: IntArray, *keys: Keys | IntArray) -> IntArray:
-    """(n,) rank of each image, from 0, among those of its group, by the keys (the first decides, then the next).
+def order_by(numbers: IntArray, keys: Keys) -> IntArray:
+    """(n,) positions in order of number (none below 0), then of key; images that agree in both stay as they come."""
+    bits = int(numbers.max(initial=0)).bit_length()
+    # One quick sort of 64 bits is ten times as fast as two stable sorts, and as good unless keys agree in what is left.
+    both = (numbers.astype(np.uint64) << np.uint64(64 - bits)) | (keys >> np.uint64(bits)) if bits else keys
+    order = np.argsort(both)
+    in_order = both[order]
+    if (in_order[1:] == in_order[:-1]).any():
+        order = np.lexsort((keys, numbers))
+    return order
 
-    Images that agree in all keys keep the order they come in.
+
+def ranks_within(groups: IntArray, order: IntArray) -> IntArray:
+    """(n,) rank of each image in its group, from 0.
+
+    Args: order: (n,) positions in which the images of a group follow one another.
     """
-    order = np.lexsort((*reversed(keys), groups))
     in_order = groups[order]
     is_first = np.ones(len(groups), bool)
     is_first[1:] = in_order[1:] != in_order[:-1]

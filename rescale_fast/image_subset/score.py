@@ -15,7 +15,7 @@ import numpy as np
 
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import DatasetError, TrainingError
-from rescale_fast.image_subset.order import ranks_within, stable_keys
+from rescale_fast.image_subset.order import order_by, ranks_within, stable_keys
 from rescale_fast.image_subset.settings import ScoreSettings
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.loaders import Augment, BetonLoader, beton_loader
@@ -46,7 +46,7 @@ def halves(dataset: Dataset, subset: ImageSubset, seed: int) -> ImageSubset:
             "least 2, one for each half."
         )
     keys = stable_keys(dataset.class_ids, train.labels, train.paths, "halves", seed)
-    in_a = ranks_within(train.new_labels, keys) < (counts - counts // 2)[train.new_labels]
+    in_a = ranks_within(train.new_labels, order_by(train.new_labels, keys)) < (counts - counts // 2)[train.new_labels]
     return ImageSubset(
         origin=subset.origin,
         class_ids=subset.class_ids,
