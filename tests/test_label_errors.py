@@ -1,7 +1,5 @@
 """Likely label errors: found where they were made on purpose; what is done about them; the page to review them."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +14,6 @@ from rescale_fast.image_subset.scores import Scores
 from rescale_fast.image_subset.types import LabelErrors, NearDuplicates
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.report.review import Review, write_review
-from tests.conftest import ROOT
 from tests.test_image_choice import IDS, NOWHERE, all_of, made_up
 
 
@@ -43,23 +40,6 @@ def test_flipped_labels_are_found_in_simulated_scores(rng):
     right = [ids[truth[int(path)]] == suggested for path, suggested in zip(found.paths, found.suggested, strict=True)]
     assert np.mean(right) > 0.8
     assert (np.diff(found.given_probability) >= 0).all()
-
-
-def test_flipped_labels_are_found_in_glyphs_by_two_half_scores(command):
-    """The benchmark's small case: 1,200 glyphs, two networks trained on 5 % wrong labels."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "benchmarks.bench_label_errors", "--quick"],
-        cwd=ROOT,
-        env=command.environment,
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
-    assert done.returncode == 0, done.stderr
-    (ours,) = [line.split("  ") for line in done.stdout.splitlines() if "(ours)" in line]
-    cells = dict(cell.rsplit(" ", 1) for cell in ours)
-    assert float(cells["precision"]) >= 0.8
-    assert float(cells["recall"]) >= 0.8
 
 
 def test_the_top_five_and_the_true_class_are_kept_and_the_rest_is_spread():
