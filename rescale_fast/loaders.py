@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Augment = Literal["crop-flip", "shift"]
 BATCHES_AHEAD = 3
+# numba prints an error when compiled code that FFCV made is deleted before the program ends, so it is kept till then.
+_COMPILED: list[Any] = []
 
 
 def beton_loader(
@@ -131,6 +133,7 @@ class BetonLoader:
         self.path = path
         self._torch_threads = torch.get_num_threads()
         self._loader = _ffcv_loader(path, split, batch_size, image_size, augment, device, num_workers)
+        _COMPILED.append(self._loader.code)
         self._loader.traversal_order = share
         self._loader.first_traversal_order = self._loader.next_traversal_order()  # it takes its length from this
         self._restore_threads()

@@ -16,9 +16,14 @@ ROOMS = [
     "run",
 ]
 FLOOR = {"types", "errors", "artifact", "beton_file", "cache", "machine", "ranks", "terminal"}
-# networks serves predictions and train; loaders is the public door that train, too, goes through.
+# networks serves predictions, scoring and train; loaders is the public door that the latter two, too, go through.
 SIDE_ROOMS = {"networks": ["datasets"], "loaders": []}
-USES = {"predictions": {"networks"}, "train": {"networks", "loaders"}, "run": {"networks", "loaders"}}
+USES = {
+    "predictions": {"networks"},
+    "image_subset": {"networks", "loaders"},
+    "train": {"networks", "loaders"},
+    "run": {"networks", "loaders"},
+}
 HEAVY = {"torch", "torchvision", "nvidia", "ffcv", "matplotlib", "timm"}
 FLOOR_MAY_IMPORT = set(sys.stdlib_module_names) | {"numpy", "rescale_fast"}
 
