@@ -31,6 +31,17 @@ def interruptible(*arguments, **options):
 
 
 @pytest.fixture
+def one_thread():
+    """On tiny images torch is quickest with one thread, most of all on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def rng():
     return np.random.default_rng(20240701)
 

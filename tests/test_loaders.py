@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.export.beton import export_beton
 from rescale_fast.export.settings import ExportSettings
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
+from tests.photos import subset_of
 
 SCRIPT = """
 import os, sys, threading, warnings
@@ -52,13 +54,40 @@ none = beton_loader(path, split="val", batch_size=4, image_size=16, augment="shi
 assert list(none) == [] and none.num_images == 0
 
 train = beton_loader(path, split="train", batch_size=4, image_size=16, rank=1, num_ranks=2, num_workers=99)
-assert train._loader.num_workers == len(os.sched_getaffinity(0))
+assert train.num_workers == len(os.sched_getaffinity(0))
 epochs = [torch.cat([indices.clone() for _, _, indices in train]).tolist() for _ in range(2)]
 assert len(train) == 2 and [len(set(rows)) for rows in epochs] == [8, 8] and epochs[0] != epochs[1]
 
+# the same images whatever the threads and ranks and however the epoch was reached, and through any loader
+def epoch(number, size=20, **options):
+    loader = beton_loader(sys.argv[2], split="train", seed=5, **{"augment": "shift-flip", "batch_size": 4, **options})
+    loader.epoch, loader.image_size = number, size
+    batches = [tuple(part.clone() for part in batch) for batch in loader]
+    images, labels, indices = (torch.cat(column) for column in zip(*batches))
+    order = indices.argsort()
+    return images[order].float(), labels[order], indices[order]
+
+one, two = epoch(3, num_workers=1), epoch(3, num_workers=2)
+assert all(map(torch.equal, one, two))
+assert one[0].shape == (20, 3, 20, 20)
+again = beton_loader(sys.argv[2], split="train", batch_size=4, image_size=20, augment="shift-flip", seed=5)
+for _ in range(3):
+    list(again)
+assert torch.equal(torch.cat([images.clone() for images, _, _ in again]).float().mean(), one[0].mean())
+halves = [epoch(3, rank=rank, num_ranks=2, batch_size=5) for rank in range(2)]
+joined = [torch.cat(parts) for parts in zip(*halves)]
+rows = {int(row): image for image, row in zip(joined[0], joined[2])}
+assert all(torch.equal(rows[int(row)], image) for image, row in zip(one[0], one[2]))
+for options in ({}, {"augment": "crop-flip"}):
+    ffcv = epoch(3, **options)
+    for kind in ("dali", "torchvision"):
+        other = epoch(3, loader=kind, num_workers=1, **options)
+        assert torch.equal(other[1], ffcv[1]) and torch.equal(other[2], ffcv[2])
+        difference = (other[0] - ffcv[0]).abs()
+        assert difference.mean() < 2, (kind, options, difference.mean())
+
 threading.excepthook = lambda _: None
-loader = val._loader
-loader.code = ([(lambda **_: 1 / 0, ())], ())
+val._loader.code = ([(lambda **_: 1 / 0, ())], ())
 try:
     list(val)
 except RescaleError as error:
@@ -66,7 +95,7 @@ except RescaleError as error:
 else:
     raise AssertionError("a dead loader went unnoticed")
 import gc
-del val, loader, train, share, none
+del val, train, again, share, none
 gc.collect()
 print("all is well")
 """
@@ -86,8 +115,17 @@ def greys(tmp_path_factory):
     return folder / "val.beton"
 
 
-def test_val_gives_each_image_once_threads_are_kept_and_a_dead_loader_raises(greys):
-    done = subprocess.run([sys.executable, "-c", SCRIPT, str(greys)], capture_output=True, text=True, timeout=200)
+def test_val_gives_each_image_once_threads_are_kept_and_a_dead_loader_raises(greys, tmp_path):
+    rng, names = np.random.default_rng(0), [f"{i}.jpg" for i in range(20)]
+    for name in names:  # smooth, as the decoders are to be compared, not their ways of resizing noise
+        small = Image.fromarray(rng.integers(0, 256, (3, 4, 3), dtype=np.uint8))
+        small.resize(tuple(rng.integers(40, 90, 2).tolist()), Image.Resampling.BICUBIC).save(
+            tmp_path / name, quality=95
+        )
+    export_beton(tmp_path, subset_of(names), "train", tmp_path / "smooth.beton", ExportSettings(), Origin({}, {}))
+    (tmp_path / "script.py").write_text("if __name__ == '__main__':\n" + textwrap.indent(SCRIPT, "    "))
+    program = [sys.executable, tmp_path / "script.py", greys, tmp_path / "smooth.beton"]
+    done = subprocess.run(list(map(str, program)), capture_output=True, text=True, timeout=200)
     assert done.stdout.strip() == "all is well", done.stderr
     assert "Exception ignored" not in done.stderr, "deleted loaders leave no error of numba's behind"
 

@@ -58,8 +58,8 @@ def test_the_artifacts_agree_with_one_another(finished):
         assert info.num_images == len(images.split(split)) == sum(info.images_per_class)
         assert info.original_labels == tuple((label,) for label in classes.classes)
         assert info.bytes == (out / f"{split}.beton").stat().st_size
-    run = TrainRun.load(out / "runs" / "small")
-    log = [json.loads(line) for line in (out / "runs" / "small" / "log.jsonl").read_text().splitlines()]
+    run = TrainRun.load(out / "runs" / "small-fast-seed0")
+    log = [json.loads(line) for line in (out / "runs" / "small-fast-seed0" / "log.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in log] == [1, 2] == [record["epoch"] for record in run.epochs]
     assert 0 <= run.last_top1 <= 1
     assert "chosen: 4 classes" in stdout

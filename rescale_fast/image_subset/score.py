@@ -18,7 +18,9 @@ from rescale_fast.errors import DatasetError, TrainingError
 from rescale_fast.image_subset.order import order_by, ranks_within, stable_keys
 from rescale_fast.image_subset.settings import ScoreSettings
 from rescale_fast.image_subset.types import ImageSubset
-from rescale_fast.loaders import Augment, BetonLoader, beton_loader
+from rescale_fast.loaders import beton_loader
+from rescale_fast.loaders.augment import Augment
+from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.build import build_network
 from rescale_fast.networks.schedule import one_cycle

@@ -22,6 +22,7 @@ from rescale_fast.run import (
     sampling,
     scoring,
     stages,
+    training,
 )
 from rescale_fast.run.doctor import DoctorCommand, doctor
 from rescale_fast.run.folder import RunFolder
@@ -72,7 +73,7 @@ def run(settings: RunSettings) -> None:
     )  # fmt: skip
     exporting.export(folder, dataset, settings.export, settings.machine)
     if "train" in dataset.splits:
-        stages.train(folder, settings.train, settings.machine)
+        training.train_one(folder, settings.train, training.How(settings.machine))
     else:
         say(f"{'train':>9}  {dataset.name} has no train split, so nothing is trained")
     _report(folder, dataset)
@@ -151,7 +152,7 @@ def export(settings: ExportCommand) -> None:
 
 
 def train(settings: TrainCommand) -> None:
-    stages.train(RunFolder(settings.out), settings.train, settings.machine)
+    training.train(settings)
 
 
 def report(settings: ReportCommand) -> None:
@@ -179,7 +180,7 @@ COMMANDS = {
     "score": Command(ScoreCommand, score),
     "sample": Command(SampleCommand, sample),
     "export": Command(ExportCommand, export),
-    "train": Command(TrainCommand, train),
+    "train": Command(TrainCommand, train, is_shared=True),
     "report": Command(ReportCommand, report),
     "downsample": Command(downsampling.DownsampleCommand, downsampling.downsample),
     "evaluate": Command(evaluating.EvaluateCommand, evaluating.evaluate_guesses),

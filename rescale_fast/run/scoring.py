@@ -16,7 +16,7 @@ from rescale_fast.image_subset.sample import check_classes, take_images
 from rescale_fast.image_subset.scores import Scores
 from rescale_fast.image_subset.settings import ScoreSettings
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
-from rescale_fast.loaders import Augment
+from rescale_fast.loaders.augment import Augment
 from rescale_fast.machine import MachineSettings
 from rescale_fast.run.folder import RunFolder, digest, existing
 from rescale_fast.run.sampling import load_chosen

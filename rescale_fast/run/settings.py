@@ -8,6 +8,7 @@ from rescale_fast.class_subset.settings import GroupSettings, SelectSettings
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.export.settings import ExportSettings, Form, Link
 from rescale_fast.image_subset.settings import SampleSettings, ScoreSettings, numbers_of
+from rescale_fast.loaders import LoaderKind
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions.settings import ValidateSettings
@@ -160,10 +161,20 @@ class ExportCommand:
 
 @dataclass(frozen=True)
 class TrainCommand:
-    """Trains a network on the betons; makes runs/<network>/."""
+    """Trains networks on the betons; makes runs/<network>-<recipe>-seed<seed>/, and a table of several."""
 
     out: Path
-    """Folder of the run."""
+    """Folder of the run; with --subsets, the folder that these are in, and the table will be."""
+    networks: str | None = None
+    """Several networks: names with commas between them, or `all`, the nine of the published table."""
+    subsets: str | None = None
+    """Several subsets: run folders, with commas between them, such as ReIN30,ReIN50."""
+    seeds: int = 1
+    """Train with so many seeds, from --seed on: the table gives mean and deviation."""
+    loader: LoaderKind = "ffcv"
+    """What reads the betons; `dali` and `torchvision` give the same images, to see what ffcv gains."""
+    tensorboard: bool = False
+    """Write runs/.../tensorboard, too (`pip install tensorboard`)."""
     train: TrainSettings = field(default_factory=TrainSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,6 @@ from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.confusion import ConfusionMatrix, make_confusion
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, MissingInputError, SettingError
-from rescale_fast.export.types import BetonInfo
-from rescale_fast.loaders import Augment
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions.settings import ValidateSettings
@@ -22,8 +20,6 @@ from rescale_fast.predictions.types import Predictions
 from rescale_fast.ranks import Meeting
 from rescale_fast.run.folder import RunFolder, digest
 from rescale_fast.terminal import track
-from rescale_fast.train.settings import TrainSettings
-from rescale_fast.train.types import TrainRun
 
 
 def validate(
@@ -207,52 +203,4 @@ def group(folder: RunFolder, settings: GroupSettings) -> None:
         make,
         describe=describe,
         work=lambda made: (made.num_classes, "classes"),
-    )
-
-
-def train(folder: RunFolder, settings: TrainSettings, machine: MachineSettings) -> None:
-    """Train a network on the betons; make runs/<network>/."""
-    from rescale_fast.train.loop import network_name, train_network
-
-    betons = {split: folder.require(folder.beton(split), "export") for split in ("train", "val")}
-    infos = {split: BetonInfo.load(path.with_suffix(".json")) for split, path in betons.items()}
-    augment: Augment
-    if settings.augment == "auto":
-        kind = folder.dataset_kind()
-        augment = "shift" if kind == "glyphs" else "crop-flip"
-    else:
-        augment = settings.augment
-    name = network_name(settings, infos["train"])
-    origin = Origin(
-        {split: info.digest for split, info in infos.items()},
-        {**asdict(settings), "augment": augment, "train_network": name},
-    )
-
-    def make() -> TrainRun:
-        target = folder.training(name)
-        made = train_network(
-            betons["train"],
-            betons["val"],
-            infos["train"],
-            settings,
-            augment,
-            target,
-            origin,
-            machine=machine,
-            track=track,
-        )
-        made.save(target)
-        return made
-
-    folder.reuse_or_make(
-        "train",
-        folder.training(name),
-        origin,
-        TrainRun.load,
-        make,
-        describe=lambda made: (
-            f"{made.network}: top-1 {100 * made.last_top1:.1f} % after {len(made.epochs)} epochs "
-            f"(chance {100 / made.num_classes:.1f} %)"
-        ),
-        work=lambda made: (len(made.epochs) * infos["train"].num_images, "images"),
     )

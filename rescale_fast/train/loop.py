@@ -1,203 +1,229 @@
-"""Benchmark training: a network learns the subset through FFCV, and is tested on each validation image.
+"""Benchmark training: a network learns the subset, and is tested on each validation image after each epoch.
 
-Reads train.beton and val.beton; makes a TrainRun. SGD with Nesterov momentum, one-cycle learning rate, label
-smoothing; bfloat16 autocast and channels-last on a GPU.
+Reads train.beton and val.beton; makes a TrainRun. After each epoch a line goes to log.jsonl and the training's state to
+checkpoint.pt, from which it goes on after an interruption as if there had been none.
 """
 
 import json
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rescale_fast.artifact import Origin
-from rescale_fast.errors import SettingError, TrainingError
+import numpy as np
+
+from rescale_fast.artifact import Origin, write_whole
+from rescale_fast.errors import ArtifactError, SettingError, TrainingError
 from rescale_fast.export.types import BetonInfo
-from rescale_fast.loaders import Augment, BetonLoader, beton_loader
+from rescale_fast.loaders import beton_loader
+from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.machine import MachineSettings
-from rescale_fast.networks.build import build_network
-from rescale_fast.networks.schedule import one_cycle
-from rescale_fast.networks.types import IMAGENET_MEAN, IMAGENET_STD
-from rescale_fast.train.settings import TrainSettings
+from rescale_fast.train.checkpoint import load_checkpoint, save_checkpoint
+from rescale_fast.train.group import Group
+from rescale_fast.train.plan import Training
+from rescale_fast.train.trainer import Trainer
 from rescale_fast.train.types import TrainRun
-from rescale_fast.types import Track, silent
+from rescale_fast.types import Advance, Track, silent
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
-LARGEST_DEFAULT_SIZE = 224  # pixels
-SMALL_SIZE = 64  # pixels; up to here `small` is the default network
-
-
-def image_size(settings: TrainSettings, info: BetonInfo) -> int:
-    """Side of the images to train on, pixels."""
-    return settings.train_size or min(LARGEST_DEFAULT_SIZE, max(info.max_width, info.max_height))
-
-
-def network_name(settings: TrainSettings, info: BetonInfo) -> str:
-    """The network to train."""
-    return settings.train_network or ("small" if image_size(settings, info) <= SMALL_SIZE else "resnet18")
+CHECKPOINT, LOG, WEIGHTS = "checkpoint.pt", "log.jsonl", "weights.pt"
+Record = dict[str, Any]
 
 
 def train_network(
-    train_beton: Path,
-    val_beton: Path,
-    info: BetonInfo,
-    settings: TrainSettings,
-    augment: Augment,
+    betons: dict[str, Path],
+    infos: dict[str, BetonInfo],
+    training: Training,
     folder: Path,
     origin: Origin,
     *,
     machine: MachineSettings = MachineSettings(),
+    group: Group = Group(),
+    tensorboard: bool = False,
     track: Track = silent,
 ) -> TrainRun:
-    """Train on train_beton, test on val_beton after each epoch, log to folder/log.jsonl.
+    """Train on betons["train"], test on betons["val"]; log, checkpoint, and in the end weights.pt, in `folder`.
 
     Args:
-        info: of the training beton: classes and image sizes.
-    Raises: SettingError for impossible settings; TrainingError for a loss that is not a number, a dead loader,
-        or too little GPU memory.
+        infos: the JSON beside each beton. tensorboard: write folder/tensorboard, too.
+    Raises: SettingError for impossible settings; ArtifactError for betons that do not fit together, and a
+        checkpoint of another training; TrainingError for a loss that is not a number, a dead loader, or too
+        little GPU memory.
     """
     import torch
 
-    _check(settings)
+    check_betons(infos)
     device = machine.torch_device()
-    size, name = image_size(settings, info), network_name(settings, info)
-    loaders = {}
-    for split, path in (("train", train_beton), ("val", val_beton)):
-        loaders[split] = beton_loader(
-            path,
-            split="train" if split == "train" else "val",
-            batch_size=settings.train_batch_size,
-            image_size=size,
-            augment=augment,
-            device=device,
-            num_workers=machine.threads,
-            seed=settings.seed,
-        )
-    torch.manual_seed(settings.seed)
-    network = build_network(name, len(info.class_ids)).to(device).to(memory_format=torch.channels_last)
-    trainer = _Trainer(network, settings, len(loaders["train"]), device)
-    folder.mkdir(parents=True, exist_ok=True)
-    total = settings.epochs * (loaders["train"].num_images + loaders["val"].num_images)
-    try:
-        with track(f"Training {name}", total=total) as advance, (folder / "log.jsonl").open("w") as log:
-            epochs = [_epoch(number, trainer, loaders, advance, log) for number in range(1, settings.epochs + 1)]
-    except torch.cuda.OutOfMemoryError as error:
-        raise TrainingError(
-            f"the GPU's memory does not hold {settings.train_batch_size} images of {size} px. Lower "
-            "--train-batch-size or --train-size."
-        ) from error
+    with torch.random.fork_rng(), _repeatable(training.deterministic), _memory_explained(training):
+        loaders = {split: _open(split, betons[split], training, device, machine, group) for split in betons}
+        num_classes = len(infos["train"].class_ids)
+        _check_labels(loaders, num_classes)
+        trainer = Trainer(training, num_classes, device, group)
+        records = _resume(trainer, folder, origin)
+        group.wait()  # until all have read the checkpoint
+        left = training.recipe.epochs - len(records)
+        images = sum(len(loader.beton) for loader in loaders.values())
+        with (
+            track(f"Training {training.network}", total=left * images) as advance,
+            _journal(folder, records, tensorboard, group) as write,
+        ):
+            for epoch in range(len(records), training.recipe.epochs):
+                records.append(_epoch(epoch, trainer, loaders, advance))
+                if group.is_first:
+                    write(records[-1])
+                    save_checkpoint(folder / CHECKPOINT, origin, records, trainer.state())
+        if group.is_first:
+            with write_whole(folder / WEIGHTS) as temporary:
+                torch.save(trainer.tested.state_dict(), temporary)
     return TrainRun(
         origin=origin,
-        network=name,
-        num_parameters=sum(parameter.numel() for parameter in network.parameters()),
-        num_classes=len(info.class_ids),
-        image_size=size,
-        epochs=tuple(epochs),
+        network=training.network,
+        num_parameters=sum(parameter.numel() for parameter in trainer.network.parameters()),
+        num_classes=num_classes,
+        image_size=training.image_size,
+        recipe=training.recipe_name,
+        seed=training.seed,
+        reported_epoch=training.recipe.reported_epoch,
+        epochs=tuple(records),
     )
 
 
-def _check(settings: TrainSettings) -> None:
-    if settings.epochs < 1:
-        raise SettingError(f"--epochs {settings.epochs}: expected at least 1.")
-    if settings.train_batch_size < 2:
-        raise SettingError(f"--train-batch-size {settings.train_batch_size}: expected at least 2.")
-    if not settings.learning_rate > 0:
-        raise SettingError(f"--learning-rate {settings.learning_rate}: expected more than 0.")
-    if settings.train_size is not None and settings.train_size < 8:
-        raise SettingError(f"--train-size {settings.train_size}: expected at least 8 pixels.")
+def check_betons(infos: dict[str, BetonInfo]) -> None:
+    """Raise ArtifactError unless both betons have the same classes."""
+    train, val = infos["train"].class_ids, infos["val"].class_ids
+    if train != val:
+        raise ArtifactError(
+            f"train.beton has {len(train)} classes from {train[0]!r} to {train[-1]!r}, val.beton {len(val)} from "
+            f"{val[0]!r} to {val[-1]!r}. Export both from one subset."
+        )
 
 
-def _epoch(
-    number: int, trainer: "_Trainer", loaders: dict[str, BetonLoader], advance: Callable[[int], None], log: Any
-) -> dict[str, float]:
+def _open(
+    split: str, path: Path, training: Training, device: "torch.device", machine: MachineSettings, group: Group
+) -> BetonLoader:
+    batch_size = training.recipe.batch_size
+    if batch_size % group.count:
+        raise SettingError(f"--train-batch-size {batch_size}: expected a multiple of {group.count}, the ranks' number.")
+    return beton_loader(
+        path,
+        split="train" if split == "train" else "val",
+        batch_size=batch_size // group.count,
+        image_size=training.image_size,
+        augment=training.recipe.augment,
+        device=device,
+        num_workers=machine.threads,
+        seed=training.seed,
+        rank=group.ranks.rank,
+        num_ranks=group.count,
+        loader=training.loader,
+    )
+
+
+def _check_labels(loaders: dict[str, BetonLoader], num_classes: int) -> None:
+    for loader in loaders.values():
+        wrong = np.flatnonzero((loader.labels < 0) | (loader.labels >= num_classes))
+        if wrong.size:
+            raise ArtifactError(
+                f"{loader.path}: sample {wrong[0]} has the label {loader.labels[wrong[0]]}, but the JSON beside it "
+                f"names {num_classes} classes, 0 to {num_classes - 1}. Export it again, or `rescale-fast relabel` it."
+            )
+
+
+def _resume(trainer: Trainer, folder: Path, origin: Origin) -> list[Record]:
+    """Take over the checkpoint, if there is one; the records of the epochs before it."""
+    found = load_checkpoint(folder / CHECKPOINT, origin)
+    if found is None:
+        return []
+    records, state = found
+    trainer.restore(state)
+    return records
+
+
+def _epoch(epoch: int, trainer: Trainer, loaders: dict[str, BetonLoader], advance: Advance) -> Record:
+    import torch
+
+    training, group = trainer.training, trainer.group
+    train, val = loaders["train"], loaders["val"]
+    train.epoch, train.image_size = epoch, training.recipe.size_at(epoch, training.image_size)
+    torch.manual_seed(int(np.random.SeedSequence((training.seed, epoch, group.ranks.rank)).generate_state(1)[0]))
     start = time.perf_counter()
-    loss, num_trained = trainer.train(loaders["train"], advance)
-    advance(loaders["train"].num_images - num_trained)  # left out of this epoch: less than a batch
+    loss = trainer.train(train, epoch, advance)
     seconds = time.perf_counter() - start
-    if not math.isfinite(loss):
-        raise TrainingError(f"the loss became {loss} in epoch {number}. Lower --learning-rate.")
-    top1, top5 = trainer.test(loaders["val"], advance)
-    record = {
-        "epoch": number,
+    num_trained = len(train) * train.batch_size * group.count
+    advance(len(train.beton) - num_trained)  # left out of this epoch: less than a batch on each rank
+    top1, top5 = trainer.test(val, advance)
+    return {
+        "epoch": epoch + 1,
         "train_loss": loss,
         "val_top1": top1,
         "val_top5": top5,
+        "train_size": train.image_size,
         "seconds": seconds,
         "images_per_second": num_trained / seconds,
+        "ranks": group.count,
     }
-    log.write(json.dumps(record) + "\n")
-    log.flush()
-    return record
 
 
-class _Trainer:
-    """A network with its optimizer and schedule."""
+@contextmanager
+def _journal(folder: Path, records: list[Record], tensorboard: bool, group: Group) -> "Iterator[Any]":
+    """A function that notes an epoch in log.jsonl, which begins with `records`, and for TensorBoard if asked for."""
+    if not group.is_first:
+        yield None
+        return
+    board = _board(folder / "tensorboard", len(records)) if tensorboard else None
+    with write_whole(folder / LOG) as temporary:
+        temporary.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    with (folder / LOG).open("a", encoding="utf-8") as log:
 
-    def __init__(
-        self, network: "nn.Module", settings: TrainSettings, steps_per_epoch: int, device: "torch.device"
-    ) -> None:
-        import torch
+        def write(record: Record) -> None:
+            log.write(json.dumps(record) + "\n")
+            log.flush()
+            if board is not None:
+                for key in ("train_loss", "val_top1", "val_top5", "images_per_second"):
+                    board.add_scalar(key, record[key], record["epoch"])
+                board.flush()
 
-        self.network = network
-        self.device = device
-        self.loss_of = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
-        self.optimizer = torch.optim.SGD(
-            network.parameters(), lr=settings.learning_rate, momentum=0.9, nesterov=True, weight_decay=5e-4
-        )
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda step: one_cycle(step, settings.epochs * steps_per_epoch)
-        )
-        self.mean = 255 * torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1)
-        self.std = 255 * torch.tensor(IMAGENET_STD, device=device).view(1, 3, 1, 1)
+        try:
+            yield write
+        finally:
+            if board is not None:
+                board.close()
 
-    def logits(self, images: "torch.Tensor") -> "torch.Tensor":
-        import torch
 
-        pixels = images.to(memory_format=torch.channels_last).float().sub_(self.mean).div_(self.std)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            logits: torch.Tensor = self.network(pixels)
-        return logits.float()
+def _board(folder: Path, num_epochs: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise SettingError("--tensorboard True: it is not installed. `pip install tensorboard` does that.") from error
+    return SummaryWriter(str(folder), purge_step=num_epochs + 1)
 
-    def train(self, loader: BetonLoader, advance: Callable[[int], None]) -> tuple[float, int]:
-        """One pass; returns the mean loss and the number of images trained on."""
-        import torch
 
-        self.network.train()
-        total = torch.zeros((), device=self.device)
-        num_images = 0
-        for images, labels, _ in loader:
-            self.optimizer.zero_grad(set_to_none=True)
-            loss = self.loss_of(self.logits(images), labels)
-            loss.backward()
-            self.optimizer.step()
-            self.schedule.step()
-            total += loss.detach() * len(labels)
-            num_images += len(labels)
-            advance(len(labels))
-        return float(total) / num_images, num_images
+@contextmanager
+def _repeatable(deterministic: bool) -> Iterator[None]:
+    """Repeatable algorithms, or the fastest; torch's settings are put back afterwards."""
+    import torch
 
-    def test(self, loader: BetonLoader, advance: Callable[[int], None]) -> tuple[float, float]:
-        """Top-1 and top-5 accuracy, 0..1, over each image exactly once.
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
 
-        Raises: TrainingError when the loader gave another number of images than the beton holds.
-        """
-        import torch
 
-        self.network.eval()
-        hits = torch.zeros(2, device=self.device, dtype=torch.int64)
-        num_images = 0
-        with torch.inference_mode():
-            for images, labels, _ in loader:
-                logits = self.logits(images)
-                found = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
-                hits += torch.stack([found[:, 0].sum(), found.any(dim=1).sum()])
-                num_images += len(labels)
-                advance(len(labels))
-        if num_images != loader.num_images:
-            raise TrainingError(f"{loader.path}: tested {num_images} of {loader.num_images} images.")
-        top1, top5 = hits.tolist()
-        return top1 / num_images, top5 / num_images
+@contextmanager
+def _memory_explained(training: Training) -> Iterator[None]:
+    import torch
+
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise TrainingError(
+            f"{training.network}: the GPU's memory does not hold a step of {training.recipe.batch_size} images of "
+            f"{training.image_size} px. Lower --train-batch-size or --train-size, or train on more GPUs (torchrun)."
+        ) from error

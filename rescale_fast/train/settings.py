@@ -3,22 +3,32 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from rescale_fast.loaders.augment import Augment
+from rescale_fast.train.recipe import RecipeName
+
 
 @dataclass(frozen=True)
 class TrainSettings:
     """Training on the subset."""
 
     train_network: str | None = None
-    """Network to train: `small` or one of torchvision's. By default `small` up to 64 px, else resnet18."""
-    epochs: int = 16
-    """Passes over the training images."""
-    train_batch_size: int = 64
-    """Images a step of training."""
-    learning_rate: float = 0.1
-    """Highest learning rate of the one-cycle schedule."""
+    """Network to train: one of the published table (ResNet18, MAFNet ...), WRN-N-k, `small`, timm:NAME or one of
+    torchvision's. By default `small` up to 64 px, else ResNet18."""
+    recipe: RecipeName = "fast"
+    """`rein`: as for the published ReIN and RePL tables; `chrabaszcz`: as for down-sampled ImageNet."""
+    epochs: int | None = None
+    """Passes over the training images. By default the recipe's."""
+    train_batch_size: int | None = None
+    """Images a step of training, over all ranks. By default the recipe's; the learning rate goes with it."""
+    learning_rate: float | None = None
+    """Highest learning rate. By default the recipe's."""
     train_size: int | None = None
     """Side of the training images, pixels. By default that of the beton's images, at most 224."""
-    augment: Literal["auto", "crop-flip", "shift"] = "auto"
-    """Augmentation; `auto` is `shift` for glyphs, whose mirror images are other letters, else `crop-flip`."""
+    augment: Augment | Literal["auto"] = "auto"
+    """Augmentation; `auto` is the recipe's, but `shift` for glyphs, whose mirror images are other letters."""
     seed: int = 0
-    """Seed of weights and order."""
+    """Seed of weights, order and augmentation."""
+    train_compile: bool = False
+    """Compile the network first (torch.compile): pays when training takes longer than some minutes."""
+    deterministic: bool = False
+    """The same numbers every time on a GPU too, where it costs time."""

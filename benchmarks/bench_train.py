@@ -1,0 +1,293 @@
+"""Training: the loop through FFCV beside the same loop on ready tensors, and loaders beside one another, in one run.
+
+    python -m benchmarks.bench_train [--quick] [--folder DIR]
+    python -m benchmarks.bench_train --sanity
+
+loop      images a second of the training loop; its peer takes its batches, made before, from memory
+loader    images a CPU-second of each loader alone, 224 px random crops of 500 x 375 JPEGs; torchvision is the peer
+accuracy  seconds until WRN-16-1 has 95 % top-1 on the ten digits of `glyphs`, 32 px, loading and testing included
+epoch     on a GPU: seconds for an epoch of 39,000 images, as many as ReIN30 has, with ResNet18 at 224 px
+
+Each measurement runs in a process of its own, in turn with its peer; first epochs, which compile, are not counted;
+medians are kept. --sanity has each network of the table overfit 64 images, until the loss is a tenth of what it was.
+Writes benchmarks/results/train.csv and train_sanity.csv, or, with --quick, only prints.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.bench_export import make_images, subset
+from benchmarks.table import write_table
+
+REIN30 = 39_000  # images
+TARGET = 0.95
+Row = dict[str, object]
+
+
+def cpu_seconds() -> float:
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in both)
+
+
+def make_betons(folder: Path, num_photos: int, num_epoch: int) -> None:
+    """photos.beton; with num_epoch, epoch.beton: the same images over and over; digits/: glyphs."""
+    from rescale_fast.artifact import Origin
+    from rescale_fast.datasets.glyphs import GlyphSettings, open_glyphs
+    from rescale_fast.export.beton import export_beton
+    from rescale_fast.export.settings import ExportSettings
+    from rescale_fast.image_subset.types import ImageSubset, SubsetImages
+
+    nowhere = Origin({}, {})
+    make_images(folder / "images", num_photos)
+    for name, count in (("photos", num_photos), ("epoch", num_epoch)):
+        if count:
+            images = subset(folder / "images", count)
+            export_beton(folder / "images", images, "train", folder / f"{name}.beton", ExportSettings(), nowhere)
+    digits = open_glyphs(GlyphSettings(classes=10, size=32, train=300, val=100), folder / "digits")
+    parts = {
+        split: SubsetImages((split,) * len(one), np.arange(len(one)), one.paths, one.labels, one.labels)
+        for split, one in digits.splits.items()
+    }
+    chosen = ImageSubset(nowhere, digits.class_ids, digits.class_names, parts["train"], parts["val"])
+    for split in parts:
+        export_beton(digits.root, chosen, split, folder / f"{split}.beton", ExportSettings(), nowhere)
+
+
+class Ready:
+    """A loader's batches, kept in memory, as often as wanted."""
+
+    def __init__(self, loader: Any) -> None:
+        self.batch_size, self.beton = loader.batch_size, loader.beton
+        self.batches = [tuple(part.clone() for part in batch) for batch in loader]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.batches)
+
+
+def device_here() -> Any:
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def measure_loop(beton: Path, network: str, size: int, batch_size: int, ready: bool, epochs: int) -> Row:
+    """Seconds of each epoch after the first."""
+    import torch
+
+    from rescale_fast.loaders import beton_loader
+    from rescale_fast.train.group import Group
+    from rescale_fast.train.plan import Training
+    from rescale_fast.train.recipe import FAST
+    from rescale_fast.train.trainer import Trainer
+
+    recipe = replace(FAST.of_batch(batch_size), epochs=epochs + 1, first_size=1.0)
+    training = Training(network, size, "fast", recipe, 0, "ffcv", False, False)
+    device = device_here()
+    loader: Any = beton_loader(beton, split="train", batch_size=batch_size, image_size=size, device=device)
+    if ready:
+        loader = Ready(loader)
+    trainer = Trainer(training, 10, device, Group())
+    spent = []
+    for epoch in range(epochs + 1):
+        start, cpu = time.perf_counter(), cpu_seconds()
+        trainer.train(loader, epoch, lambda _: None)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        spent.append((time.perf_counter() - start, cpu_seconds() - cpu))
+    wall, cpu = (statistics.median(column) for column in zip(*spent[1:], strict=True))
+    return {"images": len(loader) * batch_size, "wall_seconds": wall, "cpu_seconds": cpu}
+
+
+def measure_loader(beton: Path, kind: Any, num_workers: int) -> Row:
+    """Seconds of the second epoch."""
+    from rescale_fast.loaders import beton_loader
+
+    loader = beton_loader(
+        beton, split="train", batch_size=64, num_workers=num_workers, loader=kind, device=device_here()
+    )
+    for _ in loader:
+        pass
+    start, cpu = time.perf_counter(), cpu_seconds() + workers_cpu()
+    for _ in loader:
+        pass
+    wall, cpu = time.perf_counter() - start, cpu_seconds() + workers_cpu() - cpu
+    return {"images": len(loader) * 64, "wall_seconds": wall, "cpu_seconds": cpu}
+
+
+def workers_cpu() -> float:
+    """CPU-seconds of processes that still live, such as the DataLoader's workers."""
+    import psutil
+
+    return sum(sum(one.cpu_times()[:2]) for one in psutil.Process().children(recursive=True))
+
+
+def measure_accuracy(folder: Path, epochs: int) -> Row:
+    """Trains on the digits; the time ends with the first epoch that has TARGET."""
+    from rescale_fast.artifact import Origin
+    from rescale_fast.export.types import BetonInfo
+    from rescale_fast.train.loop import train_network
+    from rescale_fast.train.plan import plan_training
+    from rescale_fast.train.settings import TrainSettings
+
+    betons = {split: folder / f"{split}.beton" for split in ("train", "val")}
+    infos = {split: BetonInfo.load(path.with_suffix(".json")) for split, path in betons.items()}
+    settings = TrainSettings(train_network="WRN-16-1", epochs=epochs)
+    training = plan_training(settings, infos["train"], "glyphs")
+    start, cpu = time.perf_counter(), cpu_seconds()
+    made = train_network(betons, infos, training, folder / "run", Origin({}, {}))
+    wall, cpu = time.perf_counter() - start, cpu_seconds() - cpu
+    reached = next((epoch["epoch"] for epoch in made.epochs if epoch["val_top1"] >= TARGET), None)
+    share = (reached or epochs) / epochs
+    return {
+        "images": infos["train"].num_images, "wall_seconds": wall * share, "cpu_seconds": cpu * share,
+        "epochs": reached or "not reached", "top1_last_epoch": made.last_top1,
+    }  # fmt: skip
+
+
+def measure_sanity(network: str, size: int) -> Row:
+    import torch
+
+    from rescale_fast.networks.registry import build_for_training
+
+    device = device_here()
+    torch.manual_seed(0)
+    images, labels = torch.randn(64, 3, size, size, device=device), torch.arange(64, device=device) % 8
+    built = build_for_training(network, 8, size).to(device)
+    rate = 0.01 if network in ("VGG16", "GoogLeNet", "InceptionV4") else 0.05
+    optimizer = torch.optim.SGD(built.parameters(), lr=rate, momentum=0.9)
+    losses: list[float] = []
+    start, cpu = time.perf_counter(), cpu_seconds()
+    while len(losses) < 150 and not (losses and losses[-1] < losses[0] / 10):
+        loss = torch.nn.functional.cross_entropy(built(images), labels)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(loss.item())
+    return {
+        "network": network, "size": size, "learning_rate": rate, "steps": len(losses),
+        "first_loss": round(losses[0], 3),
+        "last_loss": round(losses[-1], 4), "overfits": losses[-1] < losses[0] / 10,
+        "cpu_seconds": round(cpu_seconds() - cpu, 1), "wall_seconds": round(time.perf_counter() - start, 1),
+    }  # fmt: skip
+
+
+WORKS: dict[str, Callable[..., Row]] = {
+    "loop": measure_loop,
+    "loader": measure_loader,
+    "accuracy": measure_accuracy,
+    "sanity": measure_sanity,
+}
+
+
+def in_child(kind: str, *arguments: object) -> Row:
+    """Run a measurement in a process of its own."""
+    program = [sys.executable, "-W", "ignore", "-m", "benchmarks.bench_train", "--one", kind]
+    texts = [json.dumps(str(one) if isinstance(one, Path) else one) for one in arguments]
+    done = subprocess.run([*program, *texts], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def here(kind: str, texts: list[str]) -> None:
+    values = [json.loads(text) for text in texts]
+    if kind != "sanity":
+        values[0] = Path(values[0])
+    print(json.dumps(WORKS[kind](*values)))
+
+
+def group(what: str, ways: dict[str, tuple[object, ...]], rounds: int) -> list[Row]:
+    """Medians over rounds of each way, in turn; the first way is the peer."""
+    found: dict[str, list[Row]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way, call in ways.items():
+            found[way].append(in_child(*call))  # type: ignore[arg-type]
+    rows: list[Row] = []
+    for way, measured in found.items():
+        middle = {
+            key: statistics.median(float(str(one[key])) for one in measured) for key in ("wall_seconds", "cpu_seconds")
+        }
+        images = int(str(measured[0]["images"]))
+        rates = {"per_second": images / middle["wall_seconds"], "per_cpu_second": images / middle["cpu_seconds"]}
+        peer = rates if not rows else {key: float(str(rows[0][key])) for key in rates}
+        row: Row = {"what": what, "way": way, "images": images, "runs": rounds}
+        row |= {key: round(value, 2) for key, value in middle.items()} | {key: round(v, 1) for key, v in rates.items()}
+        row |= {f"times_peer_{key}": round(rates[key] / peer[key], 3) for key in rates}
+        row |= {key: measured[0][key] for key in ("epochs", "top1_last_epoch") if key in measured[0]}
+        rows.append(row)
+        print("  ".join(f"{key} {cell}" for key, cell in row.items()), flush=True)
+    return rows
+
+
+def bench(folder: Path, quick: bool) -> list[Row]:
+    on_gpu = device_here().type == "cuda"
+    make_betons(folder, 256 if quick else 1024, REIN30 if on_gpu else 0)
+    rounds = 1 if quick else 3
+    photos, digits = folder / "photos.beton", folder / "train.beton"
+    workers = len(os.sched_getaffinity(0))
+    rows = group(
+        "loader", {kind: ("loader", photos, kind, workers) for kind in ("torchvision", "dali", "ffcv")}, rounds
+    )
+
+    def loop(beton: Path, *shape: object) -> dict[str, tuple[object, ...]]:
+        return {name: ("loop", beton, *shape, name == "ready tensors", 2) for name in ("ready tensors", "ffcv")}
+
+    rows += group("loop, WRN-16-1, 32 px", loop(digits, "WRN-16-1", 32, 64), rounds)
+    if on_gpu:
+        rows += group("epoch, ResNet18, 224 px", loop(folder / "epoch.beton", "ResNet18", 224, 256), rounds)
+    elif not quick:
+        rows += group("loop, MobileNetV1, 128 px", loop(photos, "MobileNetV1", 128, 32), 1)
+    rows += group("95 % on ten glyphs, WRN-16-1, 32 px", {"ffcv": ("accuracy", folder, 4 if quick else 8)}, 1)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="few images, one round; nothing is written")
+    parser.add_argument("--sanity", action="store_true", help="each network overfits 64 images")
+    parser.add_argument("--folder", type=Path, help="where to work; on the disk to be measured")
+    parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        here(arguments.one[0], arguments.one[1:])
+        return
+    device = device_here()
+    name = f", {gpu_name()}" if device.type == "cuda" else ", no GPU"
+    machine = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores{name}"
+    if arguments.sanity:
+        from rescale_fast.networks.registry import TABLE
+
+        rows = []
+        for network in TABLE:
+            rows.append(in_child("sanity", network, 224 if device.type == "cuda" else 96))
+            print("  ".join(f"{key} {cell}" for key, cell in rows[-1].items()), flush=True)
+    else:
+        with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+            rows = bench(Path(folder), arguments.quick)
+    if not arguments.quick:
+        write_table("train_sanity" if arguments.sanity else "train", [{"machine": machine} | row for row in rows])
+
+
+def gpu_name() -> str:
+    import torch
+
+    return str(torch.cuda.get_device_name())
+
+
+if __name__ == "__main__":
+    main()

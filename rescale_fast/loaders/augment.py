@@ -1,0 +1,92 @@
+"""Where each image of an epoch is cut, mirrored and moved, decided before the epoch begins.
+
+The choice depends on (seed, epoch, row of the image) alone. So it is the same for any number of threads and ranks,
+for every loader, and for a training that was interrupted and resumed.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rescale_fast.types import IntArray
+
+Augment: TypeAlias = Literal["crop-flip", "shift", "shift-flip"]
+FILL = (124, 116, 104)  # RGB of what moves in from outside: ImageNet's mean, which normalisation takes to about 0
+AREA = (0.08, 1.0)  # share of the image that a random crop takes
+LOG_RATIO = (np.log(3 / 4), np.log(4 / 3))  # of its width to its height
+ATTEMPTS = 10
+
+
+@dataclass(frozen=True)
+class Placements:
+    """How each of n images is made: its box is cut out, resized to a square, mirrored, and moved."""
+
+    boxes: IntArray  # (n, 4) top, left, height, width, pixels of the stored image
+    mirrored: NDArray[np.bool_]  # (n,) left to right
+    shifts: IntArray  # (n, 2) down, right, pixels of the square
+
+
+def place_centrally(sizes: IntArray, augment: Augment) -> Placements:
+    """The places of validation images, the same every epoch: the centre's square, 7/8 of the short side for crop-flip.
+
+    Args: sizes: (n, 2) heights and widths, pixels.
+    Source: Resize(256) and CenterCrop(224), in one step.
+    """
+    short = sizes.min(axis=1)
+    boxes = _central(sizes, short * 7 // 8 if augment == "crop-flip" else short)
+    return Placements(boxes, np.zeros(len(sizes), bool), np.zeros((len(sizes), 2), np.int64))
+
+
+def place_randomly(sizes: IntArray, augment: Augment, image_size: int, seed: int, epoch: int) -> Placements:
+    """The places of training images in an epoch.
+
+    "crop-flip" is a random resized crop and mirroring; "shift" moves the centre's square by up to 1/16 of its side;
+    "shift-flip" by up to 4 px, and mirrors half of the images.
+    Args: sizes: (n, 2) heights and widths, pixels. image_size: side of the squares made, pixels.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    central = place_centrally(sizes, augment)
+    mirrored = rng.random(len(sizes)) < 0.5
+    if augment == "crop-flip":
+        return Placements(random_boxes(sizes, rng), mirrored, central.shifts)
+    most = 4 if augment == "shift-flip" else max(1, image_size // 16)
+    shifts = rng.integers(-most, most + 1, central.shifts.shape)
+    return Placements(central.boxes, mirrored if augment == "shift-flip" else central.mirrored, shifts)
+
+
+def random_boxes(sizes: IntArray, rng: np.random.Generator) -> IntArray:
+    """(n, 4) top, left, height, width of a random resized crop of each image.
+
+    Area and ratio of the sides are drawn until such a box fits, ten times at most; then it is the centre's largest.
+    Source: Szegedy et al. 2015, section 6, as torchvision's RandomResizedCrop has it.
+    """
+    boxes = np.empty((len(sizes), 4), np.int64)
+    left = np.arange(len(sizes))
+    for _ in range(ATTEMPTS):
+        area = sizes[left].prod(axis=1) * rng.uniform(*AREA, len(left))
+        ratio = np.exp(rng.uniform(*LOG_RATIO, len(left)))
+        box = np.rint(np.sqrt(np.stack([area / ratio, area * ratio], axis=1))).astype(np.int64)  # height, width
+        fits = ((box > 0) & (box <= sizes[left])).all(axis=1)
+        chosen, box = left[fits], box[fits]
+        boxes[chosen, :2] = rng.integers(0, sizes[chosen] - box + 1)
+        boxes[chosen, 2:] = box
+        left = left[~fits]
+    boxes[left] = _central(sizes[left], _within_ratio(sizes[left]))
+    return boxes
+
+
+def _within_ratio(sizes: IntArray) -> IntArray:
+    """(n, 2) height and width of the largest boxes whose ratio is allowed."""
+    low, high = np.exp(LOG_RATIO)
+    height, width = sizes[:, 0], sizes[:, 1]
+    return np.stack(
+        [np.minimum(height, np.rint(width / low)), np.minimum(width, np.rint(height * high))], axis=1
+    ).astype(np.int64)
+
+
+def _central(sizes: IntArray, box: IntArray) -> IntArray:
+    """(n, 4) boxes in the middle; `box` is (n,) a side, or (n, 2) height and width."""
+    shape = np.maximum(1, np.broadcast_to(box[:, None] if box.ndim == 1 else box, sizes.shape))
+    return np.concatenate([(sizes - shape) // 2, shape], axis=1)

@@ -1,0 +1,115 @@
+"""The networks to train, by name: those of the published table, wide residual networks, and all that libraries have.
+
+The table is that of Nguyen and Nguyen, Pattern Recognition Letters 185, 73-80 (2024), on ReIN30..200 and RePL30/50.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from rescale_fast.errors import NetworkError, SettingError
+from rescale_fast.networks.build import build_network
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SIZES = (16, 32, 64, 75, 96, 128, 192, 224, 256, 299, 384)  # pixels; to propose when images are too small
+WIDE = re.compile(r"wrn-(\d+)-(\d+(?:\.\d+)?)", re.IGNORECASE)
+
+
+def _mobilenet_v1(num_classes: int, *, gated: bool = False) -> "nn.Module":
+    from rescale_fast.networks._mobilenet_v1 import MobileNetV1
+
+    return MobileNetV1(num_classes, gated=gated)
+
+
+def _googlenet(num_classes: int) -> "nn.Module":
+    from rescale_fast.networks._googlenet import plain_googlenet
+
+    return plain_googlenet(num_classes)
+
+
+def _by_library(name: str) -> "Callable[[int], nn.Module]":
+    return lambda num_classes: build_network(name, num_classes)
+
+
+TABLE: "Mapping[str, Callable[[int], nn.Module]]" = {  # name -> builder for a number of classes
+    "MAFNet": lambda num_classes: _mobilenet_v1(num_classes, gated=True),
+    "MobileNetV1": _mobilenet_v1,
+    "MobileNetV2": _by_library("mobilenet_v2"),
+    "MobileNetV3": _by_library("mobilenet_v3_large"),
+    "ShuffleNetV2": _by_library("shufflenet_v2_x1_0"),
+    "ResNet18": _by_library("resnet18"),
+    "GoogLeNet": _googlenet,
+    "InceptionV4": _by_library("timm:inception_v4"),
+    "VGG16": _by_library("vgg16"),
+}
+
+
+def network_names(wanted: str) -> tuple[str, ...]:
+    """The names in a comma-separated list; `all` is the table's nine. Raises: SettingError for an empty list."""
+    names = [name.strip() for name in wanted.split(",") if name.strip()]
+    if not names:
+        raise SettingError(f"--networks {wanted!r}: expected names, such as ResNet18,MAFNet, or all.")
+    found = [one for name in names for one in (TABLE if name.lower() == "all" else [plain_name(name)])]
+    return tuple(dict.fromkeys(found))
+
+
+def plain_name(name: str) -> str:
+    """A name of the table or of a wide residual network as it is spelled; any other as it is."""
+    of_table = {known.lower(): known for known in TABLE}
+    if name.lower() in of_table:
+        return of_table[name.lower()]
+    return name.upper() if WIDE.fullmatch(name) else name
+
+
+def build_for_training(name: str, num_classes: int, image_size: int) -> "nn.Module":
+    """Build an untrained network for images of image_size pixels.
+
+    Args:
+        name: one of TABLE; WRN-N-k (such as WRN-28-2); `small` (ours); timm:NAME; torchvision:NAME, or NAME alone.
+    Raises: NetworkError for an unknown name, or images of a size that the network does not take.
+    """
+    network = _build(plain_name(name), num_classes)
+    if not _takes(network, num_classes, image_size):
+        larger = next((size for size in SIZES if size > image_size and _takes(network, num_classes, size)), None)
+        hint = f"Pass --train-size {larger}, which resizes them, or" if larger else "Pass"
+        raise NetworkError(f"{name} cannot tell classes on images of {image_size} px. {hint} another network.")
+    return network.train()
+
+
+def _takes(network: "nn.Module", num_classes: int, image_size: int) -> bool:
+    """Whether the network makes logits of an image of that size."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            logits = network.eval()(torch.zeros(1, 3, image_size, image_size))
+    except (RuntimeError, ValueError, AssertionError):  # a feature map vanishes, or sizes do not match
+        return False
+    return isinstance(logits, torch.Tensor) and logits.shape == (1, num_classes)
+
+
+def _build(name: str, num_classes: int) -> "nn.Module":
+    if name in TABLE:
+        return TABLE[name](num_classes)
+    if wide := WIDE.fullmatch(name):
+        return _wide_resnet(name, int(wide[1]), float(wide[2]), num_classes)
+    try:
+        return build_network(name.removeprefix("torchvision:"), num_classes)
+    except NetworkError as error:
+        near = difflib.get_close_matches(name.lower(), [known.lower() for known in TABLE], n=1, cutoff=0.6)
+        raise NetworkError(f"{error} The table's: {', '.join(TABLE)}." if near else str(error)) from error
+
+
+def _wide_resnet(name: str, depth: int, widening: float, num_classes: int) -> "nn.Module":
+    from rescale_fast.networks._wide_resnet import STEM, WideResNet, shape_of
+
+    shape = shape_of(depth)
+    if shape is None or round(STEM * widening) < 1:
+        raise NetworkError(
+            f"{name}: there is no such wide residual network. Depths are 20, 28 and 36 (for 16, 32 and 64 px), or "
+            "6 n + 4 such as 16 and 40; the widening is at least 0.1."
+        )
+    return WideResNet(num_classes, stages=shape[0], blocks=shape[1], widening=widening)

@@ -1,0 +1,192 @@
+"""The train stage: one network on one subset, or a grid of networks, subsets and seeds with its table."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rescale_fast.artifact import Origin, to_json
+from rescale_fast.class_subset.types import ClassSubset
+from rescale_fast.errors import ArtifactError, MissingInputError, SettingError, TrainingError
+from rescale_fast.export.types import BetonInfo
+from rescale_fast.loaders import LoaderKind
+from rescale_fast.machine import MachineSettings
+from rescale_fast.networks.registry import network_names
+from rescale_fast.ranks import this_rank
+from rescale_fast.run.folder import RunFolder
+from rescale_fast.run.settings import TrainCommand
+from rescale_fast.terminal import say, track
+from rescale_fast.train.group import Group, joined
+from rescale_fast.train.plan import plan_training
+from rescale_fast.train.settings import TrainSettings
+from rescale_fast.train.types import TrainRun
+from rescale_fast.types import silent
+
+if TYPE_CHECKING:
+    from rescale_fast.train.table import Cell
+
+
+@dataclass(frozen=True)
+class How:
+    """What a training does not depend on."""
+
+    machine: MachineSettings
+    group: Group = field(default_factory=Group)
+    tensorboard: bool = False
+
+
+def train(command: TrainCommand) -> None:
+    """Train what is asked for, on all ranks; with more than one network, subset or seed, make the table."""
+    if command.seeds < 1:
+        raise SettingError(f"--seeds {command.seeds}: expected at least 1.")
+    if command.train.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it, before it is loaded
+    with joined(this_rank(), command.machine.torch_device()) as group:
+        how = How(command.machine, group, command.tensorboard)
+        if command.networks is None and command.subsets is None and command.seeds == 1:
+            train_one(RunFolder(command.out), command.train, how, loader=command.loader)
+        else:
+            _train_grid(command, how)
+
+
+def train_one(folder: RunFolder, settings: TrainSettings, how: How, *, loader: LoaderKind = "ffcv") -> TrainRun:
+    """Train one network with one seed on the folder's betons; make runs/<network>-<recipe>-seed<seed>/."""
+    from rescale_fast.train.loop import CHECKPOINT, train_network
+
+    betons = {split: folder.require(folder.beton(split), "export") for split in ("train", "val")}
+    infos = {split: BetonInfo.load(path.with_suffix(".json")) for split, path in betons.items()}
+    training = plan_training(settings, infos["train"], folder.dataset_kind(), loader=loader)
+    target = folder.training(training.folder_name)
+    origin = Origin({split: info.digest for split, info in infos.items()}, dict(to_json(training)))  # type: ignore[arg-type]
+
+    def make() -> TrainRun:
+        made = train_network(
+            betons,
+            infos,
+            training,
+            target,
+            origin,
+            machine=how.machine,
+            group=how.group,
+            tensorboard=how.tensorboard,
+            track=track if how.group.is_first else silent,
+        )
+        if how.group.is_first:
+            made.save(target)
+            (target / CHECKPOINT).unlink()
+        return made
+
+    if not how.group.is_first:
+        return _load_or_make(target, origin, make)
+    return folder.reuse_or_make(
+        "train",
+        target,
+        origin,
+        TrainRun.load,
+        make,
+        describe=_describe,
+        work=lambda made: (len(made.epochs) * infos["train"].num_images, "images"),
+    )
+
+
+def _load_or_make(target: Path, origin: Origin, make: Callable[[], TrainRun]) -> TrainRun:
+    """As RunFolder.reuse_or_make, of a rank that neither writes nor speaks."""
+    with suppress(ArtifactError):
+        found = TrainRun.load(target)
+        if found.origin.same_as(origin):
+            return found
+    return make()
+
+
+def _describe(made: TrainRun) -> str:
+    return (
+        f"{made.network} ({made.recipe}, seed {made.seed}): top-1 {100 * made.last_top1:.1f} % after "
+        f"{len(made.epochs)} epochs, {100 * made.best_top1:.1f} % in the best, {made.best_epoch} "
+        f"(chance {100 / made.num_classes:.1f} %)"
+    )
+
+
+def _train_grid(command: TrainCommand, how: How) -> None:
+    """Train every cell that is not finished, and write the table. A cell that fails leaves its reason there."""
+    from rescale_fast.train.table import write_table
+
+    if command.networks is not None and command.train.train_network is not None:
+        raise SettingError("--networks and --train-network: pass one of them.")
+    networks = network_names(command.networks) if command.networks is not None else (command.train.train_network,)
+    folders = _subset_folders(command)
+    cells = []
+    for title, folder in folders.items():
+        say(f"{'subset':>9}  {title}: {folder.path}")
+        for network in networks:
+            cells.append(_train_cell(command, how, title, folder, network))
+            if how.group.is_first:  # after each cell, so that there is a table of what is done at any time
+                text = write_table(cells, _title(command), command.out / f"table-{command.train.recipe}")
+    if how.group.is_first:
+        print(text, flush=True)
+        say(f"Table: {command.out / f'table-{command.train.recipe}'}.md, .csv and .png")
+    failed = [cell for cell in cells if cell.failure]
+    if failed:
+        raise TrainingError(
+            f"{len(failed)} of {len(cells)} cells of the table could not be trained; first {failed[0].network} on "
+            f"{failed[0].subset}: {failed[0].failure} The same command goes on from there."
+        )
+
+
+def _train_cell(command: TrainCommand, how: How, title: str, folder: RunFolder, network: str | None) -> "Cell":
+    from rescale_fast.train.table import Cell
+
+    runs: list[TrainRun] = []
+    failure = ""
+    for seed in range(command.train.seed, command.train.seed + command.seeds):
+        settings = replace(command.train, train_network=network, seed=seed)
+        try:
+            runs.append(train_one(folder, settings, how, loader=command.loader))
+        except TrainingError as error:
+            if how.group.count > 1:
+                raise  # the other ranks may wait for this one
+            say(f"{'train':>9}  {error}")
+            failure = str(error)
+            break
+    return Cell(runs[0].network if runs else network or "the default network", title, tuple(runs), failure)
+
+
+def _title(command: TrainCommand) -> str:
+    loader = "" if command.loader == "ffcv" else f", loader {command.loader}"
+    return f"Networks trained on subsets (recipe {command.train.recipe}{loader})"
+
+
+def _subset_folders(command: TrainCommand) -> dict[str, RunFolder]:
+    """{what the table calls it: run folder}, checked before anything is trained."""
+    if command.subsets is None:
+        folders = [RunFolder(command.out)]
+    else:
+        names = [name.strip() for name in command.subsets.split(",") if name.strip()]
+        if not names:
+            raise SettingError(f"--subsets {command.subsets!r}: expected names of run folders, such as ReIN30,ReIN50.")
+        folders = [RunFolder(path if (path := Path(name)).is_dir() else command.out / name) for name in names]
+    found: dict[str, RunFolder] = {}
+    for folder in folders:
+        for split in ("train", "val"):
+            if not folder.beton(split).exists():
+                raise MissingInputError(
+                    f"{folder.beton(split)}: not there yet. `rescale-fast run --out {folder.path}` makes it, with "
+                    "--published NAME for a published list of classes."
+                )
+        found[_subset_title(folder)] = folder
+    if len(found) < len(folders):
+        raise SettingError("--subsets: two of these folders hold the same published subset, or have the same name.")
+    return found
+
+
+def _subset_title(folder: RunFolder) -> str:
+    """The name of the published list that the classes are, or of the full set; else the folder's."""
+    with suppress(ArtifactError):
+        chosen = ClassSubset.load(folder.class_subset)
+        if published := chosen.origin.config.get("published"):
+            return str(published)
+        full = {"imagenet": "ImageNet", "places365": "Places365"}.get(folder.dataset_kind() or "")
+        if full and len(chosen.classes) == chosen.num_classes:
+            return full
+    return folder.path.resolve().name

@@ -1,0 +1,64 @@
+"""Checkpoints: all that a training needs to go on after an epoch as if it had never stopped.
+
+A file of torch.save with tensors, numbers and strings alone, so that it is read with weights_only. Randomness needs no
+place in it: whatever is drawn in an epoch depends on (seed, epoch).
+"""
+
+import json
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rescale_fast.artifact import Origin, write_whole
+from rescale_fast.errors import ArtifactError
+
+SCHEMA = "checkpoint/1"
+
+
+def save_checkpoint(path: Path, origin: Origin, records: Sequence[Mapping[str, Any]], state: Mapping[str, Any]) -> None:
+    """Write the trainer's state after the epochs in `records`."""
+    import torch
+
+    stored = {"schema": SCHEMA, "origin": json.dumps(origin.to_dict()), "records": json.dumps(records), **state}
+    with write_whole(path) as temporary:
+        torch.save(stored, temporary)
+
+
+def load_checkpoint(path: Path, origin: Origin) -> tuple[list[dict[str, Any]], dict[str, Any]] | None:
+    """Read what save_checkpoint wrote: (records, state); None where there is no checkpoint.
+
+    Raises: ArtifactError when it is damaged, or of a training on other data or with other settings, naming them.
+    """
+    import torch
+
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        return None
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise ArtifactError(f"{path}: not a checkpoint that can be read. Delete it to train anew.") from error
+    if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
+        raise ArtifactError(f"{path}: is no checkpoint of this version ({SCHEMA}). Delete it to train anew.")
+    records = json.loads(stored.pop("records"))
+    there = json.loads(stored.pop("origin"))
+    if there != origin.to_dict():
+        differences = _differences(there, origin.to_dict())
+        raise ArtifactError(
+            f"{path}: is of another training, stopped after {len(records)} epochs: {differences}. Pass the same "
+            f"settings to go on with it, or delete {path.parent} to train anew."
+        )
+    return records, stored
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> str:
+    """What is not equal, such as `epochs 16 there, 20 here`."""
+    found = []
+    for key in sorted(there.keys() | here.keys()):
+        a, b = there.get(key), here.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found.append(_differences(a, b, prefix="other data: " if key == "made_from" else prefix))
+        elif a != b:
+            short = (str(value)[:24] for value in (a, b))
+            found.append("{}{} {} there, {} here".format(prefix, key, *short))
+    return "; ".join(text for text in found if text)

@@ -1,0 +1,82 @@
+"""The processes that train one network together. Alone, every operation here is nothing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rescale_fast.ranks import Ranks
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Group:
+    """Ranks joined in torch's default process group, if there are several."""
+
+    ranks: Ranks = Ranks()  # noqa: RUF009 (it is frozen)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that writes and reports."""
+        return self.ranks.is_first
+
+    @property
+    def count(self) -> int:
+        return self.ranks.count
+
+    def sum(self, tensor: "torch.Tensor") -> "torch.Tensor":
+        """The sum over all processes, in place."""
+        if self.count > 1:
+            import torch.distributed as dist
+
+            dist.all_reduce(tensor)
+        return tensor
+
+    def share_buffers(self, network: "nn.Module") -> None:
+        """Give all processes the first one's running statistics."""
+        if self.count > 1:
+            import torch.distributed as dist
+
+            for buffer in network.buffers():
+                dist.broadcast(buffer, 0)
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.count > 1:
+            import torch.distributed as dist
+
+            dist.barrier()
+
+    def parallel(self, network: "nn.Module", device: "torch.device") -> "nn.Module":
+        """The network, averaging its gradients over all processes."""
+        if self.count == 1:
+            return network
+        from torch.nn.parallel import DistributedDataParallel
+
+        return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
+
+
+@contextmanager
+def joined(ranks: Ranks, device: "torch.device") -> Iterator[Group]:
+    """The ranks as a process group, until the block ends: NCCL on GPUs, Gloo on the CPU."""
+    if ranks.count == 1:
+        yield Group()
+        return
+    import torch
+    import torch.distributed as dist
+
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        store=dist.PrefixStore("rescale_fast/train", ranks.store),  # type: ignore[attr-defined]
+        rank=ranks.rank,
+        world_size=ranks.count,
+    )
+    try:
+        yield Group(ranks)
+    finally:
+        dist.destroy_process_group()

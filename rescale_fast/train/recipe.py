@@ -1,0 +1,137 @@
+"""Recipes: how a network is trained. A new one is a Recipe in RECIPES.
+
+rein        Nguyen and Nguyen, Pattern Recognition Letters 185, 73-80 (2024), as the ReIN repository trains.
+chrabaszcz  Chrabaszcz, Loshchilov and Hutter, "A downsampled variant of ImageNet" (2017). The images' mean colour is
+            taken off, where they take off the mean image.
+fast        what is quick today: one-cycle learning rate (Smith and Topin 2018), label smoothing, images that grow
+            (Howard 2018), averaged weights (Polyak and Juditsky 1992), and bfloat16 on a GPU.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+from rescale_fast.errors import SettingError
+from rescale_fast.loaders.augment import Augment
+from rescale_fast.networks.schedule import one_cycle
+from rescale_fast.networks.types import IMAGENET_STD
+
+RecipeName: TypeAlias = Literal["fast", "rein", "chrabaszcz"]
+GROWS_FROM = 128  # pixels; smaller images are trained on at full size from the start
+GROWN_AT = 0.75  # share of the epochs after which images have their full size
+SIZE_STEP = 32  # pixels
+
+
+@dataclass(frozen=True)
+class OneCycle:
+    """A rise over a quarter of the training, then half a cosine down to nothing."""
+
+    def share(self, step: int, steps_per_epoch: int, epochs: int) -> float:
+        """Share of the highest learning rate at a step."""
+        return one_cycle(step, epochs * steps_per_epoch)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Multiply by `factor` every `every` epochs."""
+
+    every: int
+    factor: float
+
+    def share(self, step: int, steps_per_epoch: int, epochs: int) -> float:
+        """Share of the highest learning rate at a step."""
+        del epochs
+        return self.factor ** (step // steps_per_epoch // self.every)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained, by SGD with momentum 0.9."""
+
+    epochs: int
+    batch_size: int  # images a step, those of all ranks together
+    learning_rate: float  # the highest, at that batch size; it grows and shrinks with it (Goyal et al. 2017)
+    schedule: OneCycle | Steps
+    weight_decay: float
+    augment: Augment
+    steps_an_epoch: int = 1  # at least: the batch is halved until a small set has so many
+    nesterov: bool = False
+    label_smoothing: float = 0.0
+    mirrored_copies: bool = False  # each batch is followed by its mirror image in the same step
+    std: tuple[float, float, float] = IMAGENET_STD  # 0..1 scale; what pixels are divided by
+    bfloat16: bool = False  # on a GPU
+    averaging: float = 0.0  # largest decay of the weights' moving average, which is what is tested; 0 = none
+    first_size: float = 1.0  # share of the images' side in the first epoch
+    reported_epoch: int | None = None  # the epoch whose accuracy the authors report, if neither last nor best
+
+    def size_at(self, epoch: int, image_size: int) -> int:
+        """Side of the training images in an epoch (from 0), pixels."""
+        if self.first_size == 1 or image_size < GROWS_FROM:
+            return image_size
+        progress = min(1.0, epoch / max(1, round(GROWN_AT * self.epochs)))
+        size = image_size * (self.first_size + (1 - self.first_size) * progress)
+        return min(image_size, round(size / SIZE_STEP) * SIZE_STEP)
+
+    def of_batch(self, batch_size: int) -> "Recipe":
+        """The recipe with another batch size, and the learning rate that goes with it."""
+        scale = batch_size / self.batch_size
+        return replace(self, batch_size=batch_size, learning_rate=self.learning_rate * scale)
+
+    def for_images(self, num_images: int) -> "Recipe":
+        """The recipe for so many training images: the batch is halved while an epoch has too few steps."""
+        batch_size = self.batch_size
+        while batch_size > 16 and num_images // batch_size < self.steps_an_epoch:
+            batch_size //= 2
+        return self.of_batch(batch_size) if self.steps_an_epoch > 1 else self
+
+
+FAST = Recipe(
+    epochs=16,
+    batch_size=256,
+    learning_rate=0.4,
+    schedule=OneCycle(),
+    weight_decay=5e-4,
+    augment="crop-flip",
+    steps_an_epoch=8,
+    nesterov=True,
+    label_smoothing=0.1,
+    bfloat16=True,
+    averaging=0.999,
+    first_size=0.7,
+)
+REIN = Recipe(
+    epochs=100,
+    batch_size=256,
+    learning_rate=0.1,
+    schedule=Steps(every=30, factor=0.1),
+    weight_decay=1e-4,
+    augment="crop-flip",
+)
+CHRABASZCZ = Recipe(
+    epochs=40,
+    batch_size=128,
+    learning_rate=0.01,
+    schedule=Steps(every=10, factor=0.2),
+    weight_decay=5e-4,
+    augment="shift-flip",
+    mirrored_copies=True,
+    std=(1.0, 1.0, 1.0),
+    reported_epoch=31,
+)
+RECIPES: Mapping[str, Recipe] = MappingProxyType({"fast": FAST, "rein": REIN, "chrabaszcz": CHRABASZCZ})
+EXCEPTIONS: Mapping[tuple[str, str], Recipe] = MappingProxyType(
+    {
+        ("rein", "VGG16"): replace(REIN, learning_rate=0.01, batch_size=32),
+        # Without batch normalisation these two do not bear the others' learning rate.
+        ("fast", "VGG16"): replace(FAST, learning_rate=0.04),
+        ("fast", "GoogLeNet"): replace(FAST, learning_rate=0.04),
+    }
+)
+
+
+def find_recipe(name: str, network: str) -> Recipe:
+    """The recipe of that name for a network. Raises: SettingError naming all there are."""
+    if name not in RECIPES:
+        raise SettingError(f"--recipe {name}: there is none. There are {', '.join(RECIPES)}.")
+    return EXCEPTIONS.get((name, network), RECIPES[name])
