@@ -8,7 +8,7 @@ import numpy as np
 
 from rescale_fast.artifact import Origin
 from rescale_fast.datasets.types import Dataset
-from rescale_fast.errors import ArtifactError, MissingInputError
+from rescale_fast.errors import ArtifactError, MissingInputError, SettingError
 from rescale_fast.export.settings import ExportSettings
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.image_subset.corrections import read_corrections
@@ -99,6 +99,11 @@ def score_halves(
     from rescale_fast.image_subset.score import halves, score_half, score_size
 
     halved = halves(dataset, subset, settings.score_seed)
+    smaller = min(len(halved.train), len(halved.val))
+    if smaller < settings.score_batch_size:
+        raise SettingError(
+            f"--score-batch-size {settings.score_batch_size}: a half has {smaller:,} images, fewer than one batch."
+        )
     betons = target / "betons"
     shutil.rmtree(betons, ignore_errors=True)
     try:
