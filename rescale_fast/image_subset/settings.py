@@ -79,7 +79,7 @@ class ScoreSettings:
     score_epochs: int = 16
     """Passes over each half of the images."""
     score_batch_size: int = 64
-    """Images a step."""
+    """Images a step; as many as there are, if a half has fewer."""
     score_learning_rate: float = 0.1
     """Highest learning rate of the one-cycle schedule."""
     score_size: int | None = None

@@ -1,14 +1,14 @@
 """The stage `score`: two networks, each trained on one half of the training images, score the other half."""
 
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from rescale_fast.artifact import Origin
 from rescale_fast.datasets.types import Dataset
-from rescale_fast.errors import ArtifactError, MissingInputError, SettingError
+from rescale_fast.errors import ArtifactError, MissingInputError
 from rescale_fast.export.settings import ExportSettings
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.image_subset.corrections import read_corrections
@@ -99,11 +99,6 @@ def score_halves(
     from rescale_fast.image_subset.score import halves, score_half, score_size
 
     halved = halves(dataset, subset, settings.score_seed)
-    smaller = min(len(halved.train), len(halved.val))
-    if smaller < settings.score_batch_size:
-        raise SettingError(
-            f"--score-batch-size {settings.score_batch_size}: a half has {smaller:,} images, fewer than one batch."
-        )
     betons = target / "betons"
     shutil.rmtree(betons, ignore_errors=True)
     try:
@@ -115,11 +110,12 @@ def score_halves(
             for half in ("train", "val")
         }  # fmt: skip
         size = score_size(settings, max(max(info.max_width, info.max_height) for info in infos.values()))
+        batch = min(settings.score_batch_size, *(info.num_images for info in infos.values()))
         for part in _pending(target, subset.origin):
             trained, scored = HALVES[part]
             rows, probabilities = score_half(
-                betons / f"{trained}.beton", betons / f"{scored}.beton", subset.class_ids, size, augment, settings,
-                machine=machine, track=track,
+                betons / f"{trained}.beton", betons / f"{scored}.beton", subset.class_ids, size, augment,
+                replace(settings, score_batch_size=batch), machine=machine, track=track,
             )  # fmt: skip
             made = _scores(halved.split(scored), rows, probabilities, infos[scored], subset.origin)
             made.save(target / f"part-{part}.parquet")
