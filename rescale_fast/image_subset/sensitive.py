@@ -40,7 +40,7 @@ def with_confused(classes: ClassSubset, predictions: Predictions) -> ClassSubset
 
 def with_mistakes(grouping: ClassGrouping, predictions: Predictions) -> ClassGrouping:
     """The groups of which validation images were called a class of another group."""
-    group_of = labels_of(grouping)
+    group_of = labels_of(grouping, len(predictions.class_ids))
     groups, called = group_of[predictions.labels], group_of[predictions.predicted]
     kept = np.unique(groups[(groups >= 0) & (called != groups)]).tolist()
     if len(kept) < 2:
@@ -57,9 +57,9 @@ def with_mistakes(grouping: ClassGrouping, predictions: Predictions) -> ClassGro
     )
 
 
-def labels_of(classes: ClassSubset | ClassGrouping) -> IntArray:
-    """(K,) the new label of each class of the data set; -1 for those left out."""
-    new_label = np.full(classes.num_classes, -1, np.int64)
+def labels_of(classes: ClassSubset | ClassGrouping, num_classes: int) -> IntArray:
+    """(K,) the new label of each of the data set's `num_classes` classes; -1 for those left out."""
+    new_label = np.full(num_classes, -1, np.int64)
     for new, labels in enumerate(classes.members()):
         new_label[list(labels)] = new
     return new_label
