@@ -276,3 +276,4 @@ def test_a_configuration_sets_the_number_of_classes_and_of_images(name):
     assert f"N{made.select.k}-M{resolved.per_class}" == name
     assert made.group.num_groups == made.select.k
     assert resolved.images == "random"
+    assert resolved.resolved() == resolved

@@ -19,7 +19,7 @@ from rescale_fast.image_subset.choose import choose_by_difficulty, choose_random
 from rescale_fast.image_subset.corrections import Corrections, check_corrections, corrected_labels
 from rescale_fast.image_subset.order import Keys, stable_keys
 from rescale_fast.image_subset.scores import Scores
-from rescale_fast.image_subset.sensitive import labels_of, sensitive_images, with_confused, with_mistakes
+from rescale_fast.image_subset.sensitive import labels_of, sensitive_classes, sensitive_images
 from rescale_fast.image_subset.settings import SampleSettings
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 from rescale_fast.predictions.types import Predictions
@@ -50,18 +50,11 @@ def sample_images(
     """
     settings = settings.resolved()
     check_classes(dataset, classes)
-    predictions = evidence.predictions
-    if settings.images == "sensitive":
-        if predictions is None:
-            raise MissingInputError("--images sensitive needs predictions. `rescale-fast validate` makes them.")
-        check_predictions(dataset, predictions)
-        classes = (
-            with_mistakes(classes, predictions)
-            if isinstance(classes, ClassGrouping)
-            else with_confused(classes, predictions)
-        )
+    predictions = _needed_predictions(dataset, evidence) if settings.images == "sensitive" else None
+    if predictions is not None:
+        classes = sensitive_classes(classes, predictions)
     subset = take_images(dataset, classes, origin, evidence.corrections)
-    if settings.images == "sensitive" and predictions is not None:
+    if predictions is not None:
         subset = replace(subset, val=sensitive_images(subset.val, predictions, labels_of(classes, dataset.num_classes)))
     if settings.val_share is not None:
         keys = _keys(dataset, subset.train, "val", settings.sample_seed)
@@ -70,6 +63,13 @@ def sample_images(
         subset = replace(subset, train=_choose(dataset, subset, settings, evidence))
     _check_every_class(subset)
     return subset
+
+
+def _needed_predictions(dataset: Dataset, evidence: Evidence) -> Predictions:
+    if evidence.predictions is None:
+        raise MissingInputError("--images sensitive needs predictions. `rescale-fast validate` makes them.")
+    check_predictions(dataset, evidence.predictions)
+    return evidence.predictions
 
 
 def check_classes(dataset: Dataset, classes: ClassSubset | ClassGrouping) -> None:
