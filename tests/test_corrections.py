@@ -5,7 +5,8 @@ import pytest
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.errors import SettingError
 from rescale_fast.image_subset.corrections import read_corrections
-from rescale_fast.image_subset.sample import Evidence, SampleSettings, sample_images
+from rescale_fast.image_subset.sample import Evidence, sample_images
+from rescale_fast.image_subset.settings import SampleSettings
 from tests.test_image_choice import NOWHERE, all_of, made_up
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rescale_fast.artifact import Origin
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.datasets.types import Dataset, ImageList
-from rescale_fast.errors import DatasetError, SettingError
+from rescale_fast.errors import ArtifactError, DatasetError, SettingError
 from rescale_fast.image_subset.choose import choose_by_difficulty, choose_random
 from rescale_fast.image_subset.order import order_by, ranks_within, stable_keys
 from rescale_fast.image_subset.sample import Evidence, sample_images
@@ -212,6 +212,20 @@ def test_sensitive_images_of_groups_are_those_called_another_group():
     assert made.val.indices.tolist() == [5, 14]
 
 
+def test_predictions_of_something_else_are_refused():
+    dataset = made_up()
+    right = predicted_as(dataset, np.repeat([1, 2, 3, 4, 0], 5))
+    other = replace(right, class_ids=("ant", *IDS[1:]))
+    fewer = predicted_as(made_up(val=4), np.repeat([1, 2, 3, 4, 0], 4))
+    for predictions, message in (
+        (other, "are about 5 classes from 'ant', made up has 5 from 'ape'"),
+        (fewer, "5 of 25 validation images have no prediction, 'val/ape/val4.jpg' first"),
+    ):
+        with pytest.raises(ArtifactError, match=message):
+            evidence = Evidence(predictions=predictions)
+            sample_images(dataset, all_of(dataset), NOWHERE, SampleSettings(images="sensitive"), evidence)
+
+
 def test_too_few_images_are_named_with_what_to_do():
     dataset = made_up()
     for images in ("random", "difficulty"):
@@ -262,3 +276,4 @@ def test_a_configuration_sets_the_number_of_classes_and_of_images(name):
     assert f"N{made.select.k}-M{resolved.per_class}" == name
     assert made.group.num_groups == made.select.k
     assert resolved.images == "random"
+    assert resolved.resolved() == resolved

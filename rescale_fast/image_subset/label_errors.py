@@ -16,9 +16,9 @@ import numpy as np
 from rescale_fast.artifact import Origin
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.datasets.types import Dataset
-from rescale_fast.errors import ArtifactError, SettingError
+from rescale_fast.errors import SettingError
 from rescale_fast.image_subset.corrections import Corrections, corrected_labels
-from rescale_fast.image_subset.sample import Evidence, check_classes, take_images
+from rescale_fast.image_subset.sample import Evidence, check_classes, check_predictions, take_images
 from rescale_fast.image_subset.scores import Scores
 from rescale_fast.image_subset.sensitive import labels_of
 from rescale_fast.image_subset.types import NO_ERRORS, ImageSubset, LabelErrors, join_errors
@@ -37,6 +37,7 @@ def find_label_errors(dataset: Dataset, classes: ClassSubset | ClassGrouping, ev
         subset = take_images(dataset, classes, Origin({}, {}), evidence.corrections)
         found = errors_in_train(subset, evidence.scores, evidence.scores_path, evidence.corrections)
     if evidence.predictions is not None:
+        check_predictions(dataset, evidence.predictions)
         in_val = errors_in_val(evidence.predictions, classes, evidence.corrections, dataset.class_ids)
         found = join_errors(found, in_val)
     return found
@@ -111,15 +112,12 @@ def errors_in_val(
     """Likely errors among validation images, from the pre-trained network's predictions.
 
     They are told by all classes of the data set (or all groups), and named where the given or the suggested class is
-    in the subset. Args: class_ids: (K,) of the data set.
-    Raises: ArtifactError when the predictions are about other classes.
+    in the subset. Args: class_ids: (K,) of the data set, which the predictions are about.
     """
-    if predictions.class_ids != tuple(class_ids):
-        raise ArtifactError("the predictions are about other classes than the data set. Validate again.")
     probabilities, ids = probabilities_of(predictions), tuple(class_ids)
     new_label = np.arange(len(ids))
     if isinstance(classes, ClassGrouping):
-        ids, new_label = classes.class_ids, labels_of(classes)
+        ids, new_label = classes.class_ids, labels_of(classes, len(ids))
         member = (new_label[:, None] == np.arange(len(ids))).astype(np.float32)
         probabilities = probabilities @ member
         probabilities /= probabilities.sum(axis=1, keepdims=True)

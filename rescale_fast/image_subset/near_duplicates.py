@@ -20,6 +20,7 @@ from rescale_fast.types import IntArray, Track, silent
 Hashes = NDArray[np.uint64]
 BITS = 64
 PAIRS_AT_ONCE = 4_000_000
+FILES_AT_ONCE = 4_096  # waiting in the pool
 
 
 def find_near_duplicates(
@@ -62,10 +63,11 @@ def perceptual_hashes(
     pool = ThreadPoolExecutor(num_threads)
     try:
         with track("Looking for near-duplicates", total=len(paths)) as advance:
-            for i, found in enumerate(pool.map(hash_of, paths)):
-                was_read[i] = found is not None
-                hashes[i] = found or 0
-                advance(1)
+            for start in range(0, len(paths), FILES_AT_ONCE):
+                for i, found in enumerate(pool.map(hash_of, paths[start : start + FILES_AT_ONCE]), start):
+                    was_read[i] = found is not None
+                    hashes[i] = found or 0
+                    advance(1)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return hashes, was_read

@@ -19,7 +19,7 @@ from rescale_fast.image_subset.choose import choose_by_difficulty, choose_random
 from rescale_fast.image_subset.corrections import Corrections, check_corrections, corrected_labels
 from rescale_fast.image_subset.order import Keys, stable_keys
 from rescale_fast.image_subset.scores import Scores
-from rescale_fast.image_subset.sensitive import labels_of, sensitive_images, with_confused, with_mistakes
+from rescale_fast.image_subset.sensitive import labels_of, sensitive_classes, sensitive_images
 from rescale_fast.image_subset.settings import SampleSettings
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 from rescale_fast.predictions.types import Predictions
@@ -50,18 +50,12 @@ def sample_images(
     """
     settings = settings.resolved()
     check_classes(dataset, classes)
-    predictions = evidence.predictions
-    if settings.images == "sensitive":
-        if predictions is None:
-            raise MissingInputError("--images sensitive needs predictions. `rescale-fast validate` makes them.")
-        classes = (
-            with_mistakes(classes, predictions)
-            if isinstance(classes, ClassGrouping)
-            else with_confused(classes, predictions)
-        )
+    predictions = _needed_predictions(dataset, evidence) if settings.images == "sensitive" else None
+    if predictions is not None:
+        classes = sensitive_classes(classes, predictions)
     subset = take_images(dataset, classes, origin, evidence.corrections)
-    if settings.images == "sensitive" and predictions is not None:
-        subset = replace(subset, val=sensitive_images(subset.val, predictions, labels_of(classes)))
+    if predictions is not None:
+        subset = replace(subset, val=sensitive_images(subset.val, predictions, labels_of(classes, dataset.num_classes)))
     if settings.val_share is not None:
         keys = _keys(dataset, subset.train, "val", settings.sample_seed)
         subset = grow_val(subset, settings.val_share, keys)
@@ -69,6 +63,13 @@ def sample_images(
         subset = replace(subset, train=_choose(dataset, subset, settings, evidence))
     _check_every_class(subset)
     return subset
+
+
+def _needed_predictions(dataset: Dataset, evidence: Evidence) -> Predictions:
+    if evidence.predictions is None:
+        raise MissingInputError("--images sensitive needs predictions. `rescale-fast validate` makes them.")
+    check_predictions(dataset, evidence.predictions)
+    return evidence.predictions
 
 
 def check_classes(dataset: Dataset, classes: ClassSubset | ClassGrouping) -> None:
@@ -83,6 +84,22 @@ def check_classes(dataset: Dataset, classes: ClassSubset | ClassGrouping) -> Non
                 )
 
 
+def check_predictions(dataset: Dataset, predictions: Predictions) -> None:
+    """Raise ArtifactError unless the predictions are of all validation images of this data set."""
+    if predictions.class_ids != dataset.class_ids:
+        raise ArtifactError(
+            f"the predictions are about {len(predictions.class_ids):,} classes from {predictions.class_ids[0]!r}, "
+            f"{dataset.name} has {dataset.num_classes:,} from {dataset.class_ids[0]!r}. Validate again."
+        )
+    predicted = set(predictions.paths).union(skipped.path for skipped in predictions.skipped)
+    absent = set(dataset.splits["val"].paths) - predicted
+    if absent:
+        raise ArtifactError(
+            f"{len(absent):,} of {len(dataset.splits['val']):,} validation images have no prediction, {min(absent)!r} "
+            "first. Were files added? `rescale-fast validate` looks at them all."
+        )
+
+
 def take_images(
     dataset: Dataset, classes: ClassSubset | ClassGrouping, origin: Origin, corrections: Corrections
 ) -> ImageSubset:
@@ -90,8 +107,7 @@ def take_images(
     check_corrections(
         corrections, [images.paths for images in dataset.splits.values()], (dataset.class_ids, classes.class_ids)
     )
-    new_label = np.full(dataset.num_classes, -1, np.int64)
-    new_label[: classes.num_classes] = labels_of(classes)
+    new_label = labels_of(classes, dataset.num_classes)
 
     def of_split(split: str) -> SubsetImages:
         images = dataset.splits.get(split)

@@ -15,11 +15,15 @@ from rescale_fast.predictions.types import Predictions
 from rescale_fast.types import IntArray
 
 
-def with_confused(classes: ClassSubset, predictions: Predictions) -> ClassSubset:
-    """The chosen classes and those that their misclassified images were called; of these, all that have such images.
+def sensitive_classes(classes: ClassSubset | ClassGrouping, predictions: Predictions) -> ClassSubset | ClassGrouping:
+    """Those that sensitive images bring together: see below. Raises: DatasetError when fewer than two have any."""
+    if isinstance(classes, ClassGrouping):
+        return _with_mistakes(classes, predictions)
+    return _with_confused(classes, predictions)
 
-    Raises: DatasetError when fewer than two classes have any.
-    """
+
+def _with_confused(classes: ClassSubset, predictions: Predictions) -> ClassSubset:
+    """The chosen classes and those that their misclassified images were called; of these, all that have such images."""
     labels, predicted = predictions.labels, predictions.predicted
     is_mistaken = predicted != labels
     of_chosen = is_mistaken & np.isin(labels, classes.classes)
@@ -38,9 +42,9 @@ def with_confused(classes: ClassSubset, predictions: Predictions) -> ClassSubset
     )
 
 
-def with_mistakes(grouping: ClassGrouping, predictions: Predictions) -> ClassGrouping:
+def _with_mistakes(grouping: ClassGrouping, predictions: Predictions) -> ClassGrouping:
     """The groups of which validation images were called a class of another group."""
-    group_of = labels_of(grouping)
+    group_of = labels_of(grouping, len(predictions.class_ids))
     groups, called = group_of[predictions.labels], group_of[predictions.predicted]
     kept = np.unique(groups[(groups >= 0) & (called != groups)]).tolist()
     if len(kept) < 2:
@@ -57,9 +61,9 @@ def with_mistakes(grouping: ClassGrouping, predictions: Predictions) -> ClassGro
     )
 
 
-def labels_of(classes: ClassSubset | ClassGrouping) -> IntArray:
-    """(K,) the new label of each class of the data set; -1 for those left out."""
-    new_label = np.full(classes.num_classes, -1, np.int64)
+def labels_of(classes: ClassSubset | ClassGrouping, num_classes: int) -> IntArray:
+    """(K,) the new label of each of the data set's `num_classes` classes; -1 for those left out."""
+    new_label = np.full(num_classes, -1, np.int64)
     for new, labels in enumerate(classes.members()):
         new_label[list(labels)] = new
     return new_label

@@ -61,7 +61,7 @@ class SampleSettings:
             raise SettingError(f"--near-duplicates {self.near_duplicates}: expected 0 to 16 of 64 bits.")
         if not 0 <= self.sample_seed < 2**63:
             raise SettingError(f"--sample-seed {self.sample_seed}: expected 0 to 2^63 - 1.")
-        return replace(self, images=images, per_class=per_class)
+        return replace(self, images=images, per_class=per_class, configuration=None)
 
 
 def numbers_of(configuration: Configuration) -> tuple[int, int]:
@@ -79,7 +79,7 @@ class ScoreSettings:
     score_epochs: int = 16
     """Passes over each half of the images."""
     score_batch_size: int = 64
-    """Images a step."""
+    """Images a step; as many as there are, if a half has fewer."""
     score_learning_rate: float = 0.1
     """Highest learning rate of the one-cycle schedule."""
     score_size: int | None = None

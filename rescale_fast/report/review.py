@@ -32,7 +32,7 @@ def write_review(review: Review, path: Path) -> None:
 
     template = files("rescale_fast.report").joinpath("review.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
     environment.filters["thousands"] = lambda number: f"{number:,.0f}"
     page = environment.from_string(template).render(
         review=review,

@@ -12,7 +12,7 @@ from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.image_subset.corrections import read_corrections
 from rescale_fast.image_subset.sample import Evidence, sample_images
 from rescale_fast.image_subset.scores import Scores
-from rescale_fast.image_subset.settings import SampleSettings, numbers_of
+from rescale_fast.image_subset.settings import Configuration, SampleSettings, numbers_of
 from rescale_fast.image_subset.types import ImageSubset, LabelErrors, NearDuplicates
 from rescale_fast.machine import MachineSettings
 from rescale_fast.predictions.types import Predictions
@@ -89,6 +89,8 @@ def sample(
 
     Args: scores, predictions: those made elsewhere, to be looked at instead of the run's own.
     """
+    if settings.configuration is not None:
+        _check_number(load_chosen(folder, source), settings.configuration)
     settings = settings.resolved()
     inputs = _find_inputs(folder, dataset, source, settings, scores, predictions)
     config: Mapping[str, Any] = to_json(replace(settings, corrections=None))  # type: ignore[assignment]
@@ -126,8 +128,6 @@ def _find_inputs(
         existing(settings.corrections, "--corrections")
         if settings.label_errors != "keep" and settings.corrections.resolve() == folder.label_errors.resolve():
             raise SettingError(f"--corrections {settings.corrections}: would be overwritten. Pass a copy of it.")
-    if settings.configuration is not None:
-        _check_configuration(load_chosen(folder, source), settings)
     found_scores = None
     if needs_scores(settings, dataset):
         found_scores = existing(scores, "--scores") if scores else folder.require(folder.scores, "score")
@@ -142,14 +142,12 @@ def _find_inputs(
     return _Inputs(source, settings.corrections, found_scores, found_predictions)
 
 
-def _check_configuration(classes: Classes, settings: SampleSettings) -> None:
-    if settings.configuration is None:
-        return
-    wanted, found = numbers_of(settings.configuration)[0], len(classes.class_ids)
+def _check_number(classes: Classes, configuration: Configuration) -> None:
+    wanted, found = numbers_of(configuration)[0], len(classes.class_ids)
     if wanted != found:
         command = f"group --num-groups {wanted}" if isinstance(classes, ClassGrouping) else f"select --k {wanted}"
         raise SettingError(
-            f"--configuration {settings.configuration}: {found:,} classes were chosen. `rescale-fast {command}` first."
+            f"--configuration {configuration}: {found:,} classes were chosen. `rescale-fast {command}` first."
         )
 
 

@@ -1,7 +1,7 @@
 """The stage `score`: two networks, each trained on one half of the training images, score the other half."""
 
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -110,11 +110,12 @@ def score_halves(
             for half in ("train", "val")
         }  # fmt: skip
         size = score_size(settings, max(max(info.max_width, info.max_height) for info in infos.values()))
+        batch = min(settings.score_batch_size, *(info.num_images for info in infos.values()))
         for part in _pending(target, subset.origin):
             trained, scored = HALVES[part]
             rows, probabilities = score_half(
-                betons / f"{trained}.beton", betons / f"{scored}.beton", subset.class_ids, size, augment, settings,
-                machine=machine, track=track,
+                betons / f"{trained}.beton", betons / f"{scored}.beton", subset.class_ids, size, augment,
+                replace(settings, score_batch_size=batch), machine=machine, track=track,
             )  # fmt: skip
             made = _scores(halved.split(scored), rows, probabilities, infos[scored], subset.origin)
             made.save(target / f"part-{part}.parquet")
