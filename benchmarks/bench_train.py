@@ -9,7 +9,8 @@ accuracy  seconds until WRN-16-1 has 95 % top-1 on the ten digits of `glyphs`, 3
 epoch     on a GPU: seconds for an epoch of 39,000 images, as many as ReIN30 has, with ResNet18 at 224 px
 
 Each measurement runs in a process of its own, in turn with its peer; first epochs, which compile, are not counted;
-medians are kept. --sanity has each network of the table overfit 64 images, until the loss is a tenth of what it was.
+medians are kept. On the CPU half of the cores are the network's, and half the loader's. --sanity has each network of
+the table overfit 64 images, until the loss is a tenth of what it was.
 Writes benchmarks/results/train.csv and train_sanity.csv, or, with --quick, only prints.
 """
 
@@ -43,8 +44,8 @@ def cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in both)
 
 
-def make_betons(folder: Path, num_photos: int, num_epoch: int) -> None:
-    """photos.beton; with num_epoch, epoch.beton: the same images over and over; digits/: glyphs."""
+def make_betons(folder: Path, num_photos: int, num_epoch: int, num_digits: int) -> None:
+    """photos.beton; with num_epoch, epoch.beton: the same images over and over; train.beton, val.beton: digits."""
     from rescale_fast.artifact import Origin
     from rescale_fast.datasets.glyphs import GlyphSettings, open_glyphs
     from rescale_fast.export.beton import export_beton
@@ -57,7 +58,7 @@ def make_betons(folder: Path, num_photos: int, num_epoch: int) -> None:
         if count:
             images = subset(folder / "images", count)
             export_beton(folder / "images", images, "train", folder / f"{name}.beton", ExportSettings(), nowhere)
-    digits = open_glyphs(GlyphSettings(classes=10, size=32, train=300, val=100), folder / "digits")
+    digits = open_glyphs(GlyphSettings(classes=10, size=32, train=num_digits // 10, val=100), folder / "digits")
     parts = {
         split: SubsetImages((split,) * len(one), np.arange(len(one)), one.paths, one.labels, one.labels)
         for split, one in digits.splits.items()
@@ -81,6 +82,10 @@ class Ready:
         return iter(self.batches)
 
 
+def half_the_cores() -> int:
+    return max(1, len(os.sched_getaffinity(0)) // 2)
+
+
 def device_here() -> Any:
     import torch
 
@@ -100,7 +105,8 @@ def measure_loop(beton: Path, network: str, size: int, batch_size: int, ready: b
     recipe = replace(FAST.of_batch(batch_size), epochs=epochs + 1, first_size=1.0)
     training = Training(network, size, "fast", recipe, 0, "ffcv", False, False)
     device = device_here()
-    loader: Any = beton_loader(beton, split="train", batch_size=batch_size, image_size=size, device=device)
+    shape: Any = {"batch_size": batch_size, "image_size": size, "num_workers": half_the_cores(), "device": device}
+    loader: Any = beton_loader(beton, split="train", **shape)
     if ready:
         loader = Ready(loader)
     trainer = Trainer(training, 10, device, Group())
@@ -142,6 +148,7 @@ def measure_accuracy(folder: Path, epochs: int) -> Row:
     """Trains on the digits; the time ends with the first epoch that has TARGET."""
     from rescale_fast.artifact import Origin
     from rescale_fast.export.types import BetonInfo
+    from rescale_fast.machine import MachineSettings
     from rescale_fast.train.loop import train_network
     from rescale_fast.train.plan import plan_training
     from rescale_fast.train.settings import TrainSettings
@@ -151,7 +158,8 @@ def measure_accuracy(folder: Path, epochs: int) -> Row:
     settings = TrainSettings(train_network="WRN-16-1", epochs=epochs)
     training = plan_training(settings, infos["train"], "glyphs")
     start, cpu = time.perf_counter(), cpu_seconds()
-    made = train_network(betons, infos, training, folder / "run", Origin({}, {}))
+    machine = MachineSettings(num_threads=half_the_cores())
+    made = train_network(betons, infos, training, folder / "run", Origin({}, {}), machine=machine)
     wall, cpu = time.perf_counter() - start, cpu_seconds() - cpu
     reached = next((epoch["epoch"] for epoch in made.epochs if epoch["val_top1"] >= TARGET), None)
     share = (reached or epochs) / epochs
@@ -182,8 +190,7 @@ def measure_sanity(network: str, size: int) -> Row:
         losses.append(loss.item())
     return {
         "network": network, "size": size, "learning_rate": rate, "steps": len(losses),
-        "first_loss": round(losses[0], 3),
-        "last_loss": round(losses[-1], 4), "overfits": losses[-1] < losses[0] / 10,
+        "first_loss": round(losses[0], 3), "last_loss": round(losses[-1], 4), "overfits": losses[-1] < losses[0] / 10,
         "cpu_seconds": round(cpu_seconds() - cpu, 1), "wall_seconds": round(time.perf_counter() - start, 1),
     }  # fmt: skip
 
@@ -205,6 +212,9 @@ def in_child(kind: str, *arguments: object) -> Row:
 
 
 def here(kind: str, texts: list[str]) -> None:
+    import torch
+
+    torch.set_num_threads(half_the_cores())
     values = [json.loads(text) for text in texts]
     if kind != "sanity":
         values[0] = Path(values[0])
@@ -236,16 +246,16 @@ def group(what: str, ways: dict[str, tuple[object, ...]], rounds: int) -> list[R
 
 def bench(folder: Path, quick: bool) -> list[Row]:
     on_gpu = device_here().type == "cuda"
-    make_betons(folder, 256 if quick else 1024, REIN30 if on_gpu else 0)
+    make_betons(folder, 256 if quick else 1024, REIN30 if on_gpu else 0, 600 if quick else 3000)
     rounds = 1 if quick else 3
     photos, digits = folder / "photos.beton", folder / "train.beton"
-    workers = len(os.sched_getaffinity(0))
+    workers = half_the_cores()
     rows = group(
         "loader", {kind: ("loader", photos, kind, workers) for kind in ("torchvision", "dali", "ffcv")}, rounds
     )
 
     def loop(beton: Path, *shape: object) -> dict[str, tuple[object, ...]]:
-        return {name: ("loop", beton, *shape, name == "ready tensors", 2) for name in ("ready tensors", "ffcv")}
+        return {name: ("loop", beton, *shape, name == "ready tensors", 1) for name in ("ready tensors", "ffcv")}
 
     rows += group("loop, WRN-16-1, 32 px", loop(digits, "WRN-16-1", 32, 64), rounds)
     if on_gpu:
@@ -274,7 +284,7 @@ def main() -> None:
 
         rows = []
         for network in TABLE:
-            rows.append(in_child("sanity", network, 224 if device.type == "cuda" else 96))
+            rows.append(in_child("sanity", network, 224 if device.type == "cuda" else 75))
             print("  ".join(f"{key} {cell}" for key, cell in rows[-1].items()), flush=True)
     else:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:

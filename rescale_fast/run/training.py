@@ -165,7 +165,7 @@ def _subset_folders(command: TrainCommand) -> dict[str, RunFolder]:
         names = [name.strip() for name in command.subsets.split(",") if name.strip()]
         if not names:
             raise SettingError(f"--subsets {command.subsets!r}: expected names of run folders, such as ReIN30,ReIN50.")
-        folders = [RunFolder(path if (path := Path(name)).is_dir() else command.out / name) for name in names]
+        folders = [RunFolder(inside if (inside := command.out / name).is_dir() else Path(name)) for name in names]
     found: dict[str, RunFolder] = {}
     for folder in folders:
         for split in ("train", "val"):
