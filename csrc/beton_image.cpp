@@ -2,13 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <new>
+#include <system_error>
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
-#include "beton_file.h"
 #include "beton_resize.h"
 #include "jpeg_header.h"
 #include "jpeg_planes.h"
@@ -17,7 +13,6 @@
 namespace rescale_fast {
 namespace {
 
-constexpr std::int64_t kMaxFileBytes = std::int64_t{1} << 29;
 constexpr std::int64_t kMaxDecoding = std::int64_t{1} << 28;  // bytes of images that are being decoded at once
 constexpr std::int64_t kUnknown = std::int64_t{1} << 26;      // bytes counted for an image of unknown size
 constexpr int kMaxSide = 65535;  // what a record can hold
@@ -27,33 +22,7 @@ struct Size {
   int longer() const { return std::max(width, height); }
 };
 
-class File {
- public:
-  explicit File(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
-    if (fd_ < 0) fail();
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File() { ::close(fd_); }
-  std::vector<std::uint8_t> read() const {
-    struct stat info;
-    if (::fstat(fd_, &info) != 0) fail();
-    if (!S_ISREG(info.st_mode)) throw ImageError("not a file");
-    if (info.st_size == 0) throw ImageError("empty: 0 bytes");
-    if (info.st_size > kMaxFileBytes) throw ImageError("larger than 512 MiB");
-    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(info.st_size));
-    if (read_at(fd_, bytes.data(), bytes.size(), 0) != bytes.size()) throw ImageError("became shorter while read");
-    return bytes;
-  }
-
- private:
-  [[noreturn]] static void fail() { throw ImageError(std::string("cannot be read: ") + std::strerror(errno)); }
-  int fd_;
-};
-
 int rounded(double value) { return std::max(1, static_cast<int>(std::lround(value))); }
-
-int scaled(int side, int eighths) { return (side * eighths + 7) / 8; }
 
 Size scaled_to(Size size, int from, int to) {
   const double ratio = static_cast<double>(to) / from;
@@ -116,13 +85,6 @@ How how_by_kind(JpegKind kind) {
   return How::original;
 }
 
-void check_pixels(std::int64_t width, std::int64_t height, const ImageOptions& options) {
-  if (width * height > options.max_pixels) {
-    throw ImageError(std::to_string(width) + " x " + std::to_string(height) + " pixels: more than the limit of " +
-                     std::to_string(options.max_pixels));
-  }
-}
-
 // Resizes, turns and stores pixels that stand for an image; shrinks further what no page can hold.
 void store(Pixels image, Size target, int orientation, const ImageOptions& options, Payload& payload) {
   for (;;) {
@@ -157,7 +119,7 @@ void convert(std::int64_t index, std::vector<std::uint8_t>& bytes, const JpegHea
   const int orientation = options.apply_exif && header.kind == JpegKind::plain ? header.orientation : 1;
   if (header.kind != JpegKind::plain) {
     image = fallback(index);
-    check_pixels(image.width, image.height, options);
+    check_pixels(image.width, image.height, options.max_pixels);
     size = {image.width, image.height};
   }
   const Size upright = orientation >= 5 ? Size{size.height, size.width} : size;
@@ -166,7 +128,7 @@ void convert(std::int64_t index, std::vector<std::uint8_t>& bytes, const JpegHea
     target = scaled_to(target, target.longer(), side_limit(options));
     if (payload.how == How::original) payload.how = How::over_max_side;
   }
-  check_pixels(target.width, target.height, options);
+  check_pixels(target.width, target.height, options.max_pixels);
   if (orientation >= 5) std::swap(target.width, target.height);
   if (payload.how == How::original) {
     if (options.mode == Mode::resize) payload.how = How::resized;
@@ -192,9 +154,9 @@ Payload make_payload(std::int64_t index, const std::string& path, const ImageOpt
                      const Fallback& fallback) {
   Payload payload;
   try {
-    std::vector<std::uint8_t> bytes = File(path).read();
+    std::vector<std::uint8_t> bytes = read_image_file(path);
     const JpegHeader header = read_jpeg_header(bytes.data(), bytes.size());
-    check_pixels(header.width, header.height, options);
+    check_pixels(header.width, header.height, options.max_pixels);
     payload.how = how_by_kind(header.kind);
     const int eighths = eighths_within_limit({header.width, header.height}, options);
     const bool turn = options.apply_exif && header.orientation > 1;

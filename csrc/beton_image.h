@@ -2,11 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
-#include "jpeg_codec.h"
+#include "image_file.h"
 
 namespace rescale_fast {
 
@@ -49,9 +48,6 @@ struct Payload {
   How how = How::bad;
   std::string reason;  // when bad
 };
-
-// Gives the pixels of a file that this code does not decode; throws ImageError. Called on worker threads.
-using Fallback = std::function<Pixels(std::int64_t index)>;
 
 // Never throws for what is wrong with the file: that is Payload::reason.
 Payload make_payload(std::int64_t index, const std::string& path, const ImageOptions& options,

@@ -8,4 +8,5 @@ PYBIND11_MODULE(_core, module) {
   rescale_fast::register_class_subset(module);
   rescale_fast::register_class_grouping(module);
   rescale_fast::register_beton(module);
+  rescale_fast::register_downsample(module);
 }

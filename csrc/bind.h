@@ -66,5 +66,6 @@ void register_weight_graph(py::module_& module);
 void register_class_subset(py::module_& module);
 void register_class_grouping(py::module_& module);
 void register_beton(py::module_& module);
+void register_downsample(py::module_& module);
 
 }  // namespace rescale_fast

@@ -3,85 +3,12 @@
 #include "beton_check.h"
 #include "beton_copy.h"
 #include "beton_write.h"
-#include "bind.h"
+#include "bind_work.h"
 
 namespace rescale_fast {
 namespace {
 
 using namespace pybind11::literals;
-using Done = std::atomic<std::int64_t>;
-
-// What the calling thread does now and then: report progress, and notice Ctrl-C. The Python error stays set.
-Poll make_poll(const py::function& advance, const Done& done) {
-  return [&advance, &done, seen = std::int64_t{0}]() mutable {
-    const py::gil_scoped_acquire gil;
-    if (PyErr_CheckSignals() != 0) return false;
-    const std::int64_t now = done.load(std::memory_order_relaxed);
-    if (now == seen) return true;
-    try {
-      advance(now - seen);
-    } catch (py::error_already_set& error) {
-      error.restore();
-      return false;
-    }
-    seen = now;
-    return true;
-  };
-}
-
-// Runs `work` without the GIL; turns what it throws into OSError, and a stop into the error that caused it.
-template <typename Work>
-void run_polled(const py::function& advance, Done& done, const Work& work) {
-  const Poll poll = make_poll(advance, done);
-  bool finished = true;
-  int error = 0;
-  {
-    const py::gil_scoped_release nogil;  // long work in threads that touches no Python object but in poll
-    try {
-      finished = work(poll);
-    } catch (const std::system_error& failure) {
-      error = failure.code().value();
-    }
-  }
-  if (!finished) throw py::error_already_set();
-  if (error != 0) {
-    errno = error;
-    PyErr_SetFromErrno(PyExc_OSError);
-    throw py::error_already_set();
-  }
-  poll();  // the last few
-  if (PyErr_Occurred() != nullptr) throw py::error_already_set();
-}
-
-// Python gives an array (height, width, 3) of uint8, or text that says why it cannot.
-Pixels load_in_python(const py::function& load, std::int64_t index) {
-  const py::gil_scoped_acquire gil;
-  try {
-    const py::object found = load(index);
-    if (py::isinstance<py::str>(found)) throw ImageError(found.cast<std::string>());
-    const auto array = py::array_t<std::uint8_t, py::array::c_style>::ensure(found);
-    if (!array || array.ndim() != 3 || array.shape(2) != 3 || array.size() == 0) throw ImageError("not an RGB image");
-    Pixels image{static_cast<int>(array.shape(1)), static_cast<int>(array.shape(0)), {}};
-    image.data.assign(array.data(), array.data() + array.size());
-    return image;
-  } catch (const py::error_already_set& error) {
-    throw ImageError(error.what());
-  }
-}
-
-std::vector<const char*> split_names(const std::string& names, std::int64_t count) {
-  std::vector<const char*> paths;
-  paths.reserve(static_cast<std::size_t>(count));
-  const char *at = names.c_str(), *end = at + names.size();
-  for (std::int64_t i = 0; i < count; ++i) {
-    if (at > end) throw py::value_error(message("names holds ", i, " names, expected ", count));
-    paths.push_back(at);
-    at += std::strlen(at) + 1;
-  }
-  if (at != end + 1 && count > 0) throw py::value_error(message("names holds more than ", count, " names"));
-  return paths;
-}
-
 template <typename T, typename Get>
 py::array_t<T> column(const std::vector<Stored>& samples, Get get) {
   py::array_t<T> values(static_cast<py::ssize_t>(samples.size()));
@@ -98,11 +25,7 @@ py::array_t<std::uint8_t> to_array(const std::vector<Digest>& digests) {
 }
 
 py::dict to_dict(const Written& written) {
-  py::dict result, reasons;
-  for (const auto& [index, reason] : written.reasons) {
-    PyObject* text = PyUnicode_DecodeUTF8(reason.data(), static_cast<py::ssize_t>(reason.size()), "replace");
-    reasons[py::int_(index)] = py::reinterpret_steal<py::str>(text);
-  }
+  py::dict result;
   const auto& samples = written.samples;
   result["pointer"] = column<std::uint64_t>(samples, [](const Stored& one) { return one.pointer; });
   result["size"] = column<std::uint64_t>(samples, [](const Stored& one) { return one.size; });
@@ -110,15 +33,9 @@ py::dict to_dict(const Written& written) {
   result["height"] = column<std::uint16_t>(samples, [](const Stored& one) { return one.height; });
   result["mode"] = column<std::uint8_t>(samples, [](const Stored& one) { return one.raw ? 1 : 0; });
   result["how"] = column<std::uint8_t>(samples, [](const Stored& one) { return one.how; });
-  result["reasons"] = reasons;
+  result["reasons"] = reasons_dict(written.reasons);
   result["blocks"] = to_array(written.blocks);
   return result;
-}
-
-void check_range(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
-  if (value < low || value > high) {
-    throw py::value_error(message(name, " is ", value, ", expected ", low, "..", high));
-  }
 }
 
 void check_blocks(const char* name, std::uint64_t value, std::uint64_t low, std::uint64_t high) {
@@ -240,9 +157,7 @@ py::dict check_payloads_checked(int fd, const IdArray& pointers, const IdArray& 
     reasons = check_payloads(fd, places, num_threads, poll, done, interrupted);
     return !interrupted;
   });
-  py::dict result;
-  for (const auto& [index, reason] : reasons) result[py::int_(index)] = reason;
-  return result;
+  return reasons_dict(reasons);
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 """rescale_fast: turn a large labelled image set into a small one that is hard in the same way.
 
 The rooms, left to right: datasets, predictions, confusion, class_subset, image_subset, export, train, report;
-`run` is the front door. Importing this package is cheap: torch, DALI, FFCV and matplotlib are loaded by the
-stage that needs them.
+`evaluate` counts the errors of guesses, and `run` is the front door. Importing this package is cheap: torch, DALI, FFCV
+and matplotlib are loaded by the stage that needs them.
 """
 
 __version__ = "0.1.0"

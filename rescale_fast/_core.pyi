@@ -117,3 +117,19 @@ def check_payloads(
     num_threads: int,
     advance: Advance,
 ) -> dict[int, str]: ...
+def downsample_images(
+    *,
+    root: bytes,
+    names: bytes,
+    count: int,
+    side: int,
+    fit: int,
+    filter: int,
+    grey: bool,
+    fast: bool,
+    max_pixels: int,
+    num_threads: int,
+    load: Callable[[int], NDArray[np.uint8] | str],
+    advance: Advance,
+) -> tuple[NDArray[np.uint8], dict[int, str]]:
+    """(count, channels, side, side) pixels, zero for those images that the reasons name."""

@@ -18,6 +18,8 @@ from rescale_fast.beton_file import read_beton
 from rescale_fast.export.beton import export_beton
 from rescale_fast.export.check import check_beton
 from rescale_fast.export.edit import cut_beton, merge_betons, relabel_beton
+from rescale_fast.export.parts import StoredPixels, load_part, save_part
+from rescale_fast.export.pixel_beton import write_pixels
 from rescale_fast.export.settings import ExportSettings
 from tests.photos import NOWHERE, odd_files, photo, plain_jpegs, subset_of, write_files
 
@@ -144,6 +146,18 @@ def editing_what_ffcv_wrote(folder):
     np.testing.assert_array_equal(got, images)
 
 
+def down_sampled_pixels(folder, rng):
+    target, labels = folder / "pixels.beton", np.arange(40) % 3
+    for channels in (3, 1):
+        planes = rng.integers(0, 256, (40, channels, 12, 12), np.uint8)
+        save_part(folder / "part.npz", "", planes.reshape(40, -1), np.arange(40), {})
+        stored = StoredPixels([load_part(folder / "part.npz", "")])
+        write_pixels(target, stored, labels, 12, lambda count, note="": None)
+        rows, found, images = read(target, SimpleRGBImageDecoder())
+        assert (rows.tolist(), found.tolist()) == (list(range(40)), labels.tolist())
+        np.testing.assert_array_equal(images, np.broadcast_to(planes, (40, 3, 12, 12)).transpose(0, 2, 3, 1))
+
+
 def _jpeg(image):
     data = io.BytesIO()
     image.save(data, "JPEG", quality=90)
@@ -155,4 +169,5 @@ if __name__ == "__main__":
     passthrough_in_every_order_and_cache(place, generator)
     raw_and_resized_as_ffcv_writes_them(place, generator)
     editing_what_ffcv_wrote(place)
+    down_sampled_pixels(place, generator)
     print("all is well")

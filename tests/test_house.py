@@ -11,11 +11,19 @@ import rescale_fast
 from rescale_fast import _core
 
 PACKAGE = Path(rescale_fast.__file__).parent
-ROOMS = ["datasets", "predictions", "confusion", "class_subset", "image_subset", "export", "train", "report", "run"]
+ROOMS = [
+    *("datasets", "predictions", "confusion", "class_subset", "image_subset", "evaluate", "export", "train", "report"),
+    "run",
+]
 FLOOR = {"types", "errors", "artifact", "beton_file", "cache", "machine", "ranks", "terminal"}
-# networks serves predictions and train; loaders is the public door that train, too, goes through.
+# networks serves predictions, scoring and train; loaders is the public door that the latter two, too, go through.
 SIDE_ROOMS = {"networks": ["datasets"], "loaders": []}
-USES = {"predictions": {"networks"}, "train": {"networks", "loaders"}, "run": {"networks", "loaders"}}
+USES = {
+    "predictions": {"networks"},
+    "image_subset": {"networks", "loaders"},
+    "train": {"networks", "loaders"},
+    "run": {"networks", "loaders"},
+}
 HEAVY = {"torch", "torchvision", "nvidia", "ffcv", "matplotlib", "timm"}
 FLOOR_MAY_IMPORT = set(sys.stdlib_module_names) | {"numpy", "rescale_fast"}
 

@@ -28,6 +28,12 @@ def imagenet_classes() -> dict[str, str]:
     return dict(csv.reader(table.splitlines()[1:]))
 
 
+@cache
+def devkit_order() -> tuple[str, ...]:
+    """(1000,) wnids in the order of ILSVRC 2012's devkit, whose ids begin with 1 (map_clsloc.txt of ILSVRC)."""
+    return tuple(files("rescale_fast.datasets").joinpath("imagenet_devkit_order.txt").read_text().split())
+
+
 def open_imagenet(root: Path) -> Dataset:
     """List ImageNet at `root`.
 

@@ -1,7 +1,7 @@
-"""How images are stored in a beton."""
+"""How images are stored: in betons, as files, and down-sampled."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from rescale_fast.errors import SettingError
 
@@ -9,6 +9,10 @@ Store = Literal["passthrough", "resize", "raw"]
 ResizeBy = Literal["short-side", "long-side", "cap"]
 Form = Literal["folder", "webdataset", "parquet"]
 Link = Literal["copy", "hard", "symlink", "reflink"]
+Fit = Literal["stretch", "letterbox", "fill"]
+Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+Colours = Literal["sRGB", "grey"]
+VariantForm = Literal["batches", "npz", "beton"]
 Scale = Literal["8/8", "7/8", "6/8", "5/8", "4/8", "3/8", "2/8", "1/8"]
 
 
@@ -60,3 +64,49 @@ class FilesSettings:
     form: Form
     link: Link = "copy"  # folder: how files get there; `reflink` shares their blocks where the file system can
     on_bad: Literal["skip", "fail"] = "skip"
+
+
+@dataclass(frozen=True)
+class DownsampleSettings:
+    """Down-sampling: every image at one small size."""
+
+    side: int = 32
+    """Side of the images, pixels; 8, 16, 32 and 64 are usual."""
+    fit: Fit = "stretch"
+    """`stretch` to the square (as Chrabaszcz et al. 2017), `letterbox` on black, or `fill` it and cut off the rest."""
+    filter: Filter = "box"
+    """Pillow's filter of that name."""
+    colours: Colours = "sRGB"
+    """`grey` is luma as Pillow's convert("L") has it."""
+    decode: Literal["exact", "fast"] = "exact"
+    """`exact`: every pixel as Pillow gives it. `fast`: JPEGs are decoded at a scale just above the target, and pixels
+    differ by about a grey level."""
+    seed: int = 0
+    """Of the order of the training images."""
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.colours == "grey" else 3
+
+    @property
+    def values(self) -> int:
+        """Of an image, bytes."""
+        return self.channels * self.side**2
+
+    def name(self, dataset: str, num_classes: int) -> str:
+        """What a set is called, such as imagenet-32x32-sRGB-box-1000."""
+        ways = [self.filter, *([self.fit] * (self.fit != "stretch")), *(["fast"] * (self.decode == "fast"))]
+        return f"{dataset}-{self.side}x{self.side}-{self.colours}-{'-'.join(ways)}-{num_classes}"
+
+    def check(self) -> None:
+        """Raises: SettingError for an unknown or impossible setting."""
+        choices = {"fit": Fit, "filter": Filter, "colours": Colours, "decode": Literal["exact", "fast"]}
+        for name, allowed in choices.items():
+            if getattr(self, name) not in get_args(allowed):
+                raise SettingError(f"--{name} {getattr(self, name)}: expected one of {', '.join(get_args(allowed))}.")
+        if not 1 <= self.side <= 1024:
+            raise SettingError(f"--side {self.side}: expected 1 to 1,024 pixels.")
+        if self.seed < 0:
+            raise SettingError(f"--seed {self.seed}: expected 0 or more.")
+        if self.decode == "fast" and self.filter == "nearest":
+            raise SettingError("--decode fast gives averages of pixels, and --filter nearest wants single ones.")

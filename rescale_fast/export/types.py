@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 from rescale_fast.artifact import Artifact, Origin, read_json, write_json
 from rescale_fast.errors import ArtifactError
+from rescale_fast.export.settings import VariantForm
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,58 @@ class FilesInfo(Artifact):
                 skipped=tuple(value["skipped"]),
                 num_files=value["num_files"],
                 bytes=value["bytes"],
+            )
+        except (KeyError, TypeError) as error:
+            raise ArtifactError(f"{path}: lacks the field {error}. Delete it to have it made again.") from error
+
+
+@dataclass(frozen=True)
+class VariantInfo(Artifact):
+    """What a down-sampled set holds. `train_images.csv` and `val_images.csv` lead each row back to its file."""
+
+    schema: ClassVar[str] = "variant/1"
+    NAME: ClassVar[str] = "variant.json"
+
+    name: str
+    side: int  # pixels
+    channels: int  # 3 = R, G, B; 1 = grey
+    forms: tuple[VariantForm, ...]
+    labels: tuple[int, ...]  # (k,) of each class in batch files; 0..k-1 in betons
+    class_ids: tuple[str, ...]  # (k,) in the order of the data set
+    class_names: tuple[str, ...]  # (k,)
+    original_labels: tuple[tuple[int, ...], ...]  # (k,) in the data set
+    num_images: Mapping[str, int]  # split -> images
+    skipped: Mapping[str, tuple[Mapping[str, str], ...]]  # split -> {"path", "reason"}: asked for, not there
+    files: Mapping[str, int]  # name -> bytes
+
+    def save(self, path: Path) -> None:
+        fields = asdict(self)
+        columns = ("labels", "class_ids", "class_names", "original_labels")
+        rows = zip(*(fields.pop(column) for column in columns), strict=True)
+        keys = ("label", "id", "name", "original_labels")
+        fields["classes"] = [dict(zip(keys, row, strict=True)) for row in rows]
+        del fields["origin"]
+        write_json(path, {"schema": self.schema, **fields, **self.origin.to_dict()})
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read and check a variant.json. Raises: ArtifactError."""
+        value = read_json(path, cls.schema)
+        try:
+            rows = value["classes"]
+            return cls(
+                origin=Origin.from_dict(value),
+                name=value["name"],
+                side=value["side"],
+                channels=value["channels"],
+                forms=tuple(value["forms"]),
+                labels=tuple(row["label"] for row in rows),
+                class_ids=tuple(row["id"] for row in rows),
+                class_names=tuple(row["name"] for row in rows),
+                original_labels=tuple(tuple(row["original_labels"]) for row in rows),
+                num_images=value["num_images"],
+                skipped={split: tuple(rows) for split, rows in value["skipped"].items()},
+                files=value["files"],
             )
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"{path}: lacks the field {error}. Delete it to have it made again.") from error

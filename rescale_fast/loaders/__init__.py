@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from rescale_fast.beton_file import IMAGE_FIELD, INT_FIELD, BetonFile, read_beton
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.loaders.augment import Augment
-from rescale_fast.loaders.base import BetonLoader, Share
-from rescale_fast.loaders.memory import check_memory
+from rescale_fast.loaders.base import BATCHES_AHEAD, BetonLoader, Share
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +54,7 @@ def beton_loader(
     beton = read_beton(Path(path))
     _check_fields(beton)
     if loader == "ffcv":
-        check_memory(beton, batch_size)
+        _check_memory(beton, batch_size)
     if not 0 <= rank < num_ranks:
         raise SettingError(f"rank is {rank}, expected 0 to {num_ranks - 1} (num_ranks is {num_ranks}).")
     import torch
@@ -97,3 +96,25 @@ def _check_fields(beton: BetonFile) -> None:
         raise ArtifactError(
             f"{beton.path}: has the fields {', '.join(found)}; expected image (RGB), label and index (integers)."
         )
+
+
+def _check_memory(beton: BetonFile, batch_size: int) -> None:
+    """FFCV sets memory aside for the largest image, once for each image of several batches."""
+    images = beton.records[f"f{[field.name for field in beton.fields].index('image')}"]
+    width, height = int(images["width"].max()), int(images["height"].max())
+    needed, free = (BATCHES_AHEAD + 2) * batch_size * width * height * 3, available_bytes()
+    if free is not None and needed > free:
+        raise SettingError(
+            f"{beton.path}: for batches of {batch_size} images of up to {width} x {height} px FFCV would set aside "
+            f"{needed / 1e9:.1f} GB; {free / 1e9:.1f} GB are free. Use a smaller batch, or write the beton with "
+            "a lower --max-side."
+        )
+
+
+def available_bytes() -> int | None:
+    """The memory that can be had without swapping; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)

@@ -19,10 +19,11 @@ from ffcv.transforms import Squeeze, ToDevice, ToTensor, ToTorchImage
 from rescale_fast.beton_file import JPEG_MODE
 from rescale_fast.errors import TrainingError
 from rescale_fast.loaders.augment import FILL, Placements
-from rescale_fast.loaders.base import BetonLoader
-from rescale_fast.loaders.memory import BATCHES_AHEAD
+from rescale_fast.loaders.base import BATCHES_AHEAD, BetonLoader
 from rescale_fast.types import IntArray
 
+# numba prints an error when compiled code that FFCV made is deleted before the program ends, so it is kept till then.
+_COMPILED: list[Any] = []
 PLACED = np.dtype(  # FFCV's record of an image, and where it is to be cut, mirrored and moved
     [("mode", "u1"), ("width", "<u2"), ("height", "<u2"), ("data_ptr", "<u8")]
     + [(name, "<u2") for name in ("top", "left", "rows", "columns")]
@@ -114,6 +115,7 @@ class FfcvLoader(BetonLoader):
             batches_ahead=BATCHES_AHEAD,
             pipelines={"image": image, "label": number, "index": list(number)},
         )
+        _COMPILED.append(self._loader.code)
         self._records = self._with_places(self._loader.reader.metadata)
         self._restore_threads()
 

@@ -15,6 +15,8 @@ from rescale_fast.types import IntArray
 if TYPE_CHECKING:
     import torch
 
+BATCHES_AHEAD = 3  # that FFCV makes while one is used
+
 
 @dataclass(frozen=True)
 class Share:

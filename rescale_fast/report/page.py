@@ -1,7 +1,5 @@
 """The report: one self-contained HTML page, and a summary for the terminal. Shows artifacts; decides nothing."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,6 +14,7 @@ from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.predictions.types import Predictions
+from rescale_fast.report.pictures import data_uri, thumbnail
 from rescale_fast.report.plots import confusion_heat_map, training_curve
 from rescale_fast.train.types import TrainRun
 
@@ -71,9 +70,9 @@ def write_report(inputs: ReportInputs, path: Path) -> None:
     environment.filters["thousands"] = lambda number: f"{number:,.0f}"
     page = environment.from_string(template).render(
         inputs=inputs,
-        heat_map=_data_uri(confusion_heat_map(inputs.confusion, inputs.classes), "png"),
+        heat_map=data_uri(confusion_heat_map(inputs.confusion, inputs.classes), "png"),
         pairs=_gallery(inputs),
-        curves=[_data_uri(training_curve(run), "png") for run in inputs.runs],
+        curves=[data_uri(training_curve(run), "png") for run in inputs.runs],
         rates=_rates(inputs.timings),
         small_images=any(info.max_width < THUMBNAIL_SIDE for info in inputs.betons.values()),
     )
@@ -151,27 +150,9 @@ def _thumbnails(inputs: ReportInputs, true: int, other: int) -> list[dict[str, A
     rest = [val.paths[i] for i in np.flatnonzero(val.labels == true) if val.paths[i] not in mistaken]
     shown: list[dict[str, Any]] = []
     for path in mistaken + rest:
-        uri = _thumbnail(inputs.dataset.root / path)
+        uri = thumbnail(inputs.dataset.root / path, THUMBNAIL_SIDE)
         if uri is not None:
             shown.append({"uri": uri, "path": path, "mistaken": path in mistaken})
         if len(shown) == THUMBNAILS_A_SIDE:
             break
     return shown
-
-
-def _thumbnail(path: Path) -> str | None:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            picture = image.convert("RGB")
-    except (OSError, ValueError):  # listed among the skipped files; a page can do without its picture
-        return None
-    picture.thumbnail((2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=85)
-    return _data_uri(buffer.getvalue(), "jpeg")
-
-
-def _data_uri(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -8,6 +8,7 @@ import tyro
 
 from rescale_fast.errors import SettingError
 from rescale_fast.export.types import BetonInfo
+from rescale_fast.run import downsampling
 from rescale_fast.terminal import say, track
 from rescale_fast.types import IntArray
 
@@ -26,14 +27,15 @@ class CheckCommand:
 
 @dataclass(frozen=True)
 class CutCommand:
-    """Cuts classes or samples out of a beton, without decoding an image."""
+    """Cuts classes or samples out of a beton, or classes out of a down-sampled set, without decoding an image."""
 
     source: tyro.conf.Positional[Path]
-    """A .beton."""
+    """A .beton, or a folder of batch files (of any maker)."""
     target: Path
-    """The .beton to make."""
+    """The .beton, or the folder, to make."""
     classes: Path | None = None
-    """Keep these classes: a file with a class id a line, as class_subset.txt. The first gets the label 0."""
+    """Keep these classes: a file with a class id a line, as class_subset.txt. The first gets the label 0,
+    or 1 in batch files."""
     rows: Path | None = None
     """Keep these samples, in this order: a file with a sample number a line, from 0."""
     num_threads: int = 0
@@ -91,6 +93,11 @@ def cut(settings: CutCommand) -> None:
 
     if (settings.classes is None) == (settings.rows is None):
         raise SettingError("cut: say what to keep, either with --classes FILE or with --rows FILE.")
+    if settings.source.is_dir():
+        if settings.classes is None:
+            raise SettingError(f"--rows {settings.rows}: {settings.source} is a down-sampled set; pass --classes FILE.")
+        downsampling.cut_classes(settings.source, settings.target, [words[0] for words in _lines(settings.classes, 1)])
+        return
     if settings.classes is not None:
         ids = [words[0] for words in _lines(settings.classes, 1)]
         info = cut_classes(settings.source, settings.target, ids, num_threads=settings.num_threads, track=track)

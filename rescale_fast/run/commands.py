@@ -12,7 +12,18 @@ from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.ranks import Meeting, this_rank
-from rescale_fast.run import betons, comparing, exporting, reporting, stages, training
+from rescale_fast.run import (
+    betons,
+    comparing,
+    downsampling,
+    evaluating,
+    exporting,
+    reporting,
+    sampling,
+    scoring,
+    stages,
+    training,
+)
 from rescale_fast.run.doctor import DoctorCommand, doctor
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import (
@@ -23,9 +34,11 @@ from rescale_fast.run.settings import (
     ReportCommand,
     RunSettings,
     SampleCommand,
+    ScoreCommand,
     SelectCommand,
     TrainCommand,
     ValidateCommand,
+    with_configuration,
 )
 from rescale_fast.terminal import run_command, say, track
 
@@ -45,12 +58,19 @@ def run(settings: RunSettings) -> None:
                 return  # what follows is work for one
         stages.confuse(folder, settings.predictions, settings.machine)
     stages.check_classes(dataset, folder.confusion)
+    settings = with_configuration(settings)
     if settings.group.grouping is None:
         stages.select(folder, settings.select, settings.machine)
-        stages.sample(folder, dataset, folder.class_subset)
+        chosen = folder.class_subset
     else:
         stages.group(folder, settings.group)
-        stages.sample(folder, dataset, folder.class_grouping)
+        chosen = folder.class_grouping
+    if settings.scores is None and sampling.needs_scores(settings.sample, dataset):
+        scoring.score(folder, dataset, chosen, settings.sample.corrections, settings.score, settings.machine)
+    sampling.sample(
+        folder, dataset, chosen, settings.sample, settings.machine,
+        scores=settings.scores, predictions=settings.predictions,
+    )  # fmt: skip
     exporting.export(folder, dataset, settings.export, settings.machine)
     if "train" in dataset.splits:
         training.train_one(folder, settings.train, training.How(settings.machine))
@@ -107,10 +127,19 @@ def compare(settings: CompareCommand) -> None:
     comparing.compare(settings)
 
 
+def score(settings: ScoreCommand) -> None:
+    folder = RunFolder(settings.out)
+    chosen = sampling.find_chosen(folder, settings.of)
+    scoring.score(folder, folder.open_dataset(), chosen, settings.corrections, settings.score, settings.machine)
+
+
 def sample(settings: SampleCommand) -> None:
     folder = RunFolder(settings.out)
-    source = stages.find_chosen(folder, settings.of)
-    stages.sample(folder, folder.open_dataset(), source)
+    chosen = sampling.find_chosen(folder, settings.of)
+    sampling.sample(
+        folder, folder.open_dataset(), chosen, settings.sample, settings.machine,
+        scores=settings.scores, predictions=settings.predictions,
+    )  # fmt: skip
 
 
 def export(settings: ExportCommand) -> None:
@@ -148,10 +177,13 @@ COMMANDS = {
     "select": Command(SelectCommand, select),
     "group": Command(GroupCommand, group),
     "compare": Command(CompareCommand, compare),
+    "score": Command(ScoreCommand, score),
     "sample": Command(SampleCommand, sample),
     "export": Command(ExportCommand, export),
     "train": Command(TrainCommand, train, is_shared=True),
     "report": Command(ReportCommand, report),
+    "downsample": Command(downsampling.DownsampleCommand, downsampling.downsample),
+    "evaluate": Command(evaluating.EvaluateCommand, evaluating.evaluate_guesses),
     "check": Command(betons.CheckCommand, betons.check),
     "cut": Command(betons.CutCommand, betons.cut),
     "merge": Command(betons.MergeCommand, betons.merge),
@@ -170,7 +202,7 @@ def usage() -> str:
         "",
     ]
     for name, command in COMMANDS.items():
-        lines.append(f"  {name:<10}{str(command.settings.__doc__).splitlines()[0]}")
+        lines.append(f"  {name:<12}{str(command.settings.__doc__).splitlines()[0]}")
     return "\n".join([*lines, "", "  --version prints the version"])
 
 

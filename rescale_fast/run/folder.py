@@ -11,7 +11,7 @@ from rescale_fast.artifact import Artifact, Origin, file_sha256, json_sha256, re
 from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
-from rescale_fast.errors import ArtifactError, MissingInputError, OutputError
+from rescale_fast.errors import ArtifactError, MissingInputError, OutputError, SettingError
 from rescale_fast.terminal import say, track
 
 SCHEMA = "run/1"
@@ -47,6 +47,22 @@ class RunFolder:
     @property
     def image_subset(self) -> Path:
         return self.path / "image_subset.parquet"
+
+    @property
+    def scores(self) -> Path:
+        return self.path / "scores"
+
+    @property
+    def label_errors(self) -> Path:
+        return self.path / "label_errors.csv"
+
+    @property
+    def near_duplicates(self) -> Path:
+        return self.path / "near_duplicates.csv"
+
+    @property
+    def review(self) -> Path:
+        return self.path / "review.html"
 
     @property
     def report(self) -> Path:
@@ -160,3 +176,10 @@ def digest(path: Path) -> str:
     if path.is_dir():
         return json_sha256({part.name: file_sha256(part) for part in sorted(path.glob("part-*.parquet"))})
     return file_sha256(path)
+
+
+def existing(path: Path, option: str) -> Path:
+    """Return `path`. Raises: SettingError when there is nothing, naming the option that gave it."""
+    if not path.exists():
+        raise SettingError(f"{option} {path}: no such file.")
+    return path

@@ -14,6 +14,7 @@ from rescale_fast.predictions.types import Predictions
 from rescale_fast.report.page import ReportInputs, summary, write_report
 from rescale_fast.run.folder import RunFolder, digest
 from rescale_fast.train.types import TrainRun
+from rescale_fast.types import JSON
 
 
 def report(folder: RunFolder, dataset: Dataset) -> str:
@@ -47,6 +48,7 @@ def report(folder: RunFolder, dataset: Dataset) -> str:
             "dataset": {"name": dataset.name, "root": str(dataset.root)},
             **made,
             "classes": dict(chosen.origin.config),
+            "images": _images(folder),
             "export": {split: dict(info.origin.config) for split, info in betons.items()},
         },
     )
@@ -62,6 +64,14 @@ def _chosen(folder: RunFolder) -> ClassSubset | ClassGrouping:
     if grouped:
         return ClassGrouping.load(folder.require(folder.class_grouping, "group"))
     return ClassSubset.load(folder.require(folder.class_subset, "select"))
+
+
+def _images(folder: RunFolder) -> dict[str, JSON]:
+    """How the images were chosen, and what was found about them."""
+    if not folder.image_subset.exists():
+        return {}
+    subset = ImageSubset.load(folder.image_subset)
+    return {**subset.origin.config, **subset.facts}
 
 
 def _of_groups(grouping: ClassGrouping) -> ClassSubset:

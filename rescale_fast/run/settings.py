@@ -1,12 +1,13 @@
 """The settings of each command: what tyro turns into command lines."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from rescale_fast.class_subset.settings import GroupSettings, SelectSettings
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.export.settings import ExportSettings, Form, Link
+from rescale_fast.image_subset.settings import SampleSettings, ScoreSettings, numbers_of
 from rescale_fast.loaders import LoaderKind
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.settings import NetworkSettings
@@ -33,9 +34,23 @@ class RunSettings:
     """Use this confusion matrix (.npz with counts and class_ids) instead of validating."""
     select: SelectSettings = field(default_factory=SelectSettings)
     group: GroupSettings = field(default_factory=GroupSettings)
+    scores: Path | None = None
+    """Use these scores of training images (a parquet file) instead of making them."""
+    score: ScoreSettings = field(default_factory=ScoreSettings)
+    sample: SampleSettings = field(default_factory=SampleSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
+
+
+def with_configuration(settings: RunSettings) -> RunSettings:
+    """The same, with the number of classes or groups that --configuration names."""
+    if settings.sample.configuration is None:
+        return settings
+    wanted = numbers_of(settings.sample.configuration)[0]
+    return replace(
+        settings, select=replace(settings.select, k=wanted), group=replace(settings.group, num_groups=wanted)
+    )
 
 
 @dataclass(frozen=True)
@@ -99,13 +114,34 @@ class CompareCommand:
 
 
 @dataclass(frozen=True)
-class SampleCommand:
-    """Takes the images of the chosen classes, or of the groups; makes image_subset.parquet."""
+class ScoreCommand:
+    """Scores each training image by a network that has not seen it; makes scores/part-*.parquet."""
 
     out: Path
     """Folder of the run."""
     of: Literal["auto", "subset", "grouping"] = "auto"
     """What `select` chose or what `group` made; `auto` takes what there is."""
+    corrections: Path | None = None
+    """A CSV of corrected classes, as for `sample`."""
+    score: ScoreSettings = field(default_factory=ScoreSettings)
+    machine: MachineSettings = field(default_factory=MachineSettings)
+
+
+@dataclass(frozen=True)
+class SampleCommand:
+    """Takes images of the chosen classes, or of the groups; makes image_subset.parquet."""
+
+    out: Path
+    """Folder of the run."""
+    of: Literal["auto", "subset", "grouping"] = "auto"
+    """What `select` chose or what `group` made; `auto` takes what there is."""
+    scores: Path | None = None
+    """Scores of training images made elsewhere: a parquet file with path, label, true_probability and, to find label
+    errors, probabilities."""
+    predictions: Path | None = None
+    """Predictions made elsewhere: a parquet part or a folder of them."""
+    sample: SampleSettings = field(default_factory=SampleSettings)
+    machine: MachineSettings = field(default_factory=MachineSettings)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rescale_fast.artifact import Origin, to_json
 from rescale_fast.class_subset.choose import choose_classes
@@ -13,7 +13,6 @@ from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.confusion import ConfusionMatrix, make_confusion
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, MissingInputError, SettingError
-from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions.settings import ValidateSettings
@@ -204,41 +203,4 @@ def group(folder: RunFolder, settings: GroupSettings) -> None:
         make,
         describe=describe,
         work=lambda made: (made.num_classes, "classes"),
-    )
-
-
-def find_chosen(folder: RunFolder, of: Literal["auto", "subset", "grouping"]) -> Path:
-    """The file that says which classes to take images of. Raises: SettingError, MissingInputError."""
-    if of == "auto":
-        both = folder.class_grouping.exists() and folder.class_subset.exists()
-        if both:
-            raise SettingError(
-                f"{folder.path}: holds a class subset and a grouping. Pass --of subset or --of grouping."
-            )
-        of = "grouping" if folder.class_grouping.exists() else "subset"
-    if of == "grouping":
-        return folder.require(folder.class_grouping, "group")
-    return folder.require(folder.class_subset, "select")
-
-
-def sample(folder: RunFolder, dataset: Dataset, source: Path) -> None:
-    """Make image_subset.parquet: the images of the chosen classes, or of the groups."""
-    from rescale_fast.image_subset.sample import sample_images
-
-    origin = Origin({"dataset": dataset.digest, source.stem: digest(source)}, {"images": "all"})
-
-    def make() -> ImageSubset:
-        kind = ClassGrouping if source == folder.class_grouping else ClassSubset
-        made = sample_images(dataset, kind.load(source), origin)
-        made.save(folder.image_subset)
-        return made
-
-    folder.reuse_or_make(
-        "sample",
-        folder.image_subset,
-        origin,
-        ImageSubset.load,
-        make,
-        describe=lambda made: f"{len(made.train):,} train and {len(made.val):,} val images",
-        work=lambda made: (len(made.train) + len(made.val), "images"),
     )

@@ -1,0 +1,179 @@
+"""Scores: how sure a network that has not seen a training image is of its class.
+
+Stored as parquet, in one file or in a folder of parts (one for each half of the images). Columns (also how to bring
+your own, from any network that had not seen the images):
+
+    path              string       relative to the data set's root
+    label             int32        class in the data set
+    true_probability  float        of the class that the image counts as in the subset; null if it was skipped
+    probabilities     list<float>  of each class of the subset, by new label; optional, null if skipped
+    skipped           string       optional; why the file could not be read
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from rescale_fast.artifact import Artifact, Origin, check_schema, write_whole
+from rescale_fast.errors import ArtifactError, SettingError
+from rescale_fast.types import Float32Array, IntArray
+
+TOLERANCE = 1e-2  # of a sum of probabilities, which others may have stored in half precision
+NO_ORIGIN = Origin({}, {})
+
+
+@dataclass(frozen=True)
+class Scores(Artifact):
+    """What is known of N images."""
+
+    schema: ClassVar[str] = "scores/1"
+
+    paths: tuple[str, ...]  # (N,)
+    labels: IntArray  # (N,) in the data set
+    true_probability: Float32Array  # (N,) 0..1; not a number where skipped
+    probabilities: Float32Array | None  # (N, k), not numbers where skipped
+    skipped: tuple[str | None, ...]  # (N,) why the file could not be read
+
+    def save(self, path: Path) -> None:
+        """Write one part."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        is_null = np.isnan(self.true_probability)
+        columns = {
+            "path": pa.array(self.paths, pa.string()),
+            "label": pa.array(self.labels, pa.int32()),
+            "true_probability": pa.array(self.true_probability, pa.float32(), mask=is_null),
+            "skipped": pa.array(self.skipped, pa.string()),
+        }
+        if self.probabilities is not None:
+            width = self.probabilities.shape[1]
+            columns["probabilities"] = pa.FixedSizeListArray.from_arrays(
+                pa.array(self.probabilities.ravel(), pa.float32()), width, mask=pa.array(is_null)
+            )
+        meta = json.dumps({"schema": self.schema, **self.origin.to_dict()})
+        table = pa.table(columns).replace_schema_metadata({"rescale_fast": meta})
+        with write_whole(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+
+    @classmethod
+    def load(cls, path: Path, *, probabilities: bool = True) -> Self:
+        """Read one file, or a folder of parts (`part-*.parquet`).
+
+        Args: probabilities: False leaves those of the other classes on disk.
+        Raises: ArtifactError for an unreadable file, a column that is missing, what is no probability, an image twice.
+        """
+        parts = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
+        if not parts:
+            raise ArtifactError(f"{path}: holds no part-*.parquet. `rescale-fast score` makes them.")
+        return cls._join(path, [cls._read(part, probabilities) for part in parts])
+
+    @classmethod
+    def _read(cls, path: Path, probabilities: bool) -> Self:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            names = pq.read_schema(path).names
+            wanted = [name for name in names if probabilities or name != "probabilities"]
+            table = pq.read_table(path, columns=wanted)
+        except FileNotFoundError as error:
+            raise ArtifactError(f"{path}: no such file.") from error
+        except (OSError, pa.ArrowException) as error:
+            raise ArtifactError(f"{path}: not readable as parquet ({error}). Score again, or delete it.") from error
+        missing = [name for name in ("path", "label", "true_probability") if name not in names]
+        if missing:
+            raise ArtifactError(f"{path}: has the columns {', '.join(names)}; {', '.join(missing)} is missing.")
+        stored = (table.schema.metadata or {}).get(b"rescale_fast")
+        origin = NO_ORIGIN
+        if stored is not None:
+            meta = json.loads(stored)
+            check_schema(path, meta.get("schema"), cls.schema)
+            origin = Origin.from_dict(meta)
+        return cls(
+            origin=origin,
+            paths=tuple(table["path"].to_pylist()),
+            labels=table["label"].to_numpy().astype(np.int64),
+            true_probability=table["true_probability"].to_numpy().astype(np.float32),
+            probabilities=_matrix(table["probabilities"], path) if "probabilities" in wanted else None,
+            skipped=tuple(table["skipped"].to_pylist()) if "skipped" in names else (None,) * table.num_rows,
+        )
+
+    @classmethod
+    def _join(cls, path: Path, parts: Sequence[Self]) -> Self:
+        first = parts[0]
+        matrices = [part.probabilities for part in parts if part.probabilities is not None]
+        if len(matrices) not in (0, len(parts)) or len({matrix.shape[1] for matrix in matrices}) > 1:
+            raise ArtifactError(f"{path}: its parts give probabilities of different numbers of classes. Score again.")
+        joined = cls(
+            origin=first.origin,
+            paths=tuple(name for part in parts for name in part.paths),
+            labels=np.concatenate([part.labels for part in parts]),
+            true_probability=np.concatenate([part.true_probability for part in parts]),
+            probabilities=np.concatenate(matrices) if matrices else None,
+            skipped=tuple(reason for part in parts for reason in part.skipped),
+        )
+        joined._check(path)
+        return joined
+
+    def _check(self, source: Path) -> None:
+        if len(set(self.paths)) != len(self.paths):
+            raise ArtifactError(f"{source}: {len(self.paths) - len(set(self.paths)):,} images are in it twice.")
+        was_read = np.array([reason is None for reason in self.skipped], bool)
+        p = self.true_probability
+        wrong = np.flatnonzero(was_read & ~((p >= 0) & (p <= 1)))
+        if len(wrong):
+            raise ArtifactError(
+                f"{source}: the probability of {self.paths[wrong[0]]!r} is {p[wrong[0]]}, expected 0 to 1 "
+                f"({len(wrong):,} such images). Are these logits? Take the softmax."
+            )
+        if self.probabilities is None:
+            return
+        sums = self.probabilities.sum(axis=1, dtype=np.float64)
+        fine = (np.abs(sums - 1) <= TOLERANCE) & (self.probabilities >= 0).all(axis=1)
+        wrong = np.flatnonzero(was_read & ~fine)
+        if len(wrong):
+            raise ArtifactError(
+                f"{source}: the probabilities of {self.paths[wrong[0]]!r} add up to {sums[wrong[0]]:.4g} and the least "
+                f"is {self.probabilities[wrong[0]].min():.4g}, expected 1 and at least 0 ({len(wrong):,} such images). "
+                "Are these logits? Take the softmax."
+            )
+
+    def positions_of(self, paths: Sequence[str], source: Path) -> IntArray:
+        """(n,) where each image is in these scores. Raises: ArtifactError naming the first that is not."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        found = pc.index_in(pa.array(paths, pa.string()), value_set=pa.array(self.paths, pa.string()))
+        if found.null_count:
+            absent = paths[pc.index(found.is_null(), True).as_py()]
+            raise ArtifactError(
+                f"{source}: {found.null_count:,} of {len(paths):,} training images have no score, {absent!r} first. "
+                "Were files added, or other classes chosen? `rescale-fast score` makes them anew."
+            )
+        return np.asarray(found.to_numpy(), np.int64)
+
+    def check_width(self, class_ids: Sequence[str], source: Path) -> None:
+        """Raise SettingError unless the probabilities are of these classes."""
+        if self.probabilities is not None and self.probabilities.shape[1] != len(class_ids):
+            raise SettingError(
+                f"{source}: gives probabilities of {self.probabilities.shape[1]:,} classes, the subset has "
+                f"{len(class_ids):,}. Give one for each class of the subset, by new label."
+            )
+
+
+def _matrix(column: Any, path: Path) -> Float32Array:
+    """(N, k) from a column of lists of equal length, or nulls."""
+    import pyarrow.compute as pc
+
+    lengths = pc.unique(pc.list_value_length(column).drop_null()).to_pylist()
+    if len(lengths) > 1:
+        raise ArtifactError(f"{path}: its lists of probabilities have {min(lengths)} to {max(lengths)} numbers.")
+    width = lengths[0] if lengths else 1
+    matrix = np.full((len(column), width), np.nan, np.float32)
+    matrix[column.is_valid().to_numpy()] = pc.list_flatten(column.drop_null()).to_numpy().reshape(-1, width)
+    return matrix

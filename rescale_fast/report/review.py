@@ -1,0 +1,78 @@
+"""The review page: likely label errors and near-duplicates, for a person to look at. One self-contained HTML file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from rescale_fast.artifact import write_whole
+from rescale_fast.image_subset.types import LabelErrors, NearDuplicates
+from rescale_fast.report.pictures import thumbnail
+
+THUMBNAIL_SIDE = 112  # pixels
+MOST_SHOWN = 300  # of each kind; all are in the CSVs
+
+
+@dataclass(frozen=True)
+class Review:
+    """What there is to look at. What is None was not looked for."""
+
+    name: str  # of the data set
+    root: Path
+    class_names: Mapping[str, str]  # by class id
+    errors: LabelErrors | None
+    what_became: str  # of the errors: "listed", "left out" or "relabelled"
+    duplicates: NearDuplicates | None
+
+
+def write_review(review: Review, path: Path) -> None:
+    """Write review.html."""
+    from jinja2 import Environment, StrictUndefined
+
+    template = files("rescale_fast.report").joinpath("review.html").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
+    environment.filters["thousands"] = lambda number: f"{number:,.0f}"
+    page = environment.from_string(template).render(
+        review=review,
+        errors=_errors(review),
+        duplicates=_duplicates(review),
+        side=THUMBNAIL_SIDE,
+    )
+    with write_whole(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _errors(review: Review) -> list[dict[str, Any]]:
+    rows = review.errors.rows()[:MOST_SHOWN] if review.errors else []
+    return [
+        {
+            "path": path,
+            "uri": thumbnail(review.root / path, THUMBNAIL_SIDE),
+            "given": _title(given, review),
+            "suggested": _title(suggested, review),
+            "given_probability": p,
+            "suggested_probability": q,
+        }
+        for path, suggested, given, p, q in rows
+    ]
+
+
+def _title(class_id: str, review: Review) -> str:
+    name = review.class_names.get(class_id, class_id)
+    return class_id if name == class_id else f"{name} ({class_id})"
+
+
+def _duplicates(review: Review) -> list[dict[str, Any]]:
+    rows = review.duplicates.rows()[:MOST_SHOWN] if review.duplicates else []
+    return [
+        {
+            "bits": bits,
+            "sides": [
+                {"path": path, "uri": thumbnail(review.root / path, THUMBNAIL_SIDE), "split": split}
+                for split, path in (("train", train), ("val", val))
+            ],
+        }
+        for train, val, bits in rows
+    ]
