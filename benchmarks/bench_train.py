@@ -257,7 +257,7 @@ def loop(beton: Path, *shape: object) -> dict[str, Call]:
 def loop_part(folder: Path, quick: bool) -> list[Row]:
     rows = group("loop, WRN-16-1, 32 px", loop(folder / "train.beton", "WRN-16-1", 32, 64), 1 if quick else 3)
     if not quick:
-        rows += group("loop, ResNet18, 128 px", loop(folder / "photos.beton", "ResNet18", 128, 32), 1)
+        rows += group("loop, ResNet18, 224 px", loop(folder / "photos.beton", "ResNet18", 224, 32), 1)
     return rows
 
 
