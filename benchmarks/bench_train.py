@@ -1,17 +1,16 @@
 """Training: the loop through FFCV beside the same loop on ready tensors, and loaders beside one another, in one run.
 
-    python -m benchmarks.bench_train [--quick] [--folder DIR]
-    python -m benchmarks.bench_train --sanity
+    python -m benchmarks.bench_train [--parts loader loop accuracy epoch sanity] [--quick] [--folder DIR]
 
 loop      images a second of the training loop; its peer takes its batches, made before, from memory
 loader    images a CPU-second of each loader alone, 224 px random crops of 500 x 375 JPEGs; torchvision is the peer
 accuracy  seconds until WRN-16-1 has 95 % top-1 on the ten digits of `glyphs`, 32 px, loading and testing included
+sanity    steps until each network of the table has overfitted 64 images: the loss is a tenth of what it was
 epoch     on a GPU: seconds for an epoch of 39,000 images, as many as ReIN30 has, with ResNet18 at 224 px
 
 Each measurement runs in a process of its own, in turn with its peer; first epochs, which compile, are not counted;
-medians are kept. On the CPU half of the cores are the network's, and half the loader's. --sanity has each network of
-the table overfit 64 images, until the loss is a tenth of what it was.
-Writes benchmarks/results/train.csv and train_sanity.csv, or, with --quick, only prints.
+medians are kept. On the CPU half of the cores are the network's, and half the loader's.
+Writes benchmarks/results/train_<part>.csv, or, with --quick, only prints.
 """
 
 import argparse
@@ -33,10 +32,18 @@ import numpy as np
 
 from benchmarks.bench_export import make_images, subset
 from benchmarks.table import write_table
+from rescale_fast.artifact import Origin
+from rescale_fast.datasets.glyphs import GlyphSettings, open_glyphs
+from rescale_fast.export.beton import export_beton
+from rescale_fast.export.settings import ExportSettings
+from rescale_fast.export.types import BetonInfo
+from rescale_fast.image_subset.types import ImageSubset, SubsetImages
+from rescale_fast.networks.registry import TABLE
 
 REIN30 = 39_000  # images
 TARGET = 0.95
 Row = dict[str, object]
+Call = tuple[object, ...]
 
 
 def cpu_seconds() -> float:
@@ -44,20 +51,12 @@ def cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in both)
 
 
-def make_betons(folder: Path, num_photos: int, num_epoch: int, num_digits: int) -> None:
-    """photos.beton; with num_epoch, epoch.beton: the same images over and over; train.beton, val.beton: digits."""
-    from rescale_fast.artifact import Origin
-    from rescale_fast.datasets.glyphs import GlyphSettings, open_glyphs
-    from rescale_fast.export.beton import export_beton
-    from rescale_fast.export.settings import ExportSettings
-    from rescale_fast.image_subset.types import ImageSubset, SubsetImages
-
+def make_betons(folder: Path, num_photos: int, num_digits: int) -> None:
+    """photos.beton, with its files in images/; train.beton and val.beton of digits."""
     nowhere = Origin({}, {})
     make_images(folder / "images", num_photos)
-    for name, count in (("photos", num_photos), ("epoch", num_epoch)):
-        if count:
-            images = subset(folder / "images", count)
-            export_beton(folder / "images", images, "train", folder / f"{name}.beton", ExportSettings(), nowhere)
+    photos = subset(folder / "images", num_photos)
+    export_beton(folder / "images", photos, "train", folder / "photos.beton", ExportSettings(), nowhere)
     digits = open_glyphs(GlyphSettings(classes=10, size=32, train=num_digits // 10, val=100), folder / "digits")
     parts = {
         split: SubsetImages((split,) * len(one), np.arange(len(one)), one.paths, one.labels, one.labels)
@@ -146,8 +145,6 @@ def workers_cpu() -> float:
 
 def measure_accuracy(folder: Path, epochs: int) -> Row:
     """Trains on the digits; the time ends with the first epoch that has TARGET."""
-    from rescale_fast.artifact import Origin
-    from rescale_fast.export.types import BetonInfo
     from rescale_fast.machine import MachineSettings
     from rescale_fast.train.loop import train_network
     from rescale_fast.train.plan import plan_training
@@ -178,18 +175,21 @@ def measure_sanity(network: str, size: int) -> Row:
     torch.manual_seed(0)
     images, labels = torch.randn(64, 3, size, size, device=device), torch.arange(64, device=device) % 8
     built = build_for_training(network, 8, size).to(device)
-    rate = 0.01 if network in ("VGG16", "GoogLeNet", "InceptionV4") else 0.05
-    optimizer = torch.optim.SGD(built.parameters(), lr=rate, momentum=0.9)
+    adam = {"VGG16": 1e-4, "GoogLeNet": 3e-4}.get(network)  # those without batch normalisation
+    parameters = list(built.parameters())
+    optimizer: torch.optim.Optimizer = (
+        torch.optim.Adam(parameters, lr=adam) if adam else torch.optim.SGD(parameters, lr=0.05, momentum=0.9)
+    )
     losses: list[float] = []
     start, cpu = time.perf_counter(), cpu_seconds()
-    while len(losses) < 150 and not (losses and losses[-1] < losses[0] / 10):
+    while len(losses) < 100 and not (losses and losses[-1] < losses[0] / 10):
         loss = torch.nn.functional.cross_entropy(built(images), labels)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         losses.append(loss.item())
     return {
-        "network": network, "size": size, "learning_rate": rate, "steps": len(losses),
+        "network": network, "size": size, "optimizer": f"Adam {adam}" if adam else "SGD 0.05", "steps": len(losses),
         "first_loss": round(losses[0], 3), "last_loss": round(losses[-1], 4), "overfits": losses[-1] < losses[0] / 10,
         "cpu_seconds": round(cpu_seconds() - cpu, 1), "wall_seconds": round(time.perf_counter() - start, 1),
     }  # fmt: skip
@@ -221,7 +221,7 @@ def here(kind: str, texts: list[str]) -> None:
     print(json.dumps(WORKS[kind](*values)))
 
 
-def group(what: str, ways: dict[str, tuple[object, ...]], rounds: int) -> list[Row]:
+def group(what: str, ways: dict[str, Call], rounds: int) -> list[Row]:
     """Medians over rounds of each way, in turn; the first way is the peer."""
     found: dict[str, list[Row]] = {way: [] for way in ways}
     for _ in range(rounds):
@@ -244,53 +244,73 @@ def group(what: str, ways: dict[str, tuple[object, ...]], rounds: int) -> list[R
     return rows
 
 
-def bench(folder: Path, quick: bool) -> list[Row]:
-    on_gpu = device_here().type == "cuda"
-    make_betons(folder, 256 if quick else 1024, REIN30 if on_gpu else 0, 600 if quick else 3000)
-    rounds = 1 if quick else 3
-    photos, digits = folder / "photos.beton", folder / "train.beton"
-    workers = half_the_cores()
-    rows = group(
-        "loader", {kind: ("loader", photos, kind, workers) for kind in ("torchvision", "dali", "ffcv")}, rounds
-    )
+def loader_part(folder: Path, quick: bool) -> list[Row]:
+    kinds = ("torchvision", "dali", "ffcv")
+    calls: dict[str, Call] = {kind: ("loader", folder / "photos.beton", kind, half_the_cores()) for kind in kinds}
+    return group("loader", calls, 1 if quick else 3)
 
-    def loop(beton: Path, *shape: object) -> dict[str, tuple[object, ...]]:
-        return {name: ("loop", beton, *shape, name == "ready tensors", 1) for name in ("ready tensors", "ffcv")}
 
-    rows += group("loop, WRN-16-1, 32 px", loop(digits, "WRN-16-1", 32, 64), rounds)
-    if on_gpu:
-        rows += group("epoch, ResNet18, 224 px", loop(folder / "epoch.beton", "ResNet18", 224, 256), rounds)
-    elif not quick:
-        rows += group("loop, MobileNetV1, 128 px", loop(photos, "MobileNetV1", 128, 32), 1)
-    rows += group("95 % on ten glyphs, WRN-16-1, 32 px", {"ffcv": ("accuracy", folder, 4 if quick else 8)}, 1)
+def loop(beton: Path, *shape: object) -> dict[str, Call]:
+    return {name: ("loop", beton, *shape, name == "ready tensors", 1) for name in ("ready tensors", "ffcv")}
+
+
+def loop_part(folder: Path, quick: bool) -> list[Row]:
+    rows = group("loop, WRN-16-1, 32 px", loop(folder / "train.beton", "WRN-16-1", 32, 64), 1 if quick else 3)
+    if not quick:
+        rows += group("loop, ResNet18, 128 px", loop(folder / "photos.beton", "ResNet18", 128, 32), 1)
     return rows
+
+
+def accuracy_part(folder: Path, quick: bool) -> list[Row]:
+    return group("95 % on ten glyphs, WRN-16-1, 32 px", {"ffcv": ("accuracy", folder, 4 if quick else 8)}, 1)
+
+
+def epoch_part(folder: Path, quick: bool) -> list[Row]:
+    if device_here().type != "cuda":
+        print("epoch: needs a GPU")
+        return []
+    images, nowhere = subset(folder / "images", REIN30), Origin({}, {})
+    export_beton(folder / "images", images, "train", folder / "epoch.beton", ExportSettings(), nowhere)
+    return group("epoch, ResNet18, 224 px", loop(folder / "epoch.beton", "ResNet18", 224, 256), 1 if quick else 3)
+
+
+def sanity_part(folder: Path, quick: bool) -> list[Row]:
+    del folder
+    rows = []
+    for network in list(TABLE)[: 2 if quick else None]:
+        rows.append(in_child("sanity", network, 224 if device_here().type == "cuda" else 75))
+        print("  ".join(f"{key} {cell}" for key, cell in rows[-1].items()), flush=True)
+    return rows
+
+
+PARTS = {
+    "loader": loader_part,
+    "loop": loop_part,
+    "accuracy": accuracy_part,
+    "epoch": epoch_part,
+    "sanity": sanity_part,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--quick", action="store_true", help="few images, one round; nothing is written")
-    parser.add_argument("--sanity", action="store_true", help="each network overfits 64 images")
     parser.add_argument("--folder", type=Path, help="where to work; on the disk to be measured")
     parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         here(arguments.one[0], arguments.one[1:])
         return
-    device = device_here()
-    name = f", {gpu_name()}" if device.type == "cuda" else ", no GPU"
+    name = f", {gpu_name()}" if device_here().type == "cuda" else ", no GPU"
     machine = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores{name}"
-    if arguments.sanity:
-        from rescale_fast.networks.registry import TABLE
-
-        rows = []
-        for network in TABLE:
-            rows.append(in_child("sanity", network, 224 if device.type == "cuda" else 75))
-            print("  ".join(f"{key} {cell}" for key, cell in rows[-1].items()), flush=True)
-    else:
-        with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-            rows = bench(Path(folder), arguments.quick)
-    if not arguments.quick:
-        write_table("train_sanity" if arguments.sanity else "train", [{"machine": machine} | row for row in rows])
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        if set(arguments.parts) != {"sanity"}:
+            make_betons(Path(folder), 256 if arguments.quick else 512, 600 if arguments.quick else 3000)
+        for part in arguments.parts:
+            rows = PARTS[part](Path(folder), arguments.quick)
+            if rows and not arguments.quick:
+                write_table(f"train_{part}", [{"machine": machine} | row for row in rows])
 
 
 def gpu_name() -> str:

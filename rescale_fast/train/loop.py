@@ -57,27 +57,13 @@ def train_network(
 
     check_betons(infos)
     device = machine.torch_device()
-    with torch.random.fork_rng(), _repeatable(training.deterministic), _memory_explained(training):
+    forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    with forked, _repeatable(training.deterministic), _memory_explained(training):
         loaders = {split: _open(split, betons[split], training, device, machine, group) for split in betons}
         num_classes = len(infos["train"].class_ids)
         _check_labels(loaders, num_classes)
         trainer = Trainer(training, num_classes, device, group)
-        records = _resume(trainer, folder, origin)
-        group.wait()  # until all have read the checkpoint
-        left = training.recipe.epochs - len(records)
-        images = sum(len(loader.beton) for loader in loaders.values())
-        with (
-            track(f"Training {training.network}", total=left * images) as advance,
-            _journal(folder, records, tensorboard, group) as write,
-        ):
-            for epoch in range(len(records), training.recipe.epochs):
-                records.append(_epoch(epoch, trainer, loaders, advance))
-                if group.is_first:
-                    write(records[-1])
-                    save_checkpoint(folder / CHECKPOINT, origin, records, trainer.state())
-        if group.is_first:
-            with write_whole(folder / WEIGHTS) as temporary:
-                torch.save(trainer.tested.state_dict(), temporary)
+        records = _train_epochs(trainer, loaders, folder, origin, tensorboard, track)
     return TrainRun(
         origin=origin,
         network=training.network,
@@ -89,6 +75,35 @@ def train_network(
         reported_epoch=training.recipe.reported_epoch,
         epochs=tuple(records),
     )
+
+
+def _train_epochs(
+    trainer: Trainer,
+    loaders: dict[str, BetonLoader],
+    folder: Path,
+    origin: Origin,
+    tensorboard: bool,
+    track: Track,
+) -> list[Record]:
+    """Train from the checkpoint, or from the start, to the end; the first rank writes what there is to write."""
+    import torch
+
+    records, epochs, group = _resume(trainer, folder, origin), trainer.recipe.epochs, trainer.group
+    group.wait()  # until all have read the checkpoint
+    total = (epochs - len(records)) * sum(len(loader.beton) for loader in loaders.values())
+    with (
+        track(f"Training {trainer.training.network}", total=total) as advance,
+        _journal(folder, records, tensorboard, group) as write,
+    ):
+        for epoch in range(len(records), epochs):
+            records.append(_epoch(epoch, trainer, loaders, advance))
+            if group.is_first:
+                write(records[-1])
+                save_checkpoint(folder / CHECKPOINT, origin, records, trainer.state())
+    if group.is_first:
+        with write_whole(folder / WEIGHTS) as temporary:
+            torch.save(trainer.tested.state_dict(), temporary)
+    return records
 
 
 def check_betons(infos: dict[str, BetonInfo]) -> None:

@@ -61,7 +61,7 @@ class Recipe:
     mirrored_copies: bool = False  # each batch is followed by its mirror image in the same step
     std: tuple[float, float, float] = IMAGENET_STD  # 0..1 scale; what pixels are divided by
     bfloat16: bool = False  # on a GPU
-    averaging: float = 0.0  # largest decay of the weights' moving average, which is what is tested; 0 = none
+    averaging: float = 0.0  # share of the steps so far that the weights' moving average, which is tested, reaches back
     first_size: float = 1.0  # share of the images' side in the first epoch
     reported_epoch: int | None = None  # the epoch whose accuracy the authors report, if neither last nor best
 
@@ -97,7 +97,7 @@ FAST = Recipe(
     nesterov=True,
     label_smoothing=0.1,
     bfloat16=True,
-    averaging=0.999,
+    averaging=0.02,
     first_size=0.7,
 )
 REIN = Recipe(

@@ -94,17 +94,17 @@ class Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         if self.averaged is not None:
-            self._average(self.averaged, min(self.recipe.averaging, (1 + step) / (10 + step)))
+            self._average(self.averaged, weight=1 / (1 + self.recipe.averaging * step))
         return loss.detach()
 
-    def _average(self, averaged: "nn.Module", decay: float) -> None:
+    def _average(self, averaged: "nn.Module", weight: float) -> None:
         import torch
 
         with torch.no_grad():
             own = self.network.state_dict()
             for name, value in averaged.state_dict().items():
                 if value.is_floating_point():
-                    value.lerp_(own[name], 1 - decay)
+                    value.lerp_(own[name], weight)
                 else:
                     value.copy_(own[name])
 
