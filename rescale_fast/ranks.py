@@ -1,14 +1,15 @@
 """The processes that do a command's work together, as torchrun starts them: who is which, and what they agree on.
 
-A process started by itself is rank 0 of 1, and nothing here waits. Ranks meet through torchrun's key-value store, which
-begins empty after each restart. Only small facts pass between them (which work is pending, how much is done), so no
-process group is needed: results go through files.
+A process started by itself is rank 0 of 1, and nothing here waits. Ranks meet through torchrun's key-value store. Only
+small facts pass between them (which work is pending, how much is done), so no process group is needed: results go
+through files.
 """
 
 import itertools
 import json
 import os
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from rescale_fast.types import JSON
 
 PATIENCE = timedelta(days=30)  # a rank that fails is noticed by torchrun, which ends the others
 SECONDS_BETWEEN_LOOKS = 0.1
+PREFIX = "rescale_fast"
 
 _meetings: defaultdict[str, Iterator[int]] = defaultdict(itertools.count)  # of each name, in this process
 
@@ -49,7 +51,44 @@ def this_rank() -> Ranks:
     from torch.distributed.rendezvous import rendezvous
 
     store, rank, count = next(rendezvous("env://", timeout=PATIENCE))
-    return Ranks(rank, count, int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"]), store)
+    return Ranks(
+        rank, count, int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"]), join(store, rank, count)
+    )
+
+
+def join(store: Any, rank: int, count: int) -> Any:
+    """A part of the store that belongs to these `count` processes alone, once all of them are there.
+
+    After a restart the store still holds what the ranks before have left, and ranks of several machines cannot tell
+    by any number of torchrun's how often that happened. So rank 0 draws a name for the part, and tells it to each
+    rank in answer to a number which that one has drawn.
+    """
+    from torch.distributed.distributed_c10d import PrefixStore
+
+    if rank == 0:
+        name, greeted, joined = uuid.uuid4().hex, set[str](), {0}
+        while len(joined) < count:
+            for other in set(range(count)) - joined:
+                if store.check([f"{PREFIX}/number/{other}"]):
+                    number = store.get(f"{PREFIX}/number/{other}").decode()
+                    if number not in greeted:
+                        store.set(f"{PREFIX}/name/{number}", name)
+                        greeted.add(number)
+                if store.check([f"{PREFIX}/{name}/{other}"]):
+                    joined.add(other)
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+    else:
+        number = uuid.uuid4().hex
+        store.set(f"{PREFIX}/number/{rank}", number)
+        _wait_until(lambda: bool(store.check([f"{PREFIX}/name/{number}"])))
+        name = store.get(f"{PREFIX}/name/{number}").decode()
+        store.set(f"{PREFIX}/{name}/{rank}", "here")
+    return PrefixStore(f"{PREFIX}/{name}", store)
+
+
+def _wait_until(is_true: Callable[[], bool]) -> None:
+    while not is_true():  # rather than a blocking wait of the store, which Ctrl-C could not end
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 class Meeting:
@@ -57,7 +96,7 @@ class Meeting:
 
     def __init__(self, name: str, ranks: Ranks | None = None) -> None:
         self.ranks = ranks or this_rank()
-        self._prefix = f"rescale_fast/{name}/{next(_meetings[name])}"
+        self._prefix = f"{name}/{next(_meetings[name])}"
         self._alone: defaultdict[str, int] = defaultdict(int)
 
     def agree(self, name: str, decide: Callable[[], JSON]) -> JSON:
@@ -69,7 +108,7 @@ class Meeting:
             decision = decide()
             store.set(key, json.dumps(decision))
             return decision
-        self._wait_until(lambda: bool(store.check([key])))
+        _wait_until(lambda: bool(store.check([key])))
         decided: JSON = json.loads(store.get(key))
         return decided
 
@@ -97,9 +136,4 @@ class Meeting:
             return self.add(name, 0) >= self.ranks.count
 
         self.add(name, 1)
-        self._wait_until(all_here)
-
-    @staticmethod
-    def _wait_until(is_true: Callable[[], bool]) -> None:
-        while not is_true():  # rather than a blocking wait of the store, which Ctrl-C could not end
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+        _wait_until(all_here)

@@ -135,6 +135,17 @@ def test_a_new_file_takes_the_place_of_one_other_at_most():
         assert max(found[0]) <= 1
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_a_new_scored_file_changes_two_images_of_the_choice_by_difficulty_at_most(seed):
+    rng = np.random.default_rng(seed)
+    p = (rng.integers(0, 6, 41) / 5).astype(np.float32)
+    keys = rng.integers(0, 2**63, 41, dtype=np.int64).astype(np.uint64)
+    labels = np.zeros(41, np.int64)
+    before, after = (set(choose_by_difficulty(labels[:n], p[:n], keys[:n], 15, ("a",)).tolist()) for n in (40, 41))
+    assert len(before - after) == len(after - before) <= 2
+
+
 def test_the_layout_of_the_files_does_not_matter():
     chosen = [
         names(sample_images(dataset, all_of(dataset), NOWHERE, SampleSettings(per_class=9)).train)

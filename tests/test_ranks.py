@@ -11,7 +11,7 @@ from torch.distributed import HashStore
 
 from rescale_fast.errors import SettingError
 from rescale_fast.machine import MachineSettings
-from rescale_fast.ranks import Meeting, Ranks, this_rank
+from rescale_fast.ranks import Meeting, Ranks, join, this_rank
 from tests.conftest import ROOT
 
 
@@ -51,6 +51,16 @@ def test_sums_are_shared_and_all_wait_for_all():
         return meeting.add("images", 0)
 
     assert together(3, work) == [30, 30, 30]
+
+
+def test_ranks_that_are_started_again_do_not_take_what_others_left_for_theirs():
+    """Rank 1 was killed before it was done, rank 0 after: their successors in the same store begin at nothing."""
+    store = HashStore()
+    for attempt in range(3):
+        with ThreadPoolExecutor(3) as pool:
+            parts = list(pool.map(lambda rank: join(store, rank, 3), range(3)))
+        for rank in (2, 0, 1)[: attempt + 1]:
+            assert parts[rank].add("done", 1) == (2, 0, 1).index(rank) + 1
 
 
 def test_alone_nothing_waits():

@@ -56,6 +56,9 @@ def test_scores_survive_the_disk_in_one_file_or_in_parts(rng, tmp_path):
     for name, rows in (("a", slice(0, 50)), ("b", slice(50, None))):
         part(rows).save(tmp_path / "parts" / f"part-{name}.parquet")
     same(Scores.load(tmp_path / "parts"), made)
+    replace(part(slice(50, None)), origin=Origin({"dataset": "x"}, {})).save(tmp_path / "parts" / "part-b.parquet")
+    with pytest.raises(ArtifactError, match="different settings.*`rescale-fast score` finishes them"):
+        Scores.load(tmp_path / "parts")
 
 
 def table_of(scores, **changes):

@@ -106,6 +106,11 @@ class Scores(Artifact):
     @classmethod
     def _join(cls, path: Path, parts: Sequence[Self]) -> Self:
         first = parts[0]
+        if not all(part.origin.same_as(first.origin) for part in parts):
+            raise ArtifactError(
+                f"{path}: its parts were made from different images or with different settings, as when scoring was "
+                "interrupted. `rescale-fast score` finishes them."
+            )
         matrices = [part.probabilities for part in parts if part.probabilities is not None]
         if len(matrices) not in (0, len(parts)) or len({matrix.shape[1] for matrix in matrices}) > 1:
             raise ArtifactError(f"{path}: its parts give probabilities of different numbers of classes. Score again.")
