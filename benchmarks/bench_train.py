@@ -175,7 +175,7 @@ def measure_sanity(network: str, size: int) -> Row:
     torch.manual_seed(0)
     images, labels = torch.randn(64, 3, size, size, device=device), torch.arange(64, device=device) % 8
     built = build_for_training(network, 8, size).to(device)
-    adam = {"VGG16": 1e-4, "GoogLeNet": 3e-4}.get(network)  # those without batch normalisation
+    adam = {"VGG16": 1e-4, "GoogLeNet": 3e-4, "InceptionV4": 3e-4}.get(network)  # which SGD trains slowly, if at all
     parameters = list(built.parameters())
     optimizer: torch.optim.Optimizer = (
         torch.optim.Adam(parameters, lr=adam) if adam else torch.optim.SGD(parameters, lr=0.05, momentum=0.9)
@@ -257,7 +257,7 @@ def loop(beton: Path, *shape: object) -> dict[str, Call]:
 def loop_part(folder: Path, quick: bool) -> list[Row]:
     rows = group("loop, WRN-16-1, 32 px", loop(folder / "train.beton", "WRN-16-1", 32, 64), 1 if quick else 3)
     if not quick:
-        rows += group("loop, ResNet18, 128 px", loop(folder / "photos.beton", "ResNet18", 128, 32), 1)
+        rows += group("loop, ResNet18, 224 px", loop(folder / "photos.beton", "ResNet18", 224, 32), 1)
     return rows
 
 
