@@ -1,5 +1,6 @@
 """How commands talk to a person: progress, status lines, and one clear message when something ends them."""
 
+import atexit
 import logging
 import os
 import signal
@@ -7,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import NoReturn
 
 from rescale_fast.errors import RescaleError
@@ -103,8 +104,7 @@ def run_command(work: Callable[[], None], *, how_to_resume: str) -> int:
         return INTERRUPTED
     except OSError as error:
         if isinstance(error, BrokenPipeError):
-            sys.stderr.close()  # the reader of our output has gone; nobody is left to tell
-            return 1
+            return 1  # the reader of our output has gone; nobody is left to tell
         if error.filename is None:
             raise
         complain(f"error: {error.filename}: {error.strerror}. Check that the path is right and that you may use it.")
@@ -113,9 +113,17 @@ def run_command(work: Callable[[], None], *, how_to_resume: str) -> int:
 
 
 def end_process(exit_code: int) -> NoReturn:
-    """End with an exit code; a Ctrl-C comes too late from here on, and must not spoil the code of finished work."""
+    """End with an exit code, which nothing that comes later can spoil.
+
+    A Ctrl-C comes too late from here on. And C++ libraries are not taken down in order: one that was interrupted while
+    it was imported would report leaks, and one whose threads still run would abort the process.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.exit(exit_code)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    os._exit(exit_code)
 
 
 @contextmanager

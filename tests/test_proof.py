@@ -59,7 +59,7 @@ def test_proofs_agree_with_brute_force_or_the_solver_on_everything(rng, n, k, de
         best = optimum(weights, k)
     else:
         best = value(weights, solve_kernel(weights, k, above=0.0, step=1.0, seconds=60, num_threads=1).places)
-    proof = prove_subset(weight_graph(weights), k, seconds=60.0)
+    proof = prove_subset(weight_graph(weights), k, seconds=8.0)
     assert proof.value == value(weights, proof.classes) == best <= proof.bound
     assert proof.is_optimal
 
@@ -73,7 +73,7 @@ def test_a_proof_without_time_is_still_valid(rng):
 
 def test_a_proof_of_weights_that_are_not_whole(rng):
     weights = symmetric(rng, 16, 0.4) / 7
-    proof = prove_subset(weight_graph(weights), 5, seconds=60.0)
+    proof = prove_subset(weight_graph(weights), 5, seconds=8.0)
     best = optimum(weights, 5)
     assert proof.value == pytest.approx(best, rel=1e-12)
     assert best * (1 - 1e-12) <= proof.bound <= best * (1 + 1e-4)

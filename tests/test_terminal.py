@@ -81,3 +81,24 @@ atexit.register(os.kill, os.getpid(), signal.SIGINT)
 end_process(0)
 """
     assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
+
+
+def test_the_end_flushes_what_was_printed_and_runs_what_was_registered(tmp_path):
+    program = f"""
+import atexit, sys
+from pathlib import Path
+from rescale_fast.terminal import end_process
+atexit.register(Path({str(tmp_path / "done")!r}).touch)
+print("the last words")
+print("and these", file=sys.stderr)
+end_process(7)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "the last words\n", "and these\n")
+    assert (tmp_path / "done").exists()
+    closed = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {sys.executable} -m rescale_fast --help | true"],
+        capture_output=True,
+        text=True,
+    )
+    assert "Traceback" not in closed.stderr

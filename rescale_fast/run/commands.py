@@ -210,12 +210,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command line; return its exit code (0 done, 1 failed, 2 wrong usage, 130 interrupted)."""
     arguments = sys.argv[1:] if argv is None else argv
     name = arguments[0] if arguments else "--help"
-    if name in ("--help", "-h"):
-        print(usage())
-        return 0
-    if name == "--version":
-        print(__version__)
-        return 0
+    if name in ("--help", "-h", "--version"):
+        text = __version__ if name == "--version" else usage()
+        return run_command(lambda: print(text, flush=True), how_to_resume="")
     if name not in COMMANDS:
         say(f"error: {name!r} is no command.\n\n{usage()}")
         return 2

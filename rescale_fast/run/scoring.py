@@ -24,6 +24,7 @@ from rescale_fast.terminal import track
 from rescale_fast.types import Float32Array, IntArray, Track, silent
 
 HALVES = {"a": ("val", "train"), "b": ("train", "val")}  # part -> (half trained on, half scored)
+WEAK = 0.5  # of the mean probability of the true class
 
 
 def score(
@@ -62,11 +63,15 @@ def score(
         origin,
         load,
         make,
-        describe=lambda made: (
-            f"{len(made.paths):,} train images, on average {100 * np.nanmean(made.true_probability):.1f} % sure"
-        ),
+        describe=_describe,
         work=lambda made: (len(made.paths), "images"),
     )
+
+
+def _describe(made: Scores) -> str:
+    sure = float(np.nanmean(made.true_probability))
+    weak = "; too little to tell a label error from a hard image: raise --score-epochs" if sure < WEAK else ""
+    return f"{len(made.paths):,} train images, on average {100 * sure:.1f} % sure{weak}"
 
 
 def _pending(path: Path, origin: Origin) -> list[str]:
