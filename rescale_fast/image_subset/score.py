@@ -8,6 +8,7 @@ Source: Gao 2021 ("Subsets of ImageNet"), image method 2. The network there is n
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,15 +25,12 @@ from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.build import build_network
 from rescale_fast.networks.schedule import one_cycle
-from rescale_fast.networks.types import IMAGENET_MEAN, IMAGENET_STD
+from rescale_fast.networks.types import IMAGENET_MEAN, IMAGENET_STD, LARGEST_DEFAULT_SIZE, SMALL_SIZE
 from rescale_fast.types import Float32Array, IntArray, Track, silent
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-LARGEST_DEFAULT_SIZE = 224  # pixels
-SMALL_SIZE = 64  # pixels; up to here `small` is the default network
 
 
 def halves(dataset: Dataset, subset: ImageSubset, seed: int) -> ImageSubset:
@@ -89,9 +87,8 @@ def score_half(
     import torch
 
     device = machine.torch_device()
-    loader = beton_loader(
-        train_beton,
-        split="train",
+    open_beton = partial(
+        beton_loader,
         batch_size=settings.score_batch_size,
         image_size=size,
         augment=augment,
@@ -99,15 +96,7 @@ def score_half(
         num_workers=machine.threads,
         seed=settings.score_seed,
     )
-    to_score = beton_loader(
-        score_beton,
-        split="val",
-        batch_size=settings.score_batch_size,
-        image_size=size,
-        augment=augment,
-        device=device,
-        num_workers=machine.threads,
-    )
+    loader, to_score = open_beton(train_beton, split="train"), open_beton(score_beton, split="val")
     name = score_network(settings, size)
     total = settings.score_epochs * len(loader) * settings.score_batch_size + to_score.num_images
     try:

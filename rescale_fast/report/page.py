@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rescale_fast.artifact import write_whole
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.datasets.types import Dataset
@@ -16,6 +14,7 @@ from rescale_fast.export.types import BetonInfo
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.report.pictures import data_uri, thumbnail
 from rescale_fast.report.plots import confusion_heat_map, training_curve
+from rescale_fast.report.template import write_page
 from rescale_fast.train.types import TrainRun
 
 NUM_PAIRS = 12
@@ -62,13 +61,9 @@ def most_confused_pairs(confusion: ConfusionMatrix, classes: Sequence[int], limi
 
 def write_report(inputs: ReportInputs, path: Path) -> None:
     """Write report.html."""
-    from jinja2 import Environment, StrictUndefined
-
-    template = files("rescale_fast.report").joinpath("page.html").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
-    environment.filters["thousands"] = lambda number: f"{number:,.0f}"
-    page = environment.from_string(template).render(
+    write_page(
+        "page.html",
+        path,
         inputs=inputs,
         heat_map=data_uri(confusion_heat_map(inputs.confusion, inputs.classes), "png"),
         pairs=_gallery(inputs),
@@ -76,8 +71,6 @@ def write_report(inputs: ReportInputs, path: Path) -> None:
         rates=_rates(inputs.timings),
         small_images=any(info.max_width < THUMBNAIL_SIDE for info in inputs.betons.values()),
     )
-    with write_whole(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
 
 
 def summary(inputs: ReportInputs) -> str:

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from rescale_fast.artifact import write_whole
 from rescale_fast.image_subset.types import LabelErrors, NearDuplicates
 from rescale_fast.report.pictures import thumbnail
+from rescale_fast.report.template import write_page
 
 THUMBNAIL_SIDE = 112  # pixels
 MOST_SHOWN = 300  # of each kind; all are in the CSVs
@@ -28,20 +27,14 @@ class Review:
 
 def write_review(review: Review, path: Path) -> None:
     """Write review.html."""
-    from jinja2 import Environment, StrictUndefined
-
-    template = files("rescale_fast.report").joinpath("review.html").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
-    environment.filters["thousands"] = lambda number: f"{number:,.0f}"
-    page = environment.from_string(template).render(
+    write_page(
+        "review.html",
+        path,
         review=review,
         errors=_errors(review),
         duplicates=_duplicates(review),
         side=THUMBNAIL_SIDE,
     )
-    with write_whole(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
 
 
 def _errors(review: Review) -> list[dict[str, Any]]:

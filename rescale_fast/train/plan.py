@@ -7,11 +7,9 @@ from rescale_fast.export.types import BetonInfo
 from rescale_fast.loaders import LoaderKind
 from rescale_fast.loaders.augment import Augment
 from rescale_fast.networks.registry import plain_name
+from rescale_fast.networks.types import LARGEST_DEFAULT_SIZE, SMALL_SIZE
 from rescale_fast.train.recipe import Recipe, find_recipe
 from rescale_fast.train.settings import TrainSettings
-
-LARGEST_DEFAULT_SIZE = 224  # pixels
-SMALL_SIZE = 64  # pixels; up to here `small` is the default network
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,20 @@
+"""Pages from templates: the filters that they share, and the file written whole."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from rescale_fast.artifact import write_whole
+
+
+def write_page(template: str, path: Path, **values: Any) -> None:
+    """Fill a template of this room, such as page.html, and write it to `path`."""
+    from jinja2 import Environment, StrictUndefined
+
+    source = files("rescale_fast.report").joinpath(template).read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
+    environment.filters["thousands"] = lambda number: f"{number:,.0f}"
+    page = environment.from_string(source).render(**values)
+    with write_whole(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
