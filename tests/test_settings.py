@@ -1,0 +1,76 @@
+"""Settings refuse what their types do not allow, from Python as from the command line."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import pytest
+import tyro
+
+from rescale_fast.errors import SettingError
+from rescale_fast.settings import Between, Settings
+
+
+@dataclass(frozen=True)
+class Inner(Settings):
+    side: Annotated[int, Between(1, 64)] = 8
+
+
+@dataclass(frozen=True)
+class Some(Settings):
+    effort: Literal["greedy", "fast"] = "fast"
+    form: Literal["beton"] | Literal["folder"] = "beton"
+    seconds: Annotated[float, Between(0)] = 1.0
+    name: str | None = None
+    file: Path | None = None
+    names: tuple[str, ...] = ()
+    flag: bool = False
+    inner: Inner = field(default_factory=Inner)
+
+    def check(self):
+        if self.flag and self.name is None:
+            raise SettingError("--flag True needs --name.")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"effort": "throrough"}, r"^--effort throrough: expected one of greedy, fast\.$"),
+        ({"form": "tar"}, "--form tar: expected one of beton or one of folder"),
+        ({"seconds": float("nan")}, "--seconds nan: expected a number, 0 or more"),
+        ({"seconds": float("inf")}, "--seconds inf"),
+        ({"seconds": -1}, "--seconds -1"),
+        ({"seconds": True}, "--seconds True"),
+        ({"seconds": "3"}, "--seconds 3: expected a number"),
+        ({"name": 3}, "--name 3: expected text or nothing"),
+        ({"names": ["a"]}, "--names"),
+        ({"names": ("a", 3)}, "--names .*: expected a tuple of text"),
+        ({"flag": 1}, "--flag 1: expected True or False"),
+        ({"flag": True}, "--flag True needs --name"),
+        ({"inner": None}, "--inner None: expected Inner"),
+    ],
+)
+def test_what_a_type_does_not_allow_is_refused_by_name(wrong, message):
+    with pytest.raises(SettingError, match=message):
+        Some(**wrong)
+
+
+@pytest.mark.parametrize("side", [0, 65, 2.0, True, None, "8"])
+def test_numbers_stay_within_their_limits(side):
+    with pytest.raises(SettingError, match=r"--side .*: expected a whole number, 1 to 64\.$"):
+        Inner(side=side)
+
+
+def test_what_fits_is_taken_and_a_text_becomes_a_path():
+    made = Some(seconds=np.float32(2), file="a/b", names=("x",), inner=Inner(side=np.int64(64)))
+    assert made.file == Path("a/b")
+    assert made.inner.side == 64
+
+
+def test_the_command_line_reads_limited_numbers(capsys):
+    found = tyro.cli(Some, args=["--seconds", "2.5", "--inner.side", "4", "--name", "n"])
+    assert (found.seconds, found.inner.side, found.name) == (2.5, 4, "n")
+    with pytest.raises(SystemExit, match="2"):
+        tyro.cli(Some, args=["--inner.side", "65"])
+    assert "--side 65: expected a whole number, 1 to 64" in capsys.readouterr().err
