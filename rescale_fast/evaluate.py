@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rescale_fast.csv_files import bare
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.predictions.types import Predictions
@@ -106,8 +107,8 @@ def _truth_of_listing(path: Path) -> Truth:
     missing = [column for column in ("label", "class_id", "path") if not rows or rows[0].get(column) is None]
     if missing:
         raise ArtifactError(f"{path}: has no column {missing[0]!r}, or no row. Expected label, class_id and path.")
-    names, classes = _number([(row["label"], row["class_id"]) for row in rows])
-    return Truth(names, classes, tuple(row["path"] for row in rows))
+    names, classes = _number([(row["label"], bare(row["class_id"])) for row in rows])
+    return Truth(names, classes, tuple(bare(row["path"]) for row in rows))
 
 
 def _truth_of_lines(path: Path) -> Truth:

@@ -9,24 +9,52 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import NoReturn
+from typing import NoReturn, TextIO
+from unicodedata import category
 
 from rescale_fast.errors import RescaleError
 from rescale_fast.types import Advance
 
 SECONDS_BETWEEN_LINES = 10.0
-INTERRUPTED = 130  # the shell's exit code for Ctrl-C
+ENDINGS = {signal.SIGTERM: "Terminated", signal.SIGHUP: "The terminal has gone"}  # signals that ask a command to end
+
+
+class Ended(KeyboardInterrupt):
+    """One of ENDINGS came: ends a command wherever Ctrl-C would, with what is finished kept."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.signal = number
+
+
+def show(text: str) -> None:
+    """A result, on stdout."""
+    _write(text, sys.stdout)
 
 
 def say(text: str) -> None:
     """A status line on stderr; results go to stdout. Of several ranks only the first speaks."""
     if _rank() == "0":
-        print(text, file=sys.stderr, flush=True)
+        _write(text, sys.stderr)
 
 
 def complain(text: str) -> None:
     """An error, on stderr, from whichever rank."""
-    print(text if _rank() == "0" else f"rank {_rank()}: {text}", file=sys.stderr, flush=True)
+    _write(text if _rank() == "0" else f"rank {_rank()}: {text}", sys.stderr)
+
+
+def _write(text: str, stream: TextIO) -> None:
+    encoding = stream.encoding or "utf-8"
+    print(printable(text).encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+
+
+def printable(text: str) -> str:
+    """The text with control characters shown, not obeyed: the name of a file must not clear a screen or hide a line."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or one in "\n\t" or category(one) == "Zs" else repr(one)[1:-1] for one in text
+    )
 
 
 def _rank() -> str:
@@ -50,18 +78,18 @@ def _bar(what: str, total: int, unit: str) -> Iterator[Advance]:
             return Text(f"{speed:,.0f} {unit}/s" if speed and unit != "s" else "", style="cyan")
 
     columns = (
-        TextColumn("  {task.description}"),
+        TextColumn("  {task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
         Rate(),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=total, note="")
+        task = progress.add_task(printable(what), total=total, note="")
 
         def advance(count: int, note: str = "", /) -> None:
-            progress.update(task, advance=count, note=note)
+            progress.update(task, advance=count, note=printable(note))
 
         yield advance
 
@@ -86,7 +114,7 @@ def _lines(what: str, total: int, unit: str) -> Iterator[Advance]:
 
 
 def run_command(work: Callable[[], None], *, how_to_resume: str) -> int:
-    """Run a command; return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    """Run a command; return its exit code: 0 done, 1 failed, 2 wrong usage, 128 + n ended by signal n (Ctrl-C: 130).
 
     Errors meant for people become one message. Any other exception keeps its traceback: it is a defect.
     """
@@ -94,14 +122,18 @@ def run_command(work: Callable[[], None], *, how_to_resume: str) -> int:
     logging.getLogger("py.warnings").addHandler(logging.NullHandler())
     logging.getLogger("py.warnings").propagate = False
     try:
-        with _hearing_lost_interrupts():
+        with _ending_in_order(), _hearing_lost_interrupts():
             work()
     except RescaleError as error:
         complain(f"error: {error}")
         return error.exit_code
+    except Ended as end:
+        with suppress(OSError):  # the terminal may have gone
+            say(f"\n{ENDINGS[signal.Signals(end.signal)]} ({signal.Signals(end.signal).name}). {how_to_resume}")
+        return 128 + end.signal
     except KeyboardInterrupt:
         say(f"\nInterrupted. {how_to_resume}")
-        return INTERRUPTED
+        return 128 + signal.SIGINT
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             return 1  # the reader of our output has gone; nobody is left to tell
@@ -115,15 +147,42 @@ def run_command(work: Callable[[], None], *, how_to_resume: str) -> int:
 def end_process(exit_code: int) -> NoReturn:
     """End with an exit code, which nothing that comes later can spoil.
 
-    A Ctrl-C comes too late from here on. And C++ libraries are not taken down in order: one that was interrupted while
-    it was imported would report leaks, and one whose threads still run would abort the process.
+    A Ctrl-C, or another signal that asks for an end, comes too late from here on. And C++ libraries are not taken down
+    in order: one that was interrupted while it was imported would report leaks, and one whose threads still run would
+    abort the process.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, *ENDINGS):
+        signal.signal(number, signal.SIG_IGN)
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # nobody reads it any more
             stream.flush()
     os._exit(exit_code)
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Raise Ended for the ENDINGS, but for one that is ignored, as nohup has it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    process = os.getpid()
+
+    def end(number: int, frame: object) -> None:
+        if os.getpid() == process:
+            raise Ended(number)
+        signal.signal(number, signal.SIG_DFL)  # a fork of ours, which nobody expects to tidy up
+        os.kill(os.getpid(), number)
+
+    before = {number: signal.getsignal(number) for number in ENDINGS}
+    heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in heard:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
 
 
 @contextmanager
@@ -136,7 +195,8 @@ def _hearing_lost_interrupts() -> Iterator[None]:
         if not issubclass(lost.exc_type, KeyboardInterrupt):
             before(lost)
             return
-        again = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))  # by when the callback has returned
+        number = getattr(lost.exc_value, "signal", signal.SIGINT)
+        again = threading.Timer(0.05, os.kill, (os.getpid(), number))  # by when the callback has returned
         again.daemon = True
         again.start()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from rescale_fast.artifact import Origin, file_sha256, write_whole_folder
+from rescale_fast.csv_files import bare
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.export.batches import Batch, batch_names, read_batch, square_of
 from rescale_fast.export.parts import Part, load_part, save_part
@@ -43,7 +44,7 @@ class VariantSource:
         if not listing.is_file():
             return None
         with listing.open(newline="", encoding="utf-8") as file:
-            return [row["path"] for row in csv.DictReader(file)]
+            return [bare(row["path"]) for row in csv.DictReader(file)]
 
 
 def find_batches(folder: Path, others: VariantClasses) -> VariantSource:

@@ -4,7 +4,6 @@ A set is a folder: the files of each form, train_images.csv and val_images.csv (
 and, when all of them are complete, variant.json.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rescale_fast.artifact import Origin, write_whole
+from rescale_fast.csv_files import write_csv
 from rescale_fast.errors import DatasetError
 from rescale_fast.export.batches import batch_ends, batch_names, write_npz, write_pickle
 from rescale_fast.export.parts import Part, StoredPixels
@@ -125,12 +125,8 @@ def _check_classes_left(split: str, one: VariantSplit, classes: VariantClasses) 
 
 
 def _write_listing(path: Path, one: VariantSplit, classes: VariantClasses) -> None:
-    with write_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("label", "class_id", "path"))
-        for row in one.rows.tolist():
-            of = one.classes[row]
-            writer.writerow((classes.labels[of], classes.ids[of], one.paths[row]))
+    listed = ((one.classes[row], one.paths[row]) for row in one.rows.tolist())
+    write_csv(path, ("label", "class_id", "path"), ((classes.labels[of], classes.ids[of], name) for of, name in listed))
 
 
 def _write_batches(

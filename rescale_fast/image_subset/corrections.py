@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from rescale_fast.csv_files import bare
 from rescale_fast.errors import SettingError
 from rescale_fast.types import IntArray
 
@@ -34,7 +35,7 @@ def read_corrections(table: Path) -> dict[str, str | None]:
             continue
         if len(row) != len(header):
             raise SettingError(f"{table}, row {number}: has {len(row)} cells, the first line {len(header)}.")
-        path, class_id = row[at_path].strip(), row[at_class].strip()
+        path, class_id = bare(row[at_path].strip()), bare(row[at_class].strip())
         if path in corrections:
             raise SettingError(f"{table}, row {number}: {path!r} is there twice.")
         corrections[path] = class_id or None

@@ -10,7 +10,6 @@ A parquet table, one row an image, in the order in which it will be written (als
     new_label  int32   0..k-1
 """
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from rescale_fast.artifact import Artifact, Origin, check_schema, to_json, write_whole
+from rescale_fast.csv_files import write_csv
 from rescale_fast.errors import ArtifactError
 from rescale_fast.types import Float32Array, IntArray
 
@@ -172,10 +172,8 @@ class LabelErrors:
 
     def save(self, path: Path) -> None:
         """Write the CSV."""
-        with write_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["path", "class", "given", "given_probability", "suggested_probability"])
-            writer.writerows((*row[:3], f"{row[3]:.4f}", f"{row[4]:.4f}") for row in self.rows())
+        header = ("path", "class", "given", "given_probability", "suggested_probability")
+        write_csv(path, header, [(*row[:3], f"{row[3]:.4f}", f"{row[4]:.4f}") for row in self.rows()])
 
 
 NO_ERRORS = LabelErrors((), (), (), np.zeros(0, np.float32), np.zeros(0, np.float32))
@@ -211,7 +209,4 @@ class NearDuplicates:
 
     def save(self, path: Path) -> None:
         """Write the CSV."""
-        with write_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["train", "val", "bits"])
-            writer.writerows(self.rows())
+        write_csv(path, ("train", "val", "bits"), self.rows())

@@ -7,6 +7,7 @@ import numpy as np
 
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.confusion import ConfusionMatrix
+from rescale_fast.terminal import printable
 from rescale_fast.train.types import TrainRun
 
 MAX_LABELS = 60  # class names along an axis that can still be read
@@ -25,7 +26,7 @@ def confusion_heat_map(confusion: ConfusionMatrix, classes: ClassSubset) -> byte
     axes.set_xlabel("called")
     axes.set_ylabel("true class")
     if len(chosen) <= MAX_LABELS:
-        names = [_short(name) for name in classes.class_names]
+        names = [_short(printable(name)) for name in classes.class_names]
         upright = max(map(len, names)) <= 2
         axes.set_xticks(range(len(chosen)), names, rotation=0 if upright else 90)
         axes.set_yticks(range(len(chosen)), names)
@@ -71,6 +72,10 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
 
 
 def _png(figure: Any) -> bytes:
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a dollar in a name is a dollar
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
     return buffer.getvalue()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rescale_fast.artifact import write_whole
+from rescale_fast.terminal import printable
 
 
 def write_page(template: str, path: Path, **values: Any) -> None:
@@ -13,6 +14,7 @@ def write_page(template: str, path: Path, **values: Any) -> None:
 
     source = files("rescale_fast.report").joinpath(template).read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.finalize = lambda value: printable(value) if type(value) is str else value
     environment.filters["percent"] = lambda share: f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
     environment.filters["thousands"] = lambda number: f"{number:,.0f}"
     page = environment.from_string(source).render(**values)

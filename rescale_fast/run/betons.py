@@ -9,7 +9,7 @@ import tyro
 from rescale_fast.errors import SettingError
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.run import downsampling
-from rescale_fast.terminal import say, track
+from rescale_fast.terminal import say, show, track
 from rescale_fast.types import IntArray
 
 
@@ -85,7 +85,7 @@ class RelabelCommand:
 def check(settings: CheckCommand) -> None:
     from rescale_fast.export.check import check_beton
 
-    print(check_beton(settings.file, decode=settings.decode, num_threads=settings.num_threads, track=track), flush=True)
+    show(str(check_beton(settings.file, decode=settings.decode, num_threads=settings.num_threads, track=track)))
 
 
 def cut(settings: CutCommand) -> None:

@@ -40,7 +40,7 @@ from rescale_fast.run.settings import (
     ValidateCommand,
     with_configuration,
 )
-from rescale_fast.terminal import run_command, say, track
+from rescale_fast.terminal import run_command, say, show, track
 
 Settings = TypeVar("Settings")
 
@@ -95,7 +95,7 @@ def _open(settings: DatasetSettings, out: Path | None) -> tuple[Dataset, RunFold
 def _report(folder: RunFolder, dataset: Dataset) -> None:
     text = reporting.report(folder, dataset)
     say("")
-    print(text, flush=True)
+    show(text)
     say(f"\nReport: {folder.report}")
 
 
@@ -212,7 +212,7 @@ def main(argv: list[str] | None = None) -> int:
     name = arguments[0] if arguments else "--help"
     if name in ("--help", "-h", "--version"):
         text = __version__ if name == "--version" else usage()
-        return run_command(lambda: print(text, flush=True), how_to_resume="")
+        return run_command(lambda: show(text), how_to_resume="")
     if name not in COMMANDS:
         say(f"error: {name!r} is no command.\n\n{usage()}")
         return 2

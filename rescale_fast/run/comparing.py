@@ -14,6 +14,7 @@ from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.errors import SettingError
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.run.settings import CompareCommand
+from rescale_fast.terminal import printable
 from rescale_fast.types import IntArray
 
 MEASURES = {
@@ -77,7 +78,8 @@ def _print(names: list[str], measured: list[Hardness], at_random: dict[int, Rand
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(markup=False)  # names are not ours
+    names = [printable(name) for name in names]
     table = Table("subset", "classes", *MEASURES.values())
     for name, row in zip(names, measured, strict=True):
         table.add_row(name, str(row.k), *[_cell(row, field) for field in MEASURES])

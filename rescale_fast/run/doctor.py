@@ -16,6 +16,7 @@ from typing import Literal
 
 from rescale_fast.cache import cache_folder
 from rescale_fast.errors import RescaleError
+from rescale_fast.terminal import show
 
 Verdict = Literal["ok", "missing", "broken"]
 
@@ -49,9 +50,9 @@ def doctor(_: DoctorCommand) -> None:
     lacking = []
     for check in CHECKS:
         finding = _tried(check)
-        print(f"{finding.verdict:>8}  {check.name:<14}{finding.found}", flush=True)
+        show(f"{finding.verdict:>8}  {check.name:<14}{finding.found}")
         if finding.verdict != "ok":
-            print(f"{'':>24}{finding.advice or check.advice}")
+            show(f"{'':>24}{finding.advice or check.advice}")
             lacking += [check.name] if check.needed else []
     if lacking:
         raise RescaleError(f"what rescale_fast needs does not work here: {', '.join(lacking)}. See above.")

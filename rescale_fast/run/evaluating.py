@@ -7,6 +7,7 @@ from rescale_fast.artifact import write_json
 from rescale_fast.errors import SettingError
 from rescale_fast.evaluate import Evaluation, evaluate, guesses_of, read_guesses, read_truth
 from rescale_fast.predictions.types import Predictions
+from rescale_fast.terminal import show
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def evaluate_guesses(settings: EvaluateCommand) -> None:
     elif settings.predictions is not None:
         guesses = guesses_of(Predictions.load(settings.predictions), truth)
     made = evaluate(truth, guesses)
-    print(_table(made), flush=True)
+    show(_table(made))
     if settings.json is not None:
         write_json(settings.json, {"schema": "evaluation/1", **asdict(made)})
 

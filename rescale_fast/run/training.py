@@ -17,7 +17,7 @@ from rescale_fast.networks.registry import network_names
 from rescale_fast.ranks import this_rank
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import TrainCommand
-from rescale_fast.terminal import say, track
+from rescale_fast.terminal import say, show, track
 from rescale_fast.train.group import Group, joined
 from rescale_fast.train.plan import plan_training
 from rescale_fast.train.settings import TrainSettings
@@ -124,7 +124,7 @@ def _train_grid(command: TrainCommand, how: How) -> None:
             if how.group.is_first:  # after each cell, so that there is a table of what is done at any time
                 text = write_table(cells, _title(command), command.out / f"table-{command.train.recipe}")
     if how.group.is_first:
-        print(text, flush=True)
+        show(text)
         say(f"Table: {command.out / f'table-{command.train.recipe}'}.md, .csv and .png")
     failed = [cell for cell in cells if cell.failure]
     if failed:

@@ -4,7 +4,6 @@ Accuracies of the last and of the best epoch are different figures, and get a ta
 the best epoch.
 """
 
-import csv
 import io
 import statistics
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rescale_fast.artifact import write_whole
+from rescale_fast.csv_files import write_csv
 from rescale_fast.train.published import CITATION, published_top1
 from rescale_fast.train.types import TrainRun
 
@@ -40,10 +40,14 @@ class Cell:
 def write_table(cells: Sequence[Cell], title: str, path: Path) -> str:
     """Write path.md, path.csv and path.png; return the Markdown."""
     text = markdown(cells, title)
-    contents = {".md": text.encode(), ".csv": _csv(cells).encode(), ".png": _plot(cells, title)}
-    for suffix, content in contents.items():
+    for suffix, content in {".md": text.encode(), ".png": _plot(cells, title)}.items():
         with write_whole(path.with_name(path.name + suffix)) as temporary:
             temporary.write_bytes(content)
+    rows = _figures(cells)
+    columns = dict.fromkeys(key for row in rows for key in row)
+    write_csv(
+        path.with_name(path.name + ".csv"), list(columns), [[row.get(key, "") for key in columns] for row in rows]
+    )
     return text
 
 
@@ -69,7 +73,7 @@ def _rows(cells: Sequence[Cell], figure: str) -> list[str]:
     for network in dict.fromkeys(cell.network for cell in cells):
         row = [by_place.get((network, subset)) for subset in subsets]
         rows.append([network, *(_text(cell, figure) if cell else "" for cell in row)])
-    return ["| " + " | ".join(row) + " |" for row in rows]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
 
 
 def _text(cell: Cell, figure: str) -> str:
@@ -84,9 +88,9 @@ def _text(cell: Cell, figure: str) -> str:
     return text
 
 
-def _csv(cells: Sequence[Cell]) -> str:
-    """A line for each run."""
-    rows: list[Mapping[str, object]] = [
+def _figures(cells: Sequence[Cell]) -> list[Mapping[str, object]]:
+    """Of each run, by column."""
+    return [
         {
             "network": cell.network,
             "subset": cell.subset,
@@ -103,18 +107,13 @@ def _csv(cells: Sequence[Cell]) -> str:
         for cell in cells
         for run in cell.runs
     ]
-    columns = dict.fromkeys(key for row in rows for key in row)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _plot(cells: Sequence[Cell], title: str) -> bytes:
     """Best epochs: a row of dots for each network, a colour for each subset, published ones hollow."""
     from matplotlib import colormaps
     from matplotlib.figure import Figure  # no pyplot: no global state, no window system
+    from matplotlib.text import Text
 
     networks = list(dict.fromkeys(cell.network for cell in cells))[::-1]
     subsets = list(dict.fromkeys(cell.subset for cell in cells))
@@ -140,6 +139,8 @@ def _plot(cells: Sequence[Cell], title: str) -> bytes:
     axes.set_title(title, fontsize=10)
     axes.grid(axis="x", lw=0.4)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a dollar in a name is a dollar
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=130)
     return buffer.getvalue()
