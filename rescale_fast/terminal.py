@@ -162,7 +162,7 @@ def end_process(exit_code: int) -> NoReturn:
 
 @contextmanager
 def _ending_in_order() -> Iterator[None]:
-    """Raise Ended for the ENDINGS, but for one that is ignored, as nohup has it."""
+    """Raise KeyboardInterrupt, for ENDINGS Ended, but for a signal that is ignored, as nohup has it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -174,10 +174,11 @@ def _ending_in_order() -> Iterator[None]:
         signal.signal(number, signal.SIG_DFL)  # a fork of ours, which nobody expects to tidy up
         os.kill(os.getpid(), number)
 
-    before = {number: signal.getsignal(number) for number in ENDINGS}
+    handlers = dict.fromkeys(ENDINGS, end) | {signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.getsignal(number) for number in handlers}
     heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
     for number in heard:
-        signal.signal(number, end)
+        signal.signal(number, handlers[number])
     try:
         yield
     finally:

@@ -15,7 +15,19 @@ ROOMS = [
     *("datasets", "predictions", "confusion", "class_subset", "image_subset", "evaluate", "export", "train", "report"),
     "run",
 ]
-FLOOR = {"types", "errors", "settings", "artifact", "beton_file", "cache", "csv_files", "machine", "ranks", "terminal"}
+FLOOR = {
+    "types",
+    "errors",
+    "settings",
+    "artifact",
+    "beton_file",
+    "cache",
+    "csv_files",
+    "lock",
+    "machine",
+    "ranks",
+    "terminal",
+}
 # networks serves predictions, scoring and train; loaders is the public door that the latter two, too, go through.
 SIDE_ROOMS = {"networks": ["datasets"], "loaders": []}
 USES = {

@@ -273,9 +273,10 @@ def test_ctrl_c_at_any_moment_ends_cleanly_and_the_next_run_goes_on(finished, co
         assert "leaked" not in stderr, f"attempt {attempt}:\n{stderr}"
         if process.returncode == 0:
             break
-        # A shell shows 130 for either. Interrupted inside an import by a C extension, Python ends itself by the signal.
+        # A shell shows 130 for either. Python ends by the signal itself before its work begins, and inside an import by
+        # a C extension.
         assert process.returncode in (130, -signal.SIGINT), stderr
-        assert "Interrupted" in stderr
+        assert "Interrupted" in stderr or process.returncode == -signal.SIGINT
         assert not list(out.glob("*.tmp")), "half-written files were left behind"
         interrupted += 1
     assert process.returncode == 0

@@ -1,6 +1,7 @@
 """How a command ends: exit codes, and one message instead of a traceback."""
 
 import ctypes
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from rescale_fast.errors import DatasetError, SettingError
 from rescale_fast.terminal import run_command, track
+from tests.conftest import interruptible
 
 
 def end_with(error):
@@ -102,3 +104,62 @@ end_process(7)
         text=True,
     )
     assert "Traceback" not in closed.stderr
+
+
+SLEEPS = """
+import os, sys, time
+from rescale_fast.artifact import write_whole
+from rescale_fast.terminal import end_process, run_command
+from pathlib import Path
+
+def work():
+    with write_whole(Path(sys.argv[1]) / "half.txt") as temporary:
+        child = os.fork() if "fork" in sys.argv else None
+        print(child or "ready", flush=True)
+        time.sleep(60)
+
+end_process(run_command(work, how_to_resume="What is finished is kept."))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [
+        (signal.SIGTERM, 143, "Terminated (SIGTERM). What is finished is kept."),
+        (signal.SIGHUP, 129, "The terminal has gone (SIGHUP). What is finished is kept."),
+        (signal.SIGINT, 130, "Interrupted. What is finished is kept."),
+    ],
+)
+def test_every_request_to_end_tidies_up_and_has_an_exit_code_of_its_own(tmp_path, number, code, words):
+    with interruptible("-c", SLEEPS, tmp_path) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert words in stderr
+    assert "Traceback" not in stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_command_under_nohup_does_not_hear_the_terminal_go(tmp_path):
+    with interruptible(
+        "-c", f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{SLEEPS}", tmp_path
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 143
+
+
+def test_a_fork_that_is_terminated_ends_without_a_word_and_tidies_up_nothing_of_its_parent(tmp_path):
+    with interruptible("-c", SLEEPS, tmp_path, "fork") as process:
+        child = max(int(line) for line in (process.stdout.readline(), process.stdout.readline()) if line != "ready\n")
+        os.kill(child, signal.SIGTERM)
+        time.sleep(0.5)
+        assert process.poll() is None
+        assert len(list(tmp_path.iterdir())) == 1
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=20)
+    assert stderr.count("Terminated") == 1

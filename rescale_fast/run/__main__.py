@@ -1,9 +1,6 @@
-"""`python -m rescale_fast.run`: the whole corridor in one command."""
+"""`python -m rescale_fast.run`: all stages in one command."""
 
-import sys
-
-from rescale_fast.run.commands import main
-from rescale_fast.terminal import end_process
+from rescale_fast.__main__ import console
 
 if __name__ == "__main__":
-    end_process(main(["run", *sys.argv[1:]]))
+    console("run")

@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,16 +47,22 @@ Settings = TypeVar("Settings")
 
 
 def run(settings: RunSettings) -> None:
-    """The whole corridor."""
+    """All stages, in order."""
     start = time.perf_counter()
-    dataset, folder = _open(settings.dataset, settings.out)
+    with _opened(settings.dataset, settings.out, "run") as (dataset, folder):
+        if _run_stages(dataset, folder, settings):
+            say(f"Done in {time.perf_counter() - start:.0f} s.")
+
+
+def _run_stages(dataset: Dataset, folder: RunFolder, settings: RunSettings) -> bool:
+    """Whether this process did them all: of several ranks the first does, the others share the validation."""
     if settings.confusion is not None:
         stages.take_confusion(folder, settings.confusion)
     else:
         if settings.predictions is None:
             stages.validate(folder, dataset, settings.network, settings.validate, settings.machine)
             if not this_rank().is_first:
-                return  # what follows is work for one
+                return False  # what follows is work for one
         stages.confuse(folder, settings.predictions, settings.machine)
     stages.check_classes(dataset, folder.confusion)
     settings = with_configuration(settings)
@@ -77,19 +84,28 @@ def run(settings: RunSettings) -> None:
     else:
         say(f"{'train':>9}  {dataset.name} has no train split, so nothing is trained")
     _report(folder, dataset)
-    say(f"Done in {time.perf_counter() - start:.0f} s.")
+    return True
 
 
-def _open(settings: DatasetSettings, out: Path | None) -> tuple[Dataset, RunFolder]:
+@contextmanager
+def _opened(settings: DatasetSettings, out: Path | None, command: str) -> Iterator[tuple[Dataset, RunFolder]]:
+    """The data set, and its run folder, which rank 0 holds."""
     meeting = Meeting("open")
-    with meeting.first_before_others("data set"):
-        dataset = open_dataset(settings, track=track)
-        folder = RunFolder((out or Path("rescaled") / dataset.name).expanduser())
-        if meeting.ranks.is_first:
-            folder.claim(dataset, settings)
+    with ExitStack() as held:
+        with meeting.first_before_others("data set"):
+            dataset = open_dataset(settings, track=track)
+            folder = RunFolder((out or Path("rescaled") / dataset.name).expanduser())
+            if meeting.ranks.is_first:
+                folder.check_free(dataset)
+                held.enter_context(folder.held(command))
+                folder.claim(dataset, settings)
+        _tell(dataset)
+        yield dataset, folder
+
+
+def _tell(dataset: Dataset) -> None:
     counts = ", ".join(f"{len(images):,} {split}" for split, images in dataset.splits.items())
     say(f"{'dataset':>9}  {dataset.name}: {dataset.num_classes:,} classes, {counts} images ({dataset.layout})")
-    return dataset, folder
 
 
 def _report(folder: RunFolder, dataset: Dataset) -> None:
@@ -100,8 +116,8 @@ def _report(folder: RunFolder, dataset: Dataset) -> None:
 
 
 def validate(settings: ValidateCommand) -> None:
-    dataset, folder = _open(settings.dataset, settings.out)
-    stages.validate(folder, dataset, settings.network, settings.validate, settings.machine)
+    with _opened(settings.dataset, settings.out, "validate") as (dataset, folder):
+        stages.validate(folder, dataset, settings.network, settings.validate, settings.machine)
     say(f"Next: rescale-fast confuse --out {folder.path}")
 
 
@@ -163,25 +179,28 @@ def report(settings: ReportCommand) -> None:
 
 @dataclass(frozen=True)
 class Command:
-    """A command: its settings, what it does with them, and whether torchrun's ranks share that."""
+    """A command: its settings, what it does with them, whether torchrun's ranks share that, and whether it writes
+    in a run folder (which `run` and `validate`, too, hold, once they know which it is; `train` holds one of its own).
+    """
 
     settings: type[Any]
     work: Callable[[Any], None]
     is_shared: bool = False
+    holds_folder: bool = False
 
 
 COMMANDS = {
     "run": Command(RunSettings, run, is_shared=True),
     "validate": Command(ValidateCommand, validate, is_shared=True),
-    "confuse": Command(ConfuseCommand, confuse),
-    "select": Command(SelectCommand, select),
-    "group": Command(GroupCommand, group),
+    "confuse": Command(ConfuseCommand, confuse, holds_folder=True),
+    "select": Command(SelectCommand, select, holds_folder=True),
+    "group": Command(GroupCommand, group, holds_folder=True),
     "compare": Command(CompareCommand, compare),
-    "score": Command(ScoreCommand, score),
-    "sample": Command(SampleCommand, sample),
-    "export": Command(ExportCommand, export),
+    "score": Command(ScoreCommand, score, holds_folder=True),
+    "sample": Command(SampleCommand, sample, holds_folder=True),
+    "export": Command(ExportCommand, export, holds_folder=True),
     "train": Command(TrainCommand, train, is_shared=True),
-    "report": Command(ReportCommand, report),
+    "report": Command(ReportCommand, report, holds_folder=True),
     "downsample": Command(downsampling.DownsampleCommand, downsampling.downsample),
     "evaluate": Command(evaluating.EvaluateCommand, evaluating.evaluate_guesses),
     "check": Command(betons.CheckCommand, betons.check),
@@ -221,11 +240,19 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     try:
         return run_command(
-            lambda: command.work(_parse(name, command.settings, arguments[1:])),
+            lambda: _do(name, command, _parse(name, command.settings, arguments[1:])),
             how_to_resume="What is finished is kept: the same command goes on from there.",
         )
     except SystemExit as stop:  # argparse's way of ending after --help or wrong usage
         return int(stop.code or 0)
+
+
+def _do(name: str, command: Command, settings: Any) -> None:
+    if command.holds_folder and settings.out.is_dir():
+        with RunFolder(settings.out).held(name):
+            command.work(settings)
+    else:
+        command.work(settings)
 
 
 def _parse(name: str, settings: type[Settings], arguments: list[str]) -> Settings:

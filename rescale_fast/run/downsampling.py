@@ -22,6 +22,7 @@ from rescale_fast.export.types import VariantInfo
 from rescale_fast.export.variant import VariantClasses, VariantSplit
 from rescale_fast.image_subset.sample import sample_images
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
+from rescale_fast.lock import lock
 from rescale_fast.machine import MachineSettings
 from rescale_fast.run.folder import digest
 from rescale_fast.terminal import say, track
@@ -73,8 +74,9 @@ def downsample(settings: DownsampleCommand) -> None:
         say(f"{folder}: share {settings.share} is done ({num_parts:,} parts). When all are: the same without --share.")
         return
     shape = (settings.downsample.side, settings.downsample.channels)
-    info = write_variant(folder, name, _classes(dataset, subset), splits, shape, forms, origin, track=track)
-    shutil.rmtree(folder / "parts")
+    with lock(folder / "lock", str(folder), "downsample"):
+        info = write_variant(folder, name, _classes(dataset, subset), splits, shape, forms, origin, track=track)
+        shutil.rmtree(folder / "parts")
     say(f"{folder}: {_describe(info)}")
 
 

@@ -1,8 +1,10 @@
 """The run folder: where each artifact lies, which data set it belongs to, and how long each stage took."""
 
+import fcntl
+import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,9 +14,11 @@ from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, MissingInputError, OutputError, SettingError
+from rescale_fast.lock import lock
 from rescale_fast.terminal import say, track
 
 SCHEMA = "run/1"
+LOCK = "lock"
 Made = TypeVar("Made", bound=Artifact)
 
 
@@ -80,25 +84,31 @@ class RunFolder:
     def trainings(self) -> list[Path]:
         return sorted(path.parent for path in (self.path / "runs").glob("*/result.json"))
 
-    def claim(self, dataset: Dataset, settings: DatasetSettings) -> None:
-        """Make the folder this data set's, or check that it is.
+    @contextmanager
+    def held(self, command: str) -> Iterator[None]:
+        """Keep other commands from writing in the folder. Raises: OutputError naming who does so already."""
+        with lock(self.path / LOCK, str(self.path), command) as dead:
+            if dead is not None:
+                say(f"{self.path}: left by {dead}, which is gone; going on")
+            yield
 
-        Raises: OutputError when it cannot be written, holds something else, or belongs to another data set.
-        """
-        identity = {"name": dataset.name, "kind": dataset.kind, "root": str(dataset.root)}
+    def check_free(self, dataset: Dataset) -> None:
+        """Raises: OutputError when the folder holds something else, or belongs to another data set."""
         if self.manifest.exists():
-            stored = self._read()
-            if stored["dataset"] != identity:
-                old = stored["dataset"]
+            old = self._read()["dataset"]
+            if old != _identity(dataset):
                 raise OutputError(
                     f"{self.path}: holds a run on {old['name']} ({old['root']}); this one is on {dataset.name} "
                     f"({dataset.root}). Pass another --out, or delete that folder."
                 )
-            self._write(stored | {"settings": to_json(settings)})
-            return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif self.path.exists() and (not self.path.is_dir() or {one.name for one in self.path.iterdir()} - {LOCK}):
             raise OutputError(f"{self.path}: exists, but is no run folder. Pass another --out.")
-        self._write({"dataset": identity, "settings": to_json(settings), "timings": {}})
+
+    def claim(self, dataset: Dataset, settings: DatasetSettings) -> None:
+        """Make the folder this data set's. Raises: as check_free; OutputError when it cannot be written."""
+        self.check_free(dataset)
+        timings = self.timings
+        self._write({"dataset": _identity(dataset), "settings": to_json(settings), "timings": timings})
 
     def open_dataset(self) -> Dataset:
         """Open the data set the folder belongs to. Raises: MissingInputError before `validate`."""
@@ -128,9 +138,21 @@ class RunFolder:
         """Remember how long a stage took and how much it did."""
         if not self.manifest.exists():  # a stage by itself, on inputs made elsewhere
             return
-        stored = self._read()
-        timings = stored["timings"] | {stage: {"seconds": seconds, "items": items, "unit": unit}}
-        self._write(stored | {"timings": timings})
+        with self._alone():
+            stored = self._read()
+            timings = stored["timings"] | {stage: {"seconds": seconds, "items": items, "unit": unit}}
+            self._write(stored | {"timings": timings})
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Wait for other trainings in this folder that record something this very moment."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with suppress(OSError):  # a file system without locks, where a timing may be lost
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def reuse_or_make(
         self,
@@ -169,6 +191,10 @@ class RunFolder:
 
     def _write(self, value: Mapping[str, Any]) -> None:
         write_json(self.manifest, {**value, "schema": SCHEMA})
+
+
+def _identity(dataset: Dataset) -> dict[str, str]:
+    return {"name": dataset.name, "kind": dataset.kind, "root": str(dataset.root)}
 
 
 def digest(path: Path) -> str:

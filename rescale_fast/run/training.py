@@ -12,6 +12,7 @@ from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.errors import ArtifactError, MissingInputError, SettingError, TrainingError
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.loaders import LoaderKind
+from rescale_fast.lock import lock
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.registry import network_names
 from rescale_fast.ranks import this_rank
@@ -80,15 +81,16 @@ def train_one(folder: RunFolder, settings: TrainSettings, how: How, *, loader: L
 
     if not how.group.is_first:
         return _load_or_make(target, origin, make)
-    return folder.reuse_or_make(
-        "train",
-        target,
-        origin,
-        TrainRun.load,
-        make,
-        describe=_describe,
-        work=lambda made: (len(made.epochs) * infos["train"].num_images, "images"),
-    )
+    with lock(target.with_name(f"{target.name}.lock"), str(target), "train"):
+        return folder.reuse_or_make(
+            "train",
+            target,
+            origin,
+            TrainRun.load,
+            make,
+            describe=_describe,
+            work=lambda made: (len(made.epochs) * infos["train"].num_images, "images"),
+        )
 
 
 def _load_or_make(target: Path, origin: Origin, make: Callable[[], TrainRun]) -> TrainRun:
