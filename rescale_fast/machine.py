@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Literal
 
 from rescale_fast.errors import SettingError
 from rescale_fast.ranks import this_rank
+from rescale_fast.settings import NumThreads, Settings
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass(frozen=True)
-class MachineSettings:
+class MachineSettings(Settings):
     """What the work runs on."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where networks run; `auto` takes a GPU if there is one, and under torchrun one for each rank."""
-    num_threads: int = 0
+    num_threads: NumThreads = 0
     """Threads for decoding, counting and loading; 0 = all cores, shared out between torchrun's ranks."""
 
     @property

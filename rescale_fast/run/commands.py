@@ -3,7 +3,9 @@
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +13,7 @@ from rescale_fast import __version__
 from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
+from rescale_fast.errors import SettingError
 from rescale_fast.ranks import Meeting, this_rank
 from rescale_fast.run import (
     betons,
@@ -40,9 +43,10 @@ from rescale_fast.run.settings import (
     ValidateCommand,
     with_configuration,
 )
+from rescale_fast.settings import Settings, check_inputs
 from rescale_fast.terminal import run_command, say, track
 
-Settings = TypeVar("Settings")
+Parsed = TypeVar("Parsed", bound=Settings)
 
 
 def run(settings: RunSettings) -> None:
@@ -165,7 +169,7 @@ def report(settings: ReportCommand) -> None:
 class Command:
     """A command: its settings, what it does with them, and whether torchrun's ranks share that."""
 
-    settings: type[Any]
+    settings: type[Settings]
     work: Callable[[Any], None]
     is_shared: bool = False
 
@@ -228,10 +232,26 @@ def main(argv: list[str] | None = None) -> int:
         return int(stop.code or 0)
 
 
-def _parse(name: str, settings: type[Settings], arguments: list[str]) -> Settings:
+def _parse(name: str, settings: type[Parsed], arguments: list[str]) -> Parsed:
     import tyro
 
     prog = "python -m rescale_fast.run" if name == "run" else f"rescale-fast {name}"
-    return tyro.cli(
-        settings, prog=prog, args=arguments, config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff)
-    )
+    config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff)
+    printed = StringIO()
+    try:
+        with redirect_stderr(printed):
+            made = tyro.cli(settings, prog=prog, args=arguments, config=config)
+    except SystemExit as stop:
+        _raise_setting_error(stop)
+        sys.stderr.write(printed.getvalue())
+        raise
+    check_inputs(made)
+    return made
+
+
+def _raise_setting_error(stop: BaseException | None) -> None:
+    """Raise the error of our own that made tyro stop, if there is one, so that it reads as all others do."""
+    while stop is not None:
+        if isinstance(stop, SettingError):
+            raise stop from None
+        stop = stop.__cause__ or stop.__context__

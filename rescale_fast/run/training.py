@@ -16,7 +16,7 @@ from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.registry import network_names
 from rescale_fast.ranks import this_rank
 from rescale_fast.run.folder import RunFolder
-from rescale_fast.run.settings import TrainCommand
+from rescale_fast.run.settings import TrainCommand, names_in
 from rescale_fast.terminal import say, track
 from rescale_fast.train.group import Group, joined
 from rescale_fast.train.plan import plan_training
@@ -39,16 +39,14 @@ class How:
 
 def train(command: TrainCommand) -> None:
     """Train what is asked for, on all ranks; with more than one network, subset or seed, make the table."""
-    if command.seeds < 1:
-        raise SettingError(f"--seeds {command.seeds}: expected at least 1.")
     if command.train.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it, before it is loaded
     with joined(this_rank(), command.machine.torch_device()) as group:
         how = How(command.machine, group, command.tensorboard)
-        if command.networks is None and command.subsets is None and command.seeds == 1:
-            train_one(RunFolder(command.out), command.train, how, loader=command.loader)
-        else:
+        if command.is_table:
             _train_grid(command, how)
+        else:
+            train_one(RunFolder(command.out), command.train, how, loader=command.loader)
 
 
 def train_one(folder: RunFolder, settings: TrainSettings, how: How, *, loader: LoaderKind = "ffcv") -> TrainRun:
@@ -112,8 +110,6 @@ def _train_grid(command: TrainCommand, how: How) -> None:
     """Train every cell that is not finished, and write the table. A cell that fails leaves its reason there."""
     from rescale_fast.train.table import write_table
 
-    if command.networks is not None and command.train.train_network is not None:
-        raise SettingError("--networks and --train-network: pass one of them.")
     networks = network_names(command.networks) if command.networks is not None else (command.train.train_network,)
     folders = _subset_folders(command)
     cells = []
@@ -162,9 +158,7 @@ def _subset_folders(command: TrainCommand) -> dict[str, RunFolder]:
     if command.subsets is None:
         folders = [RunFolder(command.out)]
     else:
-        names = [name.strip() for name in command.subsets.split(",") if name.strip()]
-        if not names:
-            raise SettingError(f"--subsets {command.subsets!r}: expected names of run folders, such as ReIN30,ReIN50.")
+        names = names_in(command.subsets)
         folders = [RunFolder(inside if (inside := command.out / name).is_dir() else Path(name)) for name in names]
     found: dict[str, RunFolder] = {}
     for folder in folders:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-from rescale_fast.errors import SettingError
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.loaders import LoaderKind
 from rescale_fast.loaders.augment import Augment
@@ -39,9 +38,8 @@ def plan_training(
     """Resolve the settings for a training beton.
 
     Args: info: of the training beton. dataset_kind: such as "glyphs"; None when it is not known.
-    Raises: SettingError for impossible settings.
+    Raises: SettingError for an unknown recipe.
     """
-    _check(settings)
     size = settings.train_size or min(LARGEST_DEFAULT_SIZE, max(info.max_width, info.max_height))
     network = plain_name(settings.train_network or ("small" if size <= SMALL_SIZE else "ResNet18"))
     recipe = find_recipe(settings.recipe, network)
@@ -69,16 +67,3 @@ def plan_training(
         compiled=settings.train_compile,
         deterministic=settings.deterministic,
     )
-
-
-def _check(settings: TrainSettings) -> None:
-    if settings.epochs is not None and settings.epochs < 1:
-        raise SettingError(f"--epochs {settings.epochs}: expected at least 1.")
-    if settings.train_batch_size is not None and settings.train_batch_size < 2:
-        raise SettingError(f"--train-batch-size {settings.train_batch_size}: expected at least 2.")
-    if settings.learning_rate is not None and not settings.learning_rate > 0:
-        raise SettingError(f"--learning-rate {settings.learning_rate}: expected more than 0.")
-    if settings.train_size is not None and settings.train_size < 8:
-        raise SettingError(f"--train-size {settings.train_size}: expected at least 8 pixels.")
-    if settings.seed < 0:
-        raise SettingError(f"--seed {settings.seed}: expected at least 0.")
