@@ -27,6 +27,11 @@ class MachineSettings(Settings):
         cores = len(os.sched_getaffinity(0))
         return self.num_threads if self.num_threads > 0 else max(1, cores // this_rank().local_count)
 
+    def check_device(self) -> None:
+        """Raise SettingError when the device that is asked for is not there; quick where any would do."""
+        if self.device == "cuda" or this_rank().local_count > 1:
+            self.torch_device()
+
     def torch_device(self) -> "torch.device":
         """Raises: SettingError when a GPU is asked for that torch cannot use, or there are more ranks than GPUs."""
         import torch

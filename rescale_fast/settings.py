@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -111,6 +112,12 @@ def check_inputs(settings: Settings) -> None:
             for path in value if isinstance(value, tuple) else (value,):
                 if path is not None and not path.exists():
                     raise SettingError(f"{option(field.name)} {path}: no such file or folder.")
+
+
+def need_package(name: str, what_for: str) -> None:
+    """Raise SettingError unless a package is installed; `what_for` is the option that needs it."""
+    if find_spec(name) is None:
+        raise SettingError(f"{what_for}: needs the package {name}. `pip install {name}` does that.")
 
 
 @cache

@@ -60,6 +60,17 @@ def _from_list(confusion: ConfusionMatrix, settings: SelectSettings, *_: object)
     return labels, published.name, {"source": published.source, "digest": published.digest}
 
 
+def check_choice(settings: SelectSettings, class_ids: tuple[str, ...]) -> int:
+    """How many of these classes the settings choose.
+
+    Raises: SettingError for k above their number, or a list that does not fit them.
+    """
+    if settings.classes is not None or settings.published is not None:
+        return len(listed_labels(settings, class_ids)[0])
+    check_k(settings.k, len(class_ids))
+    return settings.k
+
+
 def listed_labels(settings: SelectSettings, class_ids: tuple[str, ...]) -> tuple[IntArray, PublishedList | None]:
     """(k,) labels of the list that --classes or --published names, increasing, and the latter.
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from rescale_fast import _core
 from rescale_fast.artifact import Origin
-from rescale_fast.class_subset.settings import NUMBERED, GroupSettings
+from rescale_fast.class_subset.settings import BY_WORDNET, NUMBERED, GroupSettings
 from rescale_fast.class_subset.types import ClassGrouping
 from rescale_fast.class_subset.weights import pair_graph
 from rescale_fast.class_subset.wordnet import (
@@ -68,6 +68,19 @@ def check_grouping(settings: GroupSettings, num_classes: int) -> None:
         raise SettingError(f"--grouping {settings.grouping}: neither a file nor one of {', '.join(GROUPINGS)}.")
 
 
+def check_classes(settings: GroupSettings, class_ids: tuple[str, ...]) -> int:
+    """How many groups these classes will make, at most.
+
+    Raises: SettingError when they cannot be grouped so: a table or WordNet is absent, or of other classes.
+    """
+    check_grouping(settings, len(class_ids))
+    if settings.grouping not in NUMBERED:
+        return len(_read_groups(settings, class_ids))
+    if settings.grouping in BY_WORDNET:
+        paths_of(read_nouns(settings.wordnet), class_ids)
+    return settings.num_groups
+
+
 def _at_random(confusion: ConfusionMatrix, settings: GroupSettings) -> Groups:
     order = np.random.default_rng(settings.group_seed).permutation(confusion.num_classes)
     return _numbered(np.argsort(order) * settings.num_groups // confusion.num_classes, confusion)
@@ -77,13 +90,15 @@ def _by_confusion(confusion: ConfusionMatrix, settings: GroupSettings) -> Groups
     return _numbered(confused_groups(confusion, settings.num_groups, seed=settings.group_seed), confusion)
 
 
-def _by_coarse67(confusion: ConfusionMatrix, _: GroupSettings) -> Groups:
-    table = files("rescale_fast.class_subset").joinpath("coarse67.csv")
-    return read_table(table, confusion.class_ids, may_name_others=True)  # a part of ImageNet is fine
-
-
 def _by_table(confusion: ConfusionMatrix, settings: GroupSettings) -> Groups:
-    return read_table(Path(settings.grouping or "").expanduser(), confusion.class_ids)
+    return _read_groups(settings, confusion.class_ids)
+
+
+def _read_groups(settings: GroupSettings, class_ids: tuple[str, ...]) -> Groups:
+    if settings.grouping == "coarse67":
+        table = files("rescale_fast.class_subset").joinpath("coarse67.csv")
+        return read_table(table, class_ids, may_name_others=True)  # a part of ImageNet is fine
+    return read_table(Path(settings.grouping or "").expanduser(), class_ids)
 
 
 def confused_groups(confusion: ConfusionMatrix, num_groups: int, *, seed: int = 0) -> IntArray:
@@ -116,7 +131,7 @@ GROUPINGS: Mapping[str, Callable[[ConfusionMatrix, GroupSettings], Groups]] = { 
     "confused": _by_confusion,
     "wordnet": partial(_by_wordnet, cut=merge_deepest),
     "wordnet-balanced": partial(_by_wordnet, cut=merge_smallest),
-    "coarse67": _by_coarse67,
+    "coarse67": _by_table,
 }
 
 

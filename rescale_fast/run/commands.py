@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import SettingError
+from rescale_fast.machine import MachineSettings
 from rescale_fast.ranks import Meeting, this_rank
 from rescale_fast.run import (
     betons,
@@ -27,6 +29,7 @@ from rescale_fast.run import (
     stages,
     training,
 )
+from rescale_fast.run.checking import check_run, check_score
 from rescale_fast.run.doctor import DoctorCommand, doctor
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import (
@@ -50,9 +53,10 @@ Parsed = TypeVar("Parsed", bound=Settings)
 
 
 def run(settings: RunSettings) -> None:
-    """The whole corridor."""
+    """Everything, stage after stage; but first look whether the settings let each of them be done."""
     start = time.perf_counter()
-    dataset, folder = _open(settings.dataset, settings.out)
+    settings = with_configuration(settings)
+    dataset, folder = _open(settings.dataset, settings.out, partial(check_run, settings))
     if settings.confusion is not None:
         stages.take_confusion(folder, settings.confusion)
     else:
@@ -62,7 +66,6 @@ def run(settings: RunSettings) -> None:
                 return  # what follows is work for one
         stages.confuse(folder, settings.predictions, settings.machine)
     stages.check_classes(dataset, folder.confusion)
-    settings = with_configuration(settings)
     if settings.group.grouping is None:
         stages.select(folder, settings.select, settings.machine)
         chosen = folder.class_subset
@@ -84,12 +87,17 @@ def run(settings: RunSettings) -> None:
     say(f"Done in {time.perf_counter() - start:.0f} s.")
 
 
-def _open(settings: DatasetSettings, out: Path | None) -> tuple[Dataset, RunFolder]:
+def _open(
+    settings: DatasetSettings, out: Path | None, check: Callable[[Dataset, RunFolder], None] | None = None
+) -> tuple[Dataset, RunFolder]:
+    """Open the data set; make the folder its own if the check finds nothing."""
     meeting = Meeting("open")
     with meeting.first_before_others("data set"):
         dataset = open_dataset(settings, track=track)
-        folder = RunFolder((out or Path("rescaled") / dataset.name).expanduser())
+        folder = RunFolder(out or Path("rescaled") / dataset.name)
         if meeting.ranks.is_first:
+            if check is not None:
+                check(dataset, folder)
             folder.claim(dataset, settings)
     counts = ", ".join(f"{len(images):,} {split}" for split, images in dataset.splits.items())
     say(f"{'dataset':>9}  {dataset.name}: {dataset.num_classes:,} classes, {counts} images ({dataset.layout})")
@@ -134,7 +142,9 @@ def compare(settings: CompareCommand) -> None:
 def score(settings: ScoreCommand) -> None:
     folder = RunFolder(settings.out)
     chosen = sampling.find_chosen(folder, settings.of)
-    scoring.score(folder, folder.open_dataset(), chosen, settings.corrections, settings.score, settings.machine)
+    dataset = folder.open_dataset()
+    check_score(settings.score, dataset)
+    scoring.score(folder, dataset, chosen, settings.corrections, settings.score, settings.machine)
 
 
 def sample(settings: SampleCommand) -> None:
@@ -246,6 +256,9 @@ def _parse(name: str, settings: type[Parsed], arguments: list[str]) -> Parsed:
         sys.stderr.write(printed.getvalue())
         raise
     check_inputs(made)
+    machine = getattr(made, "machine", None)
+    if isinstance(machine, MachineSettings):
+        machine.check_device()
     return made
 
 

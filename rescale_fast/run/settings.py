@@ -17,6 +17,8 @@ from rescale_fast.predictions.settings import ValidateSettings
 from rescale_fast.settings import Between, InputPath, Settings
 from rescale_fast.train.settings import TrainSettings
 
+NO_SCORES = "as no --images difficulty or --label-errors asks for scores"
+
 
 @dataclass(frozen=True)
 class RunSettings(Settings):
@@ -56,8 +58,8 @@ class RunSettings(Settings):
         if self.confusion is not None and not self.sample.looks_at_predictions:
             self.refuse("predictions", because="as --confusion is given")
         if not self.sample.looks_at_scores:
-            self.refuse("scores", because="as no --images difficulty or --label-errors asks for scores")
-            self.score.refuse(because="as no --images difficulty or --label-errors asks for scores")
+            self.refuse("scores", because=NO_SCORES)
+            self.score.refuse(because=NO_SCORES)
         if self.scores is not None:
             self.score.refuse(because="as --scores is given")
 
@@ -170,6 +172,13 @@ class SampleCommand(Settings):
     """Predictions made elsewhere: a parquet part or a folder of them."""
     sample: SampleSettings = field(default_factory=SampleSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
+
+    def check(self) -> None:
+        """Raises: SettingError for files that nothing looks at."""
+        if not self.sample.looks_at_scores:
+            self.refuse("scores", because=NO_SCORES)
+        if not self.sample.looks_at_predictions:
+            self.refuse("predictions", because="as no --images sensitive or --label-errors asks for predictions")
 
 
 @dataclass(frozen=True)

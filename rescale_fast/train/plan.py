@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, replace
 
+from rescale_fast.errors import SettingError
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.loaders import LoaderKind
 from rescale_fast.loaders.augment import Augment
-from rescale_fast.networks.registry import plain_name
+from rescale_fast.networks.registry import check_network, plain_name
 from rescale_fast.networks.types import LARGEST_DEFAULT_SIZE, SMALL_SIZE
 from rescale_fast.train.recipe import Recipe, find_recipe
 from rescale_fast.train.settings import TrainSettings
@@ -30,6 +31,25 @@ class Training:
         loader = "" if self.loader == "ffcv" else f"-{self.loader}"
         name = f"{self.network}-{self.recipe_name}{loader}-seed{self.seed}"
         return name.replace(":", "-").replace("/", "-")
+
+
+def check_training(settings: TrainSettings, most_images: int, *, num_ranks: int = 1) -> None:
+    """Find out before there is a beton what no beton of at most so many training images could be trained with.
+
+    Raises: SettingError for a batch that is larger than the set, or no multiple of the ranks; UnknownNetworkError.
+    """
+    if settings.train_network is not None:
+        check_network(settings.train_network)
+    recipe = find_recipe(settings.recipe, plain_name(settings.train_network or ""))
+    batch_size = settings.train_batch_size or recipe.for_images(most_images).batch_size
+    if batch_size % num_ranks:
+        raise SettingError(f"--train-batch-size {batch_size}: expected a multiple of {num_ranks}, the ranks' number.")
+    if batch_size > most_images:
+        whose = "" if settings.train_batch_size else f" (of --recipe {settings.recipe})"
+        raise SettingError(
+            f"--train-batch-size {batch_size}{whose}: there are {most_images:,} training images at most. "
+            "Pass a smaller one."
+        )
 
 
 def plan_training(
