@@ -29,6 +29,13 @@ void check_num_classes(std::int64_t n) {
   if (n < 2) throw py::value_error(message("weights are of ", n, " classes, expected at least 2"));
 }
 
+std::unique_ptr<WeightGraph> make_graph(std::vector<std::int64_t> offsets, std::vector<std::int32_t> neighbors,
+                                        std::vector<double> weights) {
+  auto graph = std::make_unique<WeightGraph>(std::move(offsets), std::move(neighbors), std::move(weights));
+  if (std::isinf(graph->total())) throw py::value_error("weights are finite, but their sum is not; divide them all");
+  return graph;
+}
+
 std::unique_ptr<WeightGraph> from_dense(const RealArray& weights) {
   check_dimensions(weights, "weights", 2);
   const std::int64_t n = weights.shape(0);
@@ -52,7 +59,7 @@ std::unique_ptr<WeightGraph> from_dense(const RealArray& weights) {
     }
     offsets.push_back(static_cast<std::int64_t>(neighbors.size()));
   }
-  return std::make_unique<WeightGraph>(std::move(offsets), std::move(neighbors), std::move(kept));
+  return make_graph(std::move(offsets), std::move(neighbors), std::move(kept));
 }
 
 void check_rows(const IdArray& offsets, const NeighborArray& neighbors, const RealArray& weights) {
@@ -95,9 +102,7 @@ std::unique_ptr<WeightGraph> from_rows(const IdArray& offsets, const NeighborArr
       check_mirrored(i, j, values[e], there ? values[found - columns] : 0.0);
     }
   }
-  return std::make_unique<WeightGraph>(std::vector<std::int64_t>(ends, ends + n + 1),
-                                       std::vector<std::int32_t>(columns, columns + neighbors.size()),
-                                       std::vector<double>(values, values + weights.size()));
+  return make_graph({ends, ends + n + 1}, {columns, columns + neighbors.size()}, {values, values + weights.size()});
 }
 
 std::vector<std::int64_t> checked_classes(const WeightGraph& graph, const IdArray& classes) {

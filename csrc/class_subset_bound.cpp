@@ -15,7 +15,7 @@ struct Pair {
 // Units of about 2^-44 of the total: fine enough for any bound, and sums stay far from overflow.
 int choose_fraction_bits(double total) {
   const int exponent = total > 0 ? std::ilogb(total) : 0;
-  return std::clamp(44 - exponent, -900, 900);
+  return 44 - exponent;
 }
 
 std::vector<Pair> evenly_split_pairs(const WeightGraph& graph, int fraction_bits) {

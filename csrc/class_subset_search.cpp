@@ -23,7 +23,7 @@ void swap_to_local_optimum(const WeightGraph& graph, Selection& selection, const
       return selection.gain(a) != selection.gain(b) ? selection.gain(a) > selection.gain(b) : a < b;
     };
     std::sort(outside.begin(), outside.end(), by_gain);
-    double best = 1e-9 * (1.0 + selection.value());
+    double best = 1e-9 * selection.value();  // less may be rounding
     std::int64_t out = -1, in = -1;
     for (const std::int64_t u : selection.members()) {
       for (const std::int64_t v : outside) {

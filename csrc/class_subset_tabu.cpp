@@ -62,7 +62,7 @@ class TabuChain {
 
   void swap_best_for_worst() {
     std::int64_t in = -1, out_place = -1;
-    double most = -1, least = std::numeric_limits<double>::infinity();
+    double most = -std::numeric_limits<double>::infinity(), least = -most;
     for (std::int64_t c = 0; c < num_classes(); ++c) {
       if (gain_[at(c)] > most && !inside_[at(c)] && free_at_[at(c)] <= step_) {
         most = gain_[at(c)];

@@ -21,6 +21,12 @@ class NetworkError(RescaleError, RuntimeError):
     """A network or its weights cannot be loaded, or do not fit the data set."""
 
 
+class UnknownNetworkError(NetworkError):
+    """No network has this name, or it needs a package that is not installed. Wrong usage: exit code 2."""
+
+    exit_code = 2
+
+
 class ArtifactError(RescaleError, RuntimeError):
     """A file of ours is damaged, of another schema, or does not belong to this run."""
 

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Literal
 
 from rescale_fast.errors import SettingError
 from rescale_fast.ranks import this_rank
+from rescale_fast.settings import NumThreads, Settings
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass(frozen=True)
-class MachineSettings:
+class MachineSettings(Settings):
     """What the work runs on."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where networks run; `auto` takes a GPU if there is one, and under torchrun one for each rank."""
-    num_threads: int = 0
+    num_threads: NumThreads = 0
     """Threads for decoding, counting and loading; 0 = all cores, shared out between torchrun's ranks."""
 
     @property
@@ -25,6 +26,11 @@ class MachineSettings:
         """The number of threads to start: what was asked for, or this rank's share of the cores it may use."""
         cores = len(os.sched_getaffinity(0))
         return self.num_threads if self.num_threads > 0 else max(1, cores // this_rank().local_count)
+
+    def check_device(self) -> None:
+        """Raise SettingError when the device that is asked for is not there; quick where any would do."""
+        if self.device == "cuda" or this_rank().local_count > 1:
+            self.torch_device()
 
     def torch_device(self) -> "torch.device":
         """Raises: SettingError when a GPU is asked for that torch cannot use, or there are more ranks than GPUs."""

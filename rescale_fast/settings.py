@@ -1,31 +1,49 @@
 """Settings that check themselves, wherever they come from: a command line or Python."""
 
 import math
+import os
 import types
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from rescale_fast.errors import SettingError
 
+Choice = TypeVar("Choice")
+
 
 @dataclass(frozen=True)
 class Between:
-    """The values that a number may have, both ends included: `k: Annotated[int, Between(2)]`."""
+    """The values that a number may have: `k: Annotated[int, Between(2)]`."""
 
     low: float
     high: float = math.inf
+    open: bool = False  # without the ends themselves
+
+    def __contains__(self, number: float) -> bool:
+        return self.low < number < self.high if self.open else self.low <= number <= self.high
 
     def __str__(self) -> str:
+        low = f"more than {self.low:,}" if self.open else f"{self.low:,}"
         if self.high == math.inf:
-            return f"{self.low:,} or more"
-        return f"{self.low:,} to {self.high:,}"
+            return low if self.open else f"{low} or more"
+        return f"{low} and less than {self.high:,}" if self.open else f"{low} to {self.high:,}"
+
+
+@dataclass(frozen=True)
+class Exists:
+    """Said of a path that is read: there must be something when the command begins (see `check_inputs`)."""
 
 
 Seed = Annotated[int, Between(0, 2**63 - 1)]
+NumThreads = Annotated[int, Between(0, 4096)]
+InputPath = Annotated[Path, Exists()]
 
 
 @dataclass(frozen=True)
@@ -33,29 +51,87 @@ class Settings:
     """Base of all settings: a value that its field's type does not allow is refused when the object is made.
 
     Types are those of the field: `Literal`s, numbers with a `Between`, strings, paths (a string becomes one), tuples,
-    other settings, and unions of these. What depends on several fields belongs in `check`.
+    other settings, and unions of these; numbers of NumPy become plain ones. What depends on several fields belongs in
+    `check`.
 
     Raises: SettingError naming the field as the command line does (`effort` is --effort).
     """
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self), include_extras=True)
-        for field in fields(self):
-            value = getattr(self, field.name)
-            allowed = list(_alternatives(hints[field.name]))
-            if isinstance(value, str) and any(kind is Path for kind, _ in allowed):
-                object.__setattr__(self, field.name, Path(value))
-            elif not any(_fits(value, kind, limits) for kind, limits in allowed):
-                expected = " or ".join(dict.fromkeys(_describe(kind, limits) for kind, limits in allowed))
-                raise SettingError(f"--{field.name.replace('_', '-')} {value}: expected {expected}.")
+        kind: Any = type(self)
+        for name, allowed in _allowed(kind).items():
+            value = _plain(getattr(self, name), allowed)
+            if not any(_fits(value, kind, limits) for kind, limits in allowed):
+                raise SettingError(f"{option(name)} {_shown(value, allowed)}: expected {_expected(allowed)}.")
+            object.__setattr__(self, name, value)
         self.check()
 
     def check(self) -> None:
         """Raises: SettingError for fields that do not go together."""
 
+    def changed(self, *names: str) -> list[str]:
+        """The options that differ from their defaults, of those fields or of all, as the command line calls them."""
+        defaults = {
+            field.name: field.default if field.default_factory is MISSING else field.default_factory()
+            for field in fields(self)
+            if (field.default, field.default_factory) != (MISSING, MISSING)
+        }
+        return [option(name) for name in names or defaults if getattr(self, name) != defaults[name]]
+
+    def refuse(self, *names: str, because: str) -> None:
+        """Raise SettingError when one of these fields is set, which would have no effect, saying why."""
+        useless = self.changed(*names)
+        if useless:
+            raise SettingError(f"{', '.join(useless)}: would have no effect, {because}. Leave out one or the other.")
+
+
+def option(name: str) -> str:
+    """A field's name as the command line has it."""
+    return "--" + name.replace("_", "-")
+
+
+def find_choice(choices: Mapping[str, Choice], name: str, what: str) -> Choice:
+    """The entry of that name. Raises: SettingError naming all there are; `what` names the setting, such as --method."""
+    if name not in choices:
+        raise SettingError(f"{what} {name}: expected one of {', '.join(choices)}.")
+    return choices[name]
+
+
+def check_inputs(settings: Settings) -> None:
+    """Look whether all files are there that the settings, and those inside them, say are to be read.
+
+    Raises: SettingError naming the first option that leads to nothing.
+    """
+    kind: Any = type(settings)
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if isinstance(value, Settings):
+            check_inputs(value)
+            continue
+        if any(isinstance(note, Exists) for note in _notes(_hints(kind)[field.name])):
+            for path in value if isinstance(value, tuple) else (value,):
+                if path is not None and not path.exists():
+                    raise SettingError(f"{option(field.name)} {path}: no such file or folder.")
+
+
+def need_package(name: str, what_for: str) -> None:
+    """Raise SettingError unless a package is installed; `what_for` is the option that needs it."""
+    if find_spec(name) is None:
+        raise SettingError(f"{what_for}: needs the package {name}. `pip install {name}` does that.")
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
+@cache
+def _allowed(kind: Any) -> dict[str, list[tuple[Any, Between | None]]]:
+    """{field: the plain types that it may have, each with what is said of its values}."""
+    return {field.name: list(_alternatives(_hints(kind)[field.name])) for field in fields(kind)}
+
 
 def _alternatives(hint: Any, limits: Between | None = None) -> Iterable[tuple[Any, Between | None]]:
-    """Each plain type of a union, with what is said of its values."""
     if get_origin(hint) is Annotated:
         plain, *notes = get_args(hint)
         yield from _alternatives(plain, next((note for note in notes if isinstance(note, Between)), limits))
@@ -66,18 +142,48 @@ def _alternatives(hint: Any, limits: Between | None = None) -> Iterable[tuple[An
         yield hint, limits
 
 
+def _notes(hint: Any) -> Iterable[Any]:
+    """All that is said of a type and of those it is made of."""
+    if get_origin(hint) is Annotated:
+        yield from get_args(hint)[1:]
+    for part in get_args(hint):
+        yield from _notes(part)
+
+
+def _plain(value: Any, allowed: list[tuple[Any, Between | None]]) -> Any:
+    """The value as the field keeps it: no types of NumPy, floats as floats, paths as paths, `~` as the home folder."""
+    kinds = [kind for kind, _ in allowed]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, (str, os.PathLike)) and Path in kinds:
+        with suppress(RuntimeError):  # nobody of that name has a home
+            return Path(value).expanduser()
+        return Path(value)
+    if type(value) is int and float in kinds:
+        with suppress(OverflowError):
+            return float(value)
+    if isinstance(value, tuple):
+        for kind in kinds:
+            if get_origin(kind) is tuple:
+                return tuple(_plain(one, list(_alternatives(get_args(kind)[0]))) for one in value)
+    return value
+
+
 def _fits(value: Any, kind: Any, limits: Between | None) -> bool:
     if get_origin(kind) is Literal:
-        return any(value == choice and type(value) is type(choice) for choice in get_args(kind))
+        return any(type(value) is type(choice) and value == choice for choice in get_args(kind))
     if get_origin(kind) is tuple:
         (item, *_) = get_args(kind)  # tuple[X, ...]
         return isinstance(value, tuple) and all(any(_fits(one, *way) for way in _alternatives(item)) for one in value)
-    if kind in (int, float):
-        number = (int, np.integer) if kind is int else (int, float, np.integer, np.floating)
-        if isinstance(value, bool) or not isinstance(value, number):
-            return False
-        return math.isfinite(value) and (limits is None or bool(limits.low <= value <= limits.high))
+    if kind is int or kind is float:
+        is_number = type(value) is kind and (kind is int or math.isfinite(value))
+        return is_number and (limits is None or value in limits)
     return isinstance(value, kind)
+
+
+def _expected(allowed: list[tuple[Any, Between | None]]) -> str:
+    """What a field takes, in words; that it may be None, too, is of no use on a command line."""
+    return " or ".join(dict.fromkeys(_describe(*one) for one in allowed if one[0] is not types.NoneType))
 
 
 def _describe(kind: Any, limits: Between | None) -> str:
@@ -88,6 +194,11 @@ def _describe(kind: Any, limits: Between | None) -> str:
         return f"{words}, {limits}" if limits else words
     if get_origin(kind) is tuple:
         return "a tuple of " + " or ".join(_describe(*way) for way in _alternatives(get_args(kind)[0]))
-    return {str: "text", bool: "True or False", Path: "a path", types.NoneType: "nothing"}.get(
-        kind, getattr(kind, "__name__", str(kind))
-    )
+    return {str: "text", bool: "True or False", Path: "a path"}.get(kind, getattr(kind, "__name__", str(kind)))
+
+
+def _shown(value: Any, allowed: list[tuple[Any, Between | None]]) -> str:
+    """A value as messages show it: texts as they are, except where something else than a text is expected."""
+    takes_words = any(kind is str or get_origin(kind) is Literal for kind, _ in allowed)
+    text = str(value) if isinstance(value, str) == takes_words or not isinstance(value, str) else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

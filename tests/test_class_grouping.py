@@ -221,15 +221,20 @@ def test_the_67_coarse_labels_cover_imagenet():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (GroupSettings("confused", 1), "--num-groups 1: expected 2 to 4"),
-        (GroupSettings("random", 5), "--num-groups 5: expected 2 to 4"),
-        (GroupSettings("random", 2, group_seed=-1), "--group-seed -1"),
-        (GroupSettings("nowhere.csv"), "neither a file nor one of random"),
+        (("confused", 1), "--num-groups 1: expected a whole number, 2 or more"),
+        (("random", 5), "--num-groups 5: expected 2 to 4"),
+        (("random", 2, -1), "--group-seed -1"),
+        (("nowhere.csv",), "neither a file nor one of random"),
+        (("coarse67", 5), "--num-groups: would have no effect, as --grouping is coarse67"),
+        (("wordnet", 5, 1), "--group-seed: would have no effect"),
+        (("random", 2, 0, "nouns"), "--wordnet: would have no effect"),
+        ((None, 5), "--num-groups: would have no effect, as no --grouping is asked for"),
+        ((None,), "--grouping: say how"),
     ],
 )
 def test_impossible_settings_are_explained(settings, message):
     with pytest.raises(SettingError, match=message):
-        group_classes(of_ids(("a", "b", "c", "d")), settings, NOWHERE)
+        group_classes(of_ids(("a", "b", "c", "d")), GroupSettings(*settings), NOWHERE)
 
 
 def test_a_grouping_takes_all_images_of_its_classes(small_glyphs, rng):

@@ -130,9 +130,8 @@ def test_names_that_mean_no_list_are_explained(name, message):
 
 
 def test_two_lists_at_once_are_refused(tmp_path):
-    settings = SelectSettings(published="ReIN30", classes=tmp_path / "list.txt")
     with pytest.raises(SettingError, match="give one of them"):
-        choose_classes(matrix(COUNTS), settings, NOWHERE)
+        SelectSettings(published="ReIN30", classes=tmp_path / "list.txt")
 
 
 def imagenet_ids():

@@ -164,7 +164,7 @@ def test_a_damaged_part_is_found_when_it_is_read(many, tmp_path):
             "--filter mitchell: expected one of nearest, box, bilinear, hamming, bicubic, lanczos",
         ),
         ({"fit": "crop"}, "--fit crop: expected one of stretch, letterbox, fill"),
-        ({"side": 0}, "--side 0: expected 1 to 1,024"),
+        ({"side": 0}, "--side 0: expected a whole number, 1 to 1,024"),
         ({"side": 1025}, "--side 1025"),
         ({"seed": -1}, "--seed -1"),
         ({"filter": "nearest", "decode": "fast"}, "--decode fast gives averages"),

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rescale_fast.artifact import Origin
+from rescale_fast.class_subset.settings import GroupSettings
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.datasets.types import Dataset, ImageList
 from rescale_fast.errors import ArtifactError, DatasetError, SettingError
@@ -268,16 +269,16 @@ def test_a_class_left_in_one_split_only_is_named():
     [
         ({"images": "random"}, "needs --per-class"),
         ({"images": "all", "per_class": 5}, "takes no --per-class"),
-        ({"per_class": 0}, "--per-class 0: expected at least 1"),
+        ({"per_class": 0}, "--per-class 0: expected a whole number, 1 or more"),
         ({"per_class": 5, "configuration": "N200-M500"}, "give one of them"),
-        ({"val_share": 1.0}, "expected more than 0 and less than 1"),
-        ({"near_duplicates": 17}, "expected 0 to 16"),
+        ({"val_share": 1.0}, "expected a number, more than 0 and less than 1"),
+        ({"near_duplicates": 17}, "expected a whole number, 0 to 16"),
         ({"sample_seed": -1}, "--sample-seed -1"),
     ],
 )
 def test_settings_that_contradict_themselves_are_refused(chosen, message):
     with pytest.raises(SettingError, match=message):
-        SampleSettings(**chosen).resolved()
+        SampleSettings(**chosen)
 
 
 @pytest.mark.parametrize("name", ["N200-M500", "N100-M1000", "N20-M5000", "N20-M2500", "N10-M5000", "N100-M500"])
@@ -285,6 +286,7 @@ def test_a_configuration_sets_the_number_of_classes_and_of_images(name):
     made = with_configuration(RunSettings(sample=SampleSettings(configuration=name)))
     resolved = made.sample.resolved()
     assert f"N{made.select.k}-M{resolved.per_class}" == name
-    assert made.group.num_groups == made.select.k
+    grouped = RunSettings(sample=SampleSettings(configuration=name), group=GroupSettings("random"))
+    assert with_configuration(grouped).group.num_groups == made.select.k
     assert resolved.images == "random"
     assert resolved.resolved() == resolved

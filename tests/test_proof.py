@@ -49,7 +49,7 @@ def test_the_solver_finds_the_best_of_a_kernel_and_says_when_there_is_none(rng):
     assert value(weights, solved.places) == best <= solved.bound < best + 0.9
     nothing = solve_kernel(weights, 5, above=best, step=1.0, seconds=30, num_threads=1)
     assert nothing.places is None
-    assert nothing.bound == best
+    assert nothing.bound == best + 0.5  # half a step
 
 
 @pytest.mark.parametrize(("n", "k", "density"), [(18, 6, 0.3), (18, 9, 1.0), (60, 12, 0.08)])

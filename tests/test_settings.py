@@ -22,6 +22,8 @@ class Some(Settings):
     effort: Literal["greedy", "fast"] = "fast"
     form: Literal["beton"] | Literal["folder"] = "beton"
     seconds: Annotated[float, Between(0)] = 1.0
+    share: Annotated[float, Between(0, 1, open=True)] = 0.5
+    above: Annotated[float, Between(0, open=True)] | None = None
     name: str | None = None
     file: Path | None = None
     names: tuple[str, ...] = ()
@@ -42,8 +44,14 @@ class Some(Settings):
         ({"seconds": float("inf")}, "--seconds inf"),
         ({"seconds": -1}, "--seconds -1"),
         ({"seconds": True}, "--seconds True"),
-        ({"seconds": "3"}, "--seconds 3: expected a number"),
-        ({"name": 3}, "--name 3: expected text or nothing"),
+        ({"seconds": "3"}, "--seconds '3': expected a number"),
+        ({"seconds": np.array([1.0, 2.0])}, "--seconds .*: expected a number"),
+        ({"effort": np.array(["fast"])}, "--effort .*: expected one of"),
+        ({"seconds": 10**400}, "--seconds 1000"),
+        ({"share": 0}, r"--share 0.0: expected a number, more than 0 and less than 1"),
+        ({"share": 1.0}, r"--share 1.0"),
+        ({"above": 0}, r"--above 0.0: expected a number, more than 0\.$"),
+        ({"name": 3}, "--name 3: expected text"),
         ({"names": ["a"]}, "--names"),
         ({"names": ("a", 3)}, "--names .*: expected a tuple of text"),
         ({"flag": 1}, "--flag 1: expected True or False"),

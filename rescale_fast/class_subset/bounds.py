@@ -14,6 +14,26 @@ from rescale_fast import _core
 from rescale_fast.types import IntArray
 
 SWEEP_STEPS = 300_000_000  # pairs looked at; a few seconds at most
+TOLERANCE = 1e-5  # relative: what bounds and solvers can tell apart where weights are no whole numbers
+
+
+def is_best(graph: _core.WeightGraph, value: float, bound: float) -> bool:
+    """Whether a choice of this value is proven the best: exactly if all weights are whole, else up to TOLERANCE."""
+    return value >= bound * (1 - 2 * _margin(graph))
+
+
+def good_enough(graph: _core.WeightGraph, bound: float) -> float:
+    """A value that `is_best` beyond doubt, so that searches that reach it may end."""
+    return bound * (1 - _margin(graph))
+
+
+def better_than(graph: _core.WeightGraph, value: float) -> float:
+    """What must be exceeded to be worth finding: as a bound, it proves beyond doubt that the value `is_best`."""
+    return value * (1 + _margin(graph))
+
+
+def _margin(graph: _core.WeightGraph) -> float:
+    return 0.0 if graph.is_integral else TOLERANCE / 2  # half, so that no rounding decides
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,25 @@
 Reads a ConfusionMatrix; makes a ClassSubset. Each method has a module of its own beside this one.
 """
 
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
 import numpy as np
 
 from rescale_fast.artifact import Origin
-from rescale_fast.class_subset.bounds import relax
+from rescale_fast.class_subset.bounds import Relaxation, relax
 from rescale_fast.class_subset.lists import read_list
 from rescale_fast.class_subset.outcomes import by_errors_and_half, by_lowest_accuracy, by_votes, lowest_and_confused
-from rescale_fast.class_subset.proof import Proof, prove_subset
-from rescale_fast.class_subset.published import find_published
-from rescale_fast.class_subset.search import check_k, check_seed, fast_subset, greedy_subset, thorough_subset
+from rescale_fast.class_subset.proof import Proof, proof_by_relaxation, prove_subset
+from rescale_fast.class_subset.published import PublishedList, find_published
+from rescale_fast.class_subset.search import check_k, fast_subset, greedy_subset, thorough_subset
 from rescale_fast.class_subset.settings import SelectSettings
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.class_subset.weights import pair_graph
 from rescale_fast.confusion import ConfusionMatrix
-from rescale_fast.errors import SettingError
 from rescale_fast.types import JSON, IntArray, Track, silent
+
+Chosen: TypeAlias = tuple[IntArray, str, dict[str, JSON]]  # labels; how; what is known of them
 
 
 def choose_classes(
@@ -30,9 +34,14 @@ def choose_classes(
 ) -> ClassSubset:
     """Choose classes as the settings say.
 
-    Raises: SettingError for k outside 2..K, two lists at once, or a list that does not fit the data set.
+    Raises: SettingError for k above K, or a list that does not fit the data set.
     """
-    chosen, method, facts = _choose(confusion, settings, num_threads, track)
+    choose = METHODS[settings.method]
+    if settings.classes is not None or settings.published is not None:
+        choose = _from_list
+    else:
+        check_k(settings.k, confusion.num_classes)
+    chosen, method, facts = choose(confusion, settings, num_threads, track)
     return ClassSubset(
         origin=origin,
         method=method,
@@ -44,38 +53,65 @@ def choose_classes(
     )
 
 
-def _choose(
-    confusion: ConfusionMatrix, settings: SelectSettings, num_threads: int, track: Track
-) -> tuple[IntArray, str, dict[str, JSON]]:
-    if settings.classes is not None and settings.published is not None:
-        raise SettingError("--classes and --published: give one of them.")
+def _from_list(confusion: ConfusionMatrix, settings: SelectSettings, *_: object) -> Chosen:
+    labels, published = listed_labels(settings, confusion.class_ids)
+    if published is None:
+        return labels, "list", {}
+    return labels, published.name, {"source": published.source, "digest": published.digest}
+
+
+def check_choice(settings: SelectSettings, class_ids: tuple[str, ...]) -> int:
+    """How many of these classes the settings choose.
+
+    Raises: SettingError for k above their number, or a list that does not fit them.
+    """
+    if settings.classes is not None or settings.published is not None:
+        return len(listed_labels(settings, class_ids)[0])
+    check_k(settings.k, len(class_ids))
+    return settings.k
+
+
+def listed_labels(settings: SelectSettings, class_ids: tuple[str, ...]) -> tuple[IntArray, PublishedList | None]:
+    """(k,) labels of the list that --classes or --published names, increasing, and the latter.
+
+    Raises: SettingError for a list that does not fit the data set.
+    """
     if settings.classes is not None:
-        return read_list(settings.classes, confusion.class_ids), "list", {}
-    if settings.published is not None:
-        published = find_published(settings.published)
-        facts: dict[str, JSON] = {"source": published.source, "digest": published.digest}
-        return published.labels(confusion.class_ids), published.name, facts
-    check_k(settings.k, confusion.num_classes)
-    if settings.method == "max-confusion":
-        chosen, facts = max_confusion(confusion, settings, num_threads=num_threads, track=track)
-        return chosen, f"max-confusion, {settings.effort}", facts
-    if settings.method == "validation-outcomes":
-        return np.sort(_by_rule(confusion.counts, settings)), f"validation-outcomes, {settings.rule}", {}
-    if settings.method == "lowest-accuracy":
-        return np.sort(by_lowest_accuracy(confusion.counts)[: settings.k]), "lowest-accuracy", {}
-    check_seed(settings.search_seed)
+        return read_list(settings.classes, class_ids), None
+    published = find_published(settings.published or "")
+    return published.labels(class_ids), published
+
+
+def _by_confusion(confusion: ConfusionMatrix, settings: SelectSettings, num_threads: int, track: Track) -> Chosen:
+    chosen, facts = max_confusion(confusion, settings, num_threads=num_threads, track=track)
+    return chosen, f"max-confusion, {settings.effort}", facts
+
+
+def _by_outcomes(confusion: ConfusionMatrix, settings: SelectSettings, *_: object) -> Chosen:
+    chosen = RULES[settings.rule](confusion.counts, settings)
+    return np.sort(chosen), f"validation-outcomes, {settings.rule}", {}
+
+
+def _by_accuracy(confusion: ConfusionMatrix, settings: SelectSettings, *_: object) -> Chosen:
+    return np.sort(by_lowest_accuracy(confusion.counts)[: settings.k]), "lowest-accuracy", {}
+
+
+def _at_random(confusion: ConfusionMatrix, settings: SelectSettings, *_: object) -> Chosen:
     drawn = np.random.default_rng(settings.search_seed).choice(confusion.num_classes, settings.k, replace=False)
     return np.sort(drawn), f"random, seed {settings.search_seed}", {}
 
 
-def _by_rule(counts: IntArray, settings: SelectSettings) -> IntArray:
-    if settings.rule == "votes":
-        if settings.vote_pool <= 0:
-            raise SettingError(f"--vote-pool {settings.vote_pool}: expected more than 0.")
-        return by_votes(counts, settings.k, settings.vote_pool)
-    if settings.rule == "errors+half":
-        return by_errors_and_half(counts, settings.k)
-    return lowest_and_confused(counts, settings.k)
+METHODS: Mapping[str, Callable[[ConfusionMatrix, SelectSettings, int, Track], Chosen]] = {
+    "max-confusion": _by_confusion,
+    "validation-outcomes": _by_outcomes,
+    "lowest-accuracy": _by_accuracy,
+    "random": _at_random,
+}
+RULES: Mapping[str, Callable[[IntArray, SelectSettings], IntArray]] = {
+    "votes": lambda counts, settings: by_votes(counts, settings.k, settings.vote_pool),
+    "errors+half": lambda counts, settings: by_errors_and_half(counts, settings.k),
+    "lowest+confused": lambda counts, settings: lowest_and_confused(counts, settings.k),
+}
 
 
 def max_confusion(
@@ -84,36 +120,17 @@ def max_confusion(
     """The k classes most confused with one another, and how good the choice is known to be.
 
     The `objective` is the sum of the pair weights inside; `upper_bound` is what no choice can exceed; `gap` is what
-    may be missing, as a share of the objective; with `is_optimal`, nothing is.
+    may be missing, as a share of the objective; with `is_optimal`, nothing is (or, of weights that are no whole
+    numbers, less than bounds can tell).
     Source: Gao 2021 ("Subsets of ImageNet"), method 4.
     """
-    if settings.seconds <= 0:
-        raise SettingError(f"--seconds {settings.seconds}: expected more than 0.")
-    graph = pair_graph(confusion, settings.pair_weights)
-    k, seed = settings.k, settings.search_seed
-    greedy = chosen = greedy_subset(graph, k)
-    if settings.effort == "prove":
-        proof = prove_subset(graph, k, seconds=settings.seconds, seed=seed, num_threads=num_threads, track=track)
-    else:
-        relaxation = relax(graph)
-        bound = relaxation.bound(k)
-        if settings.effort == "fast":
-            chosen = fast_subset(graph, k, seed=seed, num_threads=num_threads, relaxation=relaxation, track=track)
-        elif settings.effort == "thorough":
-            chosen = thorough_subset(
-                graph,
-                k,
-                seconds=settings.seconds,
-                seed=seed,
-                num_threads=num_threads,
-                relaxation=relaxation,
-                track=track,
-            )
-        proof = Proof(chosen, graph.value(chosen), bound, "linear relaxation")
+    relaxation = relax(pair_graph(confusion, settings.pair_weights))
+    graph = relaxation.graph
+    proof = EFFORTS[settings.effort](relaxation, settings, num_threads, track)
     facts: dict[str, JSON] = {
         "pair_weights": settings.pair_weights,
         "objective": proof.value,
-        "objective_of_greedy": graph.value(greedy),
+        "objective_of_greedy": graph.value(greedy_subset(graph, settings.k)),
         "upper_bound": proof.bound,
         "bound_by": proof.bound_by,
         "gap": (proof.bound - proof.value) / proof.value if proof.value else 0.0,
@@ -122,6 +139,55 @@ def max_confusion(
     if graph.num_pairs == 0:
         facts["note"] = "no two classes are confused with each other, so these are the first classes"
     return proof.classes, facts
+
+
+def _greedy(relaxation: Relaxation, settings: SelectSettings, *_: object) -> Proof:
+    return proof_by_relaxation(relaxation, greedy_subset(relaxation.graph, settings.k))
+
+
+def _fast(relaxation: Relaxation, settings: SelectSettings, num_threads: int, track: Track) -> Proof:
+    chosen = fast_subset(
+        relaxation.graph,
+        settings.k,
+        seed=settings.search_seed,
+        num_threads=num_threads,
+        relaxation=relaxation,
+        track=track,
+    )
+    return proof_by_relaxation(relaxation, chosen)
+
+
+def _thorough(relaxation: Relaxation, settings: SelectSettings, num_threads: int, track: Track) -> Proof:
+    chosen = thorough_subset(
+        relaxation.graph,
+        settings.k,
+        seconds=settings.seconds,
+        seed=settings.search_seed,
+        num_threads=num_threads,
+        relaxation=relaxation,
+        track=track,
+    )
+    return proof_by_relaxation(relaxation, chosen)
+
+
+def _prove(relaxation: Relaxation, settings: SelectSettings, num_threads: int, track: Track) -> Proof:
+    return prove_subset(
+        relaxation.graph,
+        settings.k,
+        seconds=settings.seconds,
+        seed=settings.search_seed,
+        num_threads=num_threads,
+        relaxation=relaxation,
+        track=track,
+    )
+
+
+EFFORTS: Mapping[str, Callable[[Relaxation, SelectSettings, int, Track], Proof]] = {
+    "greedy": _greedy,
+    "fast": _fast,
+    "thorough": _thorough,
+    "prove": _prove,
+}
 
 
 def describe(confusion: ConfusionMatrix, chosen: IntArray) -> dict[str, float | int]:

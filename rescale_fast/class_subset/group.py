@@ -6,7 +6,8 @@ Measured: benchmarks/results/class_grouping.csv, by benchmarks/bench_class_group
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 
 from rescale_fast import _core
 from rescale_fast.artifact import Origin
-from rescale_fast.class_subset.settings import GroupSettings
+from rescale_fast.class_subset.settings import BY_WORDNET, NUMBERED, GroupSettings
 from rescale_fast.class_subset.types import ClassGrouping
 from rescale_fast.class_subset.weights import pair_graph
 from rescale_fast.class_subset.wordnet import (
@@ -33,14 +34,16 @@ from rescale_fast.types import JSON, IntArray
 MOVES = 40_000_000  # proposals; a second or so
 
 Groups = list[tuple[str, str, list[int]]]  # id, name, labels of the members
+Cut = Callable[[Sequence[tuple[str, ...]], int], Sequence[str | int]]  # paths, number of groups -> each class's group
 
 
 def group_classes(confusion: ConfusionMatrix, settings: GroupSettings, origin: Origin) -> ClassGrouping:
     """Group the classes as the settings say.
 
-    Raises: SettingError for an impossible number of groups, or a table that does not fit the data set.
+    Raises: SettingError for more groups than classes, a table that does not fit the data set, or an unknown way.
     """
-    groups = _groups(confusion, settings)
+    check_grouping(settings, confusion.num_classes)
+    groups = GROUPINGS.get(settings.grouping or "", _by_table)(confusion, settings)
     return ClassGrouping(
         origin=origin,
         method=Path(settings.grouping or "").name,
@@ -53,28 +56,49 @@ def group_classes(confusion: ConfusionMatrix, settings: GroupSettings, origin: O
     )
 
 
-def _groups(confusion: ConfusionMatrix, settings: GroupSettings) -> Groups:
-    way, ids = settings.grouping, confusion.class_ids
-    if way == "coarse67":
+def check_grouping(settings: GroupSettings, num_classes: int) -> None:
+    """Raise SettingError for more groups than there are classes, or a way of grouping that is no name and no file."""
+    if settings.grouping is None:
+        raise SettingError(f"--grouping: say how, with one of {', '.join(GROUPINGS)} or a CSV (see --help).")
+    if settings.grouping in NUMBERED and settings.num_groups > num_classes:
+        raise SettingError(
+            f"--num-groups {settings.num_groups}: expected 2 to {num_classes:,}, the number of classes there are."
+        )
+    if settings.grouping not in GROUPINGS and not Path(settings.grouping).expanduser().is_file():
+        raise SettingError(f"--grouping {settings.grouping}: neither a file nor one of {', '.join(GROUPINGS)}.")
+
+
+def check_classes(settings: GroupSettings, class_ids: tuple[str, ...]) -> int:
+    """How many groups these classes will make, at most.
+
+    Raises: SettingError when they cannot be grouped so: a table or WordNet is absent, or of other classes.
+    """
+    check_grouping(settings, len(class_ids))
+    if settings.grouping not in NUMBERED:
+        return len(_read_groups(settings, class_ids))
+    if settings.grouping in BY_WORDNET:
+        paths_of(read_nouns(settings.wordnet), class_ids)
+    return settings.num_groups
+
+
+def _at_random(confusion: ConfusionMatrix, settings: GroupSettings) -> Groups:
+    order = np.random.default_rng(settings.group_seed).permutation(confusion.num_classes)
+    return _numbered(np.argsort(order) * settings.num_groups // confusion.num_classes, confusion)
+
+
+def _by_confusion(confusion: ConfusionMatrix, settings: GroupSettings) -> Groups:
+    return _numbered(confused_groups(confusion, settings.num_groups, seed=settings.group_seed), confusion)
+
+
+def _by_table(confusion: ConfusionMatrix, settings: GroupSettings) -> Groups:
+    return _read_groups(settings, confusion.class_ids)
+
+
+def _read_groups(settings: GroupSettings, class_ids: tuple[str, ...]) -> Groups:
+    if settings.grouping == "coarse67":
         table = files("rescale_fast.class_subset").joinpath("coarse67.csv")
-        return read_table(table, ids, may_name_others=True)  # a part of ImageNet is fine
-    if way is not None and way not in ("random", "confused", "wordnet", "wordnet-balanced"):
-        path = Path(way).expanduser()
-        if not path.is_file():
-            raise SettingError(
-                f"--grouping {way}: neither a file nor one of random, confused, wordnet, wordnet-balanced, coarse67."
-            )
-        return read_table(path, ids)
-    if not 2 <= settings.num_groups <= len(ids):
-        raise SettingError(f"--num-groups {settings.num_groups}: expected 2 to {len(ids):,}, the number of classes.")
-    if not 0 <= settings.group_seed < 2**63:
-        raise SettingError(f"--group-seed {settings.group_seed}: expected 0 to 2^63 - 1.")
-    if way == "random":
-        order = np.random.default_rng(settings.group_seed).permutation(len(ids))
-        return _numbered(np.argsort(order) * settings.num_groups // len(ids), confusion)
-    if way == "confused":
-        return _numbered(confused_groups(confusion, settings.num_groups, seed=settings.group_seed), confusion)
-    return _by_wordnet(confusion, settings)
+        return read_table(table, class_ids, may_name_others=True)  # a part of ImageNet is fine
+    return read_table(Path(settings.grouping or "").expanduser(), class_ids)
 
 
 def confused_groups(confusion: ConfusionMatrix, num_groups: int, *, seed: int = 0) -> IntArray:
@@ -90,20 +114,25 @@ def confused_groups(confusion: ConfusionMatrix, num_groups: int, *, seed: int = 
     return _core.anneal_groups(graph, extracted, num_moves=MOVES, seed=seed)
 
 
-def _by_wordnet(confusion: ConfusionMatrix, settings: GroupSettings) -> Groups:
-    nouns = read_nouns(settings.wordnet.expanduser())
+def _by_wordnet(confusion: ConfusionMatrix, settings: GroupSettings, cut: Cut) -> Groups:
+    nouns = read_nouns(settings.wordnet)
     paths = paths_of(nouns, confusion.class_ids)
-    if settings.grouping == "wordnet":
-        tops: Sequence[str | int] = merge_deepest(paths, settings.num_groups)
-    else:
-        tops = merge_smallest(paths, settings.num_groups)
     members: dict[str | int, list[int]] = {}
-    for label, top in enumerate(tops):
+    for label, top in enumerate(cut(paths, settings.num_groups)):
         members.setdefault(top, []).append(label)
     nodes = [common_ancestor([paths[label] for label in labels]) for labels in members.values()]
     ids = [name.replace(" ", "-") for name in unique_names([f"n{node}" for node in nodes])]
     names = unique_names([nouns.names[node] for node in nodes])
     return list(zip(ids, names, members.values(), strict=True))
+
+
+GROUPINGS: Mapping[str, Callable[[ConfusionMatrix, GroupSettings], Groups]] = {  # beside a table of one's own
+    "random": _at_random,
+    "confused": _by_confusion,
+    "wordnet": partial(_by_wordnet, cut=merge_deepest),
+    "wordnet-balanced": partial(_by_wordnet, cut=merge_smallest),
+    "coarse67": _by_table,
+}
 
 
 def _numbered(group_of: IntArray, confusion: ConfusionMatrix) -> Groups:

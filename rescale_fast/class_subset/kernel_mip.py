@@ -6,13 +6,15 @@ Source: HiGHS, Huangfu and Hall 2018.
 
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from math import frexp, ldexp
 from typing import Any
 
 import numpy as np
 
 from rescale_fast.types import FloatArray, IntArray
 
-TOLERANCE = 1e-6  # HiGHS's own, relative to the value: its bounds are widened by so much
+LEAST_EXPONENT = -1000  # of two, whose inverse is a float, too
+SLACK = 1e-6  # HiGHS's tolerance, relative to the value: its bounds are widened by so much
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class KernelOptimum:
     """What the solver found and proved about choices within the kernel."""
 
     places: IntArray | None  # (k,) places in the kernel of a choice that is worth more than `above`; None: none found
-    bound: float  # no choice within the kernel is worth more, or more than `above`; may be infinite
+    bound: float  # no choice within the kernel is worth more; at least `above` + `step` / 2; may be infinite
 
 
 def solve_kernel(
@@ -39,14 +41,16 @@ def solve_kernel(
     solver.HandleUserInterrupt = True
     for option, value in (("time_limit", seconds), ("threads", num_threads), ("mip_rel_gap", 0.0)):
         solver.setOptionValue(option, value)
-    # Half a step is enough to exclude what is known, and far beyond the solver's tolerances.
-    solver.passModel(_model(weights, k, above + step / 2))
+    # Half a step is enough to exclude what is known. In units of about a step (a power of two, so that nothing is
+    # rounded) it is far beyond the solver's tolerances, which are absolute.
+    unit = ldexp(1.0, max(LEAST_EXPONENT, frexp(step)[1] - 1))
+    at_least = (above + step / 2) / unit
+    solver.passModel(_model(weights / unit, k, at_least))
     _run(solver)
-    slack = TOLERANCE * (1 + abs(above))
     status = solver.getModelStatus()
     if status == highspy.HighsModelStatus.kInfeasible:
-        return KernelOptimum(None, above)
-    bound = max(above, solver.getInfo().mip_dual_bound + slack)
+        return KernelOptimum(None, above + step / 2)
+    bound = unit * max(at_least, solver.getInfo().mip_dual_bound + SLACK * (1 + at_least))
     values = np.array(solver.getSolution().col_value[: len(weights)])
     found = len(values) > 0 and round(values.sum()) == k and solver.getInfo().primal_solution_status == 2
     return KernelOptimum(np.flatnonzero(values > 0.5) if found else None, bound)

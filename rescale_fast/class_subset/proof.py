@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rescale_fast import _core
-from rescale_fast.class_subset.bounds import Relaxation, relax, round_bound
+from rescale_fast.class_subset.bounds import TOLERANCE, Relaxation, better_than, is_best, relax, round_bound
 from rescale_fast.class_subset.kernel_mip import solve_kernel
 from rescale_fast.class_subset.search import check_k, thorough_subset
 from rescale_fast.class_subset.spectral import SpectralBound, spectral_bound
@@ -18,6 +18,7 @@ from rescale_fast.types import FloatArray, IntArray, Track, silent
 
 SEARCH_SHARE, SPECTRAL_SHARE = 0.25, 0.6  # of the seconds given; the solver takes what is left
 LARGEST_SPECTRUM = 2_500  # classes; beyond, an eigenvalue decomposition takes too long to be repeated
+EXACTLY_SOLVED = 1e9  # of a sum of whole weights: up to here the solver's floats tell one from the next
 KERNEL_SIZES = (60, 120, 300)  # classes beyond k that the solver is given, one kernel after the other
 
 
@@ -25,6 +26,7 @@ KERNEL_SIZES = (60, 120, 300)  # classes beyond k that the solver is given, one 
 class Proof:
     """A choice, and what no choice can exceed."""
 
+    graph: _core.WeightGraph
     classes: IntArray  # (k,) int64 labels, increasing
     value: float
     bound: float
@@ -32,7 +34,13 @@ class Proof:
 
     @property
     def is_optimal(self) -> bool:
-        return self.value >= self.bound * (1 - 1e-9)
+        return is_best(self.graph, self.value, self.bound)
+
+
+def proof_by_relaxation(relaxation: Relaxation, classes: IntArray) -> Proof:
+    """A choice with the linear relaxation's bound."""
+    graph = relaxation.graph
+    return Proof(graph, classes, graph.value(classes), relaxation.bound(len(classes)), "linear relaxation")
 
 
 def prove_subset(
@@ -42,16 +50,17 @@ def prove_subset(
     seconds: float,
     seed: int = 0,
     num_threads: int = 0,
+    relaxation: Relaxation | None = None,
     track: Track = silent,
 ) -> Proof:
     """Find the best choice of k classes and prove how good it is, within about `seconds` of wall time.
 
+    Args: relaxation: the graph's, if it is at hand.
     Raises: SettingError for k outside 2..K; KeyboardInterrupt at once.
     """
     start = time.monotonic()
     check_k(k, graph.num_classes)
-    relaxation = relax(graph)
-    bound = relaxation.bound(k)
+    relaxation = relaxation or relax(graph)
     classes = thorough_subset(
         graph,
         k,
@@ -61,23 +70,23 @@ def prove_subset(
         relaxation=relaxation,
         track=track,
     )
-    proof = Proof(classes, graph.value(classes), bound, "linear relaxation")
+    proof = proof_by_relaxation(relaxation, classes)
     if proof.is_optimal:
         return proof
     everything = np.arange(graph.num_classes)
-    tight = SpectralBound(bound, everything, np.full(len(everything), bound))
+    tight = SpectralBound(proof.bound, everything, np.full(len(everything), proof.bound))
     if graph.num_classes <= LARGEST_SPECTRUM:
         tight = spectral_bound(
             graph.among(everything),
             _shares(relaxation),
             k,
-            proof.value,
+            better_than(graph, proof.value),
             integral=graph.is_integral,
             seconds=SPECTRAL_SHARE * seconds,
             track=track,
         )
-        if tight.bound < bound:
-            proof = Proof(classes, proof.value, tight.bound, "spectral dual")
+        if tight.bound < proof.bound:
+            proof = replace(proof, bound=tight.bound, bound_by="spectral dual")
     if proof.is_optimal:
         return proof
     return _solve(graph, k, proof, tight, start + seconds, num_threads, track)
@@ -102,7 +111,7 @@ def _solve(
                 graph.among(kernel),
                 k,
                 above=proof.value,
-                step=1.0 if graph.is_integral else 1e-6 * max(1.0, proof.value),
+                step=1.0 if graph.is_integral and proof.value < EXACTLY_SOLVED else TOLERANCE * proof.value,
                 seconds=seconds,
                 num_threads=num_threads,
             )

@@ -11,12 +11,13 @@ from collections.abc import Callable
 import numpy as np
 
 from rescale_fast import _core
-from rescale_fast.class_subset.bounds import Relaxation, relax
+from rescale_fast.class_subset.bounds import Relaxation, good_enough, is_best, relax
 from rescale_fast.errors import SettingError
 from rescale_fast.types import IntArray, Track, silent
 
 NUM_CHAINS = 8
 WORK_A_CLASS, CHAIN_WORK = 80_000, 80_000_000  # of a chain; at most about two seconds of one core for all chains
+MOST_WORK = 10**15  # of a chain: months; far from what counters hold
 HOTTEST, WARM = 0.08, 0.03  # temperatures to begin at: from scratch, and from a choice that is good already
 GREEDY_WORK = 200_000_000  # entries: how many starts greedy is given
 MAX_SEED = 2**63 - 1
@@ -97,12 +98,14 @@ def thorough_subset(
 ) -> IntArray:
     """Search on for `seconds` of wall time: rounds of new seeds and growing length, and shorter ones from the best.
 
+    Ends before when the choice is proven the best (bounds.py), as the only choice of all classes is from the start.
     Never worse than `fast` with the same seed, which is its first round.
     Arguments, result and errors else as for `fast_subset`.
     """
     start = time.monotonic()
+    check_k(k, graph.num_classes)
     relaxation = relaxation or relax(graph)
-    bound = relaxation.bound(k) if k <= graph.num_classes else 0.0
+    bound = relaxation.bound(k)
     best = fast_subset(graph, k, seed=seed, num_threads=num_threads, relaxation=relaxation, track=track)
     with track("Searching on", total=round(seconds), unit="s") as advance:
         shown = 0
@@ -115,12 +118,12 @@ def thorough_subset(
             return elapsed < seconds
 
         work, number = min(CHAIN_WORK, WORK_A_CLASS * graph.num_classes), 1
-        while time.monotonic() - start < seconds and graph.value(best) < bound:
+        while time.monotonic() - start < seconds and not is_best(graph, graph.value(best), bound):
             hottest, starts = (WARM, [best] * (NUM_CHAINS // 2)) if number % 2 else (HOTTEST, [best])
             found = _search(graph, k, starts, hottest, work, seed + number * 1_000_003, num_threads, bound, report)
             if graph.value(found) > graph.value(best):
                 best = found
-            work, number = (work if number % 2 else 2 * work), number + 1
+            work, number = (work if number % 2 else min(2 * work, MOST_WORK)), number + 1
     return best
 
 
@@ -148,7 +151,7 @@ def _search(
         hottest=hottest,
         seed=seed % (MAX_SEED + 1),
         num_threads=num_threads,
-        target=bound,
+        target=good_enough(graph, bound),
         report=report,
     )
     return found

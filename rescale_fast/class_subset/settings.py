@@ -2,51 +2,95 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
+from rescale_fast.class_subset.published import find_published
 from rescale_fast.class_subset.weights import PairWeights
+from rescale_fast.errors import SettingError
+from rescale_fast.settings import Between, InputPath, Seed, Settings
+
+Method: TypeAlias = Literal["max-confusion", "validation-outcomes", "lowest-accuracy", "random"]
+Rule: TypeAlias = Literal["votes", "errors+half", "lowest+confused"]
+Effort: TypeAlias = Literal["greedy", "fast", "thorough", "prove"]
 
 
 @dataclass(frozen=True)
-class SelectSettings:
+class SelectSettings(Settings):
     """Choosing classes."""
 
-    k: int = 10
+    k: Annotated[int, Between(2)] = 10
     """Number of classes to choose."""
-    method: Literal["max-confusion", "validation-outcomes", "lowest-accuracy", "random"] = "max-confusion"
+    method: Method = "max-confusion"
     """How: those most confused with one another; those that misclassified images point to (a reconstruction of
     ReIN/RePL, see --rule); those of the lowest accuracy; or any."""
-    rule: Literal["votes", "errors+half", "lowest+confused"] = "votes"
+    rule: Rule = "votes"
     """The reading of ReIN/RePL's rule that `validation-outcomes` follows."""
-    vote_pool: float = 1.5
+    vote_pool: Annotated[float, Between(0, open=True)] = 1.5
     """With the rule `votes`: how many times k classes, from the lowest accuracy up, may vote."""
     pair_weights: PairWeights = "counts"
     """What counts as confused: images (`counts`), shares of each class's images (`rates`), probability (`soft`)."""
-    effort: Literal["greedy", "fast", "thorough", "prove"] = "fast"
+    effort: Effort = "fast"
     """How hard to search: `greedy` takes milliseconds and falls well short; `fast` takes a second or two and is
     near the best there is; `thorough` searches on for --seconds; `prove` also bounds, in that time, what any choice
     could reach."""
-    seconds: float = 120.0
+    seconds: Annotated[float, Between(0, open=True)] = 120.0
     """Time that `thorough` and `prove` may take."""
-    search_seed: int = 0
+    search_seed: Seed = 0
     """Seed of the search, and of `random`. `greedy` and `fast` depend on nothing else; the others on their time too."""
-    classes: Path | None = None
+    classes: InputPath | None = None
     """Take the classes of this file instead, one class id a line."""
     published: str | None = None
     """Take a published list instead: ReIN30/50/100/150/200, RePL30/50, Imagenette, Imagewoof, Imagewang, ImageBirds,
     ImageNet100-CMC, ImageNet100-Kaggle, ImageNet16-120 or TinyImageNet-200."""
 
+    def check(self) -> None:
+        """Raises: SettingError for an unknown list, and for settings that others leave without effect."""
+        if self.classes is not None and self.published is not None:
+            raise SettingError("--classes and --published: give one of them.")
+        if self.published is not None:
+            find_published(self.published)
+        if self.classes is not None or self.published is not None:
+            of_methods = ("k", "method", "rule", "vote_pool", "pair_weights", "effort", "seconds", "search_seed")
+            source = "--published" if self.classes is None else "--classes"
+            self.refuse(*of_methods, because=f"as {source} says which classes to take")
+        if self.method != "validation-outcomes":
+            self.refuse("rule", "vote_pool", because=f"as --method is {self.method}")
+        if self.method != "max-confusion":
+            self.refuse("pair_weights", "effort", "seconds", because=f"as --method is {self.method}")
+        if self.rule != "votes":
+            self.refuse("vote_pool", because=f"as --rule is {self.rule}")
+        if self.effort in ("greedy", "fast"):
+            self.refuse("seconds", because=f"as --effort is {self.effort}")
+
+
+SEEDED = ("random", "confused")
+BY_WORDNET = ("wordnet", "wordnet-balanced")
+NUMBERED = (*SEEDED, *BY_WORDNET)
+
 
 @dataclass(frozen=True)
-class GroupSettings:
+class GroupSettings(Settings):
     """Coarse classes: many classes become one."""
 
     grouping: str | None = None
     """How: `random`, `confused` (those most confused with one another), `wordnet` (by common parent),
     `wordnet-balanced`, `coarse67` (67 labels for ImageNet's classes), or a CSV of class ids and coarse labels."""
-    num_groups: int = 20
+    num_groups: Annotated[int, Between(2)] = 20
     """How many groups; a table has its own number."""
-    group_seed: int = 0
+    group_seed: Seed = 0
     """Seed of `random` and `confused`."""
     wordnet: Path = Path("/usr/share/wordnet/data.noun")
     """WordNet 3.0's nouns, as in Debian's package wordnet-base."""
+
+    def check(self) -> None:
+        """Raises: SettingError for settings that the grouping leaves without effect."""
+        if self.grouping is None:
+            self.refuse("num_groups", "group_seed", "wordnet", because="as no --grouping is asked for")
+            return
+        because = f"as --grouping is {self.grouping}"
+        if self.grouping not in NUMBERED:
+            self.refuse("num_groups", because=because)
+        if self.grouping not in SEEDED:
+            self.refuse("group_seed", because=because)
+        if self.grouping not in BY_WORDNET:
+            self.refuse("wordnet", because=because)

@@ -28,6 +28,8 @@ from rescale_fast.types import FloatArray, IntArray, Track, silent
 FIRST_RATE, LAST_RATE = 0.15, 0.003  # of the steps, in units of weight
 FIRST_SMOOTHING, LAST_SMOOTHING = 0.3, 0.02
 STEPS_BETWEEN_CUTS = 20
+USUAL_COUNT = 16.0  # whole weights up to here, on average, are what the steps above are made for
+LEAST_EXPONENT = -1000  # of two, whose inverse is a float, too
 
 
 @dataclass
@@ -80,7 +82,9 @@ def spectral_bound(
     from threadpoolctl import threadpool_limits
 
     labels = np.arange(len(weights))
-    at = Multipliers(shares.copy(), np.zeros_like(weights), np.zeros(len(weights)), np.zeros(len(weights)))
+    unit = _unit(weights, integral)
+    weights = weights / unit
+    at = Multipliers(shares / unit, np.zeros_like(weights), np.zeros(len(weights)), np.zeros(len(weights)))
     bound, with_class = np.inf, np.full(len(labels), np.inf)
     order = labels
     start, step, last_seconds = time.monotonic(), 0, 0.0
@@ -92,7 +96,7 @@ def spectral_bound(
             done = min(1.0, (began - start) / seconds)
             smoothing = FIRST_SMOOTHING * (LAST_SMOOTHING / FIRST_SMOOTHING) ** done
             values, vectors, score, pad = _decompose(weights, at, k)
-            forced = bound_with_each(values[-1] + pad, score, k)
+            forced = unit * bound_with_each(values[-1] + pad, score, k)
             with_class[labels] = np.minimum(with_class[labels], forced)
             if _rounded(forced.max(), integral) < bound:
                 bound = _rounded(forced.max(), integral)
@@ -112,6 +116,14 @@ def spectral_bound(
             shown = elapsed
     allowed = np.isin(order, labels)
     return SpectralBound(max(bound, incumbent), order[allowed], with_class[order[allowed]])
+
+
+def _unit(weights: FloatArray, integral: bool) -> float:
+    """What all weights are measured in: 1 for the usual counts, else near their mean; a power of two rounds nothing."""
+    mean = float(weights.sum() / max(1, np.count_nonzero(weights)))
+    if integral and mean <= USUAL_COUNT:
+        return 1.0
+    return math.ldexp(1.0, max(LEAST_EXPONENT, math.frexp(mean)[1] - 1))
 
 
 def bound_with_each(largest: float, score: FloatArray, k: int) -> FloatArray:

@@ -1,5 +1,6 @@
 """Pair weights: how strongly two classes are confused, as the graph that searches and bounds work on."""
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from rescale_fast import _core
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.errors import ArtifactError
+from rescale_fast.settings import find_choice
 from rescale_fast.types import FloatArray
 
 if TYPE_CHECKING:
@@ -21,17 +23,29 @@ def pair_graph(confusion: ConfusionMatrix, kind: PairWeights = "counts") -> _cor
     counts: images of one class called the other; whole numbers, so bounds can be rounded down.
     rates: the same as a share of the images of the true class, so that large classes do not count for more.
     soft: probability given to the other class, summed over images (top 5 only).
-    Raises: ArtifactError when the matrix holds a number that is negative or not finite, naming it.
+    Raises: SettingError for another kind; ArtifactError when the matrix holds a number that is negative or not finite,
+        naming it.
     """
-    directed = confusion.soft if kind == "soft" else confusion.counts.astype(np.float64)
-    if kind == "rates":
-        directed = directed / np.maximum(1.0, directed.sum(axis=1, keepdims=True))
+    directed = find_choice(DIRECTED, kind, "--pair-weights")(confusion)
     weights = directed + directed.T
     np.fill_diagonal(weights, 0)
     try:
         return weight_graph(weights)
     except ValueError as error:
         raise ArtifactError(f"confusion ({kind}): {error}.") from error
+
+
+def _rates(confusion: ConfusionMatrix) -> FloatArray:
+    counts = confusion.counts.astype(np.float64)
+    rates: FloatArray = counts / np.maximum(1.0, counts.sum(axis=1, keepdims=True))
+    return rates
+
+
+DIRECTED: Mapping[str, Callable[[ConfusionMatrix], FloatArray]] = {  # how much each class is called each other
+    "counts": lambda confusion: confusion.counts.astype(np.float64),
+    "rates": _rates,
+    "soft": lambda confusion: confusion.soft,
+}
 
 
 def weight_graph(weights: "FloatArray | csr_array") -> _core.WeightGraph:

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -27,8 +28,9 @@ from rescale_fast.artifact import read_json, sync_folder, write_json
 from rescale_fast.cache import cache_folder
 from rescale_fast.datasets.folder import make_dataset
 from rescale_fast.datasets.types import Dataset
-from rescale_fast.errors import ArtifactError, OutputError, SettingError
+from rescale_fast.errors import ArtifactError, OutputError
 from rescale_fast.machine import MachineSettings
+from rescale_fast.settings import Between, Settings
 from rescale_fast.types import Track, silent
 
 SCHEMA = "glyphs/1"
@@ -37,41 +39,27 @@ MANIFEST = "glyphs.json"
 
 
 @dataclass(frozen=True)
-class GlyphSettings:
+class GlyphSettings(Settings):
     """What to draw."""
 
-    classes: int = 120  # 2..1560, by code point
-    size: int = 32  # pixels a side
-    train: int = 60  # images a class
-    val: int = 40
-    seed: int = 0
+    classes: Annotated[int, Between(2, MAX_CLASSES)] = 120  # by code point
+    size: Annotated[int, Between(8, 4096)] = 32  # pixels a side
+    train: Annotated[int, Between(0, 100_000)] = 60  # images a class
+    val: Annotated[int, Between(1, 100_000)] = 40
+    seed: Annotated[int, Between(0, 2**32 - 1)] = 0
 
     @property
     def name(self) -> str:
         seed = f"-seed{self.seed}" if self.seed else ""
         return f"glyphs-{self.classes}-{self.size}px-{self.train}+{self.val}{seed}"
 
-    def check(self) -> None:
-        """Raise SettingError for a number that cannot be drawn."""
-        limits = {
-            "classes": (self.classes, 2, MAX_CLASSES),
-            "size": (self.size, 8, 4096),
-            "train": (self.train, 0, 100_000),
-            "val": (self.val, 1, 100_000),
-            "seed": (self.seed, 0, 2**32 - 1),
-        }
-        for what, (value, low, high) in limits.items():
-            if not low <= value <= high:
-                raise SettingError(f"glyphs: {what} is {value:,}, expected {low:,} to {high:,}.")
-
 
 def open_glyphs(settings: GlyphSettings, out: Path | None = None, *, track: Track = silent) -> Dataset:
     """List the glyphs, drawing them first unless `out` (by default a folder in the cache) holds them already.
 
-    Raises: SettingError for impossible settings; OutputError when `out` holds something else or cannot be
+    Raises: OutputError when `out` holds something else or cannot be
         written.
     """
-    settings.check()
     root = (out or cache_folder() / settings.name).resolve()
     if not _is_finished(root, settings):
         draw_glyphs(settings, root, track=track)

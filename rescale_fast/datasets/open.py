@@ -3,22 +3,15 @@
 from rescale_fast.datasets import folder, glyphs, imagenet, places365
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
-from rescale_fast.errors import SettingError
 from rescale_fast.types import Track, silent
 
 
 def open_dataset(settings: DatasetSettings, *, track: Track = silent) -> Dataset:
     """List a data set's images. `glyphs` are drawn first, unless a finished copy is cached.
 
-    Raises: SettingError when --root is missing or pointless; DatasetError saying what was looked for, what
-        was found and what to do.
+    Raises: DatasetError saying what was looked for, what was found and what to do.
     """
     if settings.dataset == "glyphs":
-        if settings.root is not None:
-            raise SettingError(
-                f"--root {settings.root}: `glyphs` are drawn into a cache and need no folder. "
-                "For your own images pass --dataset folder as well."
-            )
         return glyphs.open_glyphs(
             glyphs.GlyphSettings(
                 classes=settings.glyph_classes,
@@ -29,10 +22,7 @@ def open_dataset(settings: DatasetSettings, *, track: Track = silent) -> Dataset
             ),
             track=track,
         )
-    if settings.root is None:
-        raise SettingError(
-            f"--dataset {settings.dataset} needs --root DIR, the folder that holds train/<class> and val/<class>."
-        )
+    assert settings.root is not None  # the settings have seen to it
     openers = {
         "folder": folder.open_folder,
         "imagenet": imagenet.open_imagenet,

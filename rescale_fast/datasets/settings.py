@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from rescale_fast.errors import SettingError
+from rescale_fast.settings import Between, Settings
 
 Kind = Literal["glyphs", "folder", "imagenet", "places365"]
 
 
 @dataclass(frozen=True)
-class DatasetSettings:
+class DatasetSettings(Settings):
     """The images to start from."""
 
     dataset: Kind = "glyphs"
@@ -16,13 +19,29 @@ class DatasetSettings:
     root: Path | None = None
     """Its folder, as it was unpacked: train/<class>/* and val/<class>/* (train may be missing), or another common
     layout of ImageNet or Places365. Not used by `glyphs`."""
-    glyph_classes: int = 120
-    """glyphs: number of classes, 2 to 1,560."""
-    glyph_size: int = 32
+    glyph_classes: Annotated[int, Between(2, 1560)] = 120
+    """glyphs: number of classes, up to 1,560."""
+    glyph_size: Annotated[int, Between(8, 4096)] = 32
     """glyphs: side of an image, pixels."""
-    glyph_train: int = 60
+    glyph_train: Annotated[int, Between(0, 100_000)] = 60
     """glyphs: training images a class."""
-    glyph_val: int = 40
+    glyph_val: Annotated[int, Between(1, 100_000)] = 40
     """glyphs: validation images a class."""
-    glyph_seed: int = 0
+    glyph_seed: Annotated[int, Between(0, 2**32 - 1)] = 0
     """glyphs: the same seed draws the same bytes."""
+
+    def check(self) -> None:
+        """Raises: SettingError when --root is missing or pointless, or `glyphs` are described that are not wanted."""
+        if self.dataset == "glyphs":
+            if self.root is not None:
+                raise SettingError(
+                    f"--root {self.root}: `glyphs` are drawn into a cache and need no folder. "
+                    "For your own images pass --dataset folder as well."
+                )
+            return
+        if self.root is None:
+            raise SettingError(
+                f"--dataset {self.dataset} needs --root DIR, the folder that holds train/<class> and val/<class>."
+            )
+        glyphs = ("glyph_classes", "glyph_size", "glyph_train", "glyph_val", "glyph_seed")
+        self.refuse(*glyphs, because=f"as --dataset is {self.dataset}")

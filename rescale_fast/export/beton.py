@@ -82,7 +82,6 @@ def export_beton(
     Raises: SettingError for impossible settings; DatasetError when no image of a class can be read, or for
         the first bad file with --on-bad fail; OutputError when the file cannot be written.
     """
-    settings.check()
     images = subset.split(split)
     with write_whole(target) as temporary:
         written = _write(root, images, temporary, target.name, settings, num_threads, page_size, track)

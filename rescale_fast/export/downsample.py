@@ -68,7 +68,6 @@ def make_parts(
     Args: share: 0..num_shares-1; parts are dealt out in turn.
     Raises: SettingError for impossible settings; OutputError when a part cannot be written.
     """
-    work.settings.check()
     mine = range(share, work.num_parts, num_shares)
     found: dict[int, Part] = {}
     for number in mine:

@@ -1,9 +1,10 @@
 """How images are stored: in betons, as files, and down-sampled."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 from rescale_fast.errors import SettingError
+from rescale_fast.settings import Between, Seed, Settings
 
 Store = Literal["passthrough", "resize", "raw"]
 ResizeBy = Literal["short-side", "long-side", "cap"]
@@ -17,7 +18,7 @@ Scale = Literal["8/8", "7/8", "6/8", "5/8", "4/8", "3/8", "2/8", "1/8"]
 
 
 @dataclass(frozen=True)
-class ExportSettings:
+class ExportSettings(Settings):
     """Writing betons."""
 
     store: Store = "passthrough"
@@ -27,14 +28,14 @@ class ExportSettings:
     resize_by: ResizeBy = "short-side"
     """resize: `short-side` or `long-side` becomes --resize-side, small images grow; `cap` shrinks those whose longer
     side is above it, as max_resolution of FFCV's writer does."""
-    resize_side: int = 256
+    resize_side: Annotated[int, Between(1, 65535)] = 256
     """resize: pixels."""
-    max_side: int = 1024
+    max_side: Annotated[int, Between(0, 65535)] = 1024
     """Longest side a reader sees, pixels; 0 = no limit. FFCV's loaders set memory aside for the largest image, many
     times over. passthrough keeps the bytes of larger images and has readers decode them at n/8 of their size; what
     is encoded or raw is shrunk."""
-    quality: int = 90
-    """JPEG quality of what is encoded, 1 to 100."""
+    quality: Annotated[int, Between(1, 100)] = 90
+    """JPEG quality of what is encoded."""
     apply_exif: bool = False
     """Turn images upright as their EXIF data says; torchvision's ImageFolder does not."""
     on_bad: Literal["skip", "fail"] = "skip"
@@ -46,31 +47,35 @@ class ExportSettings:
         return int(self.scale[0])
 
     def check(self) -> None:
-        """Raises: SettingError for what no image could satisfy."""
-        if not 1 <= self.quality <= 100:
-            raise SettingError(f"--quality {self.quality}: expected 1 to 100.")
-        if not 0 <= self.max_side <= 65535:
-            raise SettingError(f"--max-side {self.max_side}: expected 0 (no limit) to 65,535 pixels.")
-        if not 1 <= self.resize_side <= 65535:
-            raise SettingError(f"--resize-side {self.resize_side}: expected 1 to 65,535 pixels.")
-        if self.scale != "8/8" and self.store != "passthrough":
-            raise SettingError(f"--scale {self.scale} needs --store passthrough, found --store {self.store}.")
+        """Raises: SettingError for what is of no use with this way of storing."""
+        because = f"as --store is {self.store}"
+        if self.store != "passthrough":
+            self.refuse("scale", because=because)
+        if self.store != "resize":
+            self.refuse("resize_by", "resize_side", because=because)
+        if self.store == "raw":
+            self.refuse("quality", because=because)
 
 
 @dataclass(frozen=True)
-class FilesSettings:
+class FilesSettings(Settings):
     """Writing files that are not betons."""
 
     form: Form
     link: Link = "copy"  # folder: how files get there; `reflink` shares their blocks where the file system can
     on_bad: Literal["skip", "fail"] = "skip"
 
+    def check(self) -> None:
+        """Raises: SettingError for links where no files are placed."""
+        if self.form != "folder":
+            self.refuse("link", because=f"as --form is {self.form}")
+
 
 @dataclass(frozen=True)
-class DownsampleSettings:
+class DownsampleSettings(Settings):
     """Down-sampling: every image at one small size."""
 
-    side: int = 32
+    side: Annotated[int, Between(1, 1024)] = 32
     """Side of the images, pixels; 8, 16, 32 and 64 are usual."""
     fit: Fit = "stretch"
     """`stretch` to the square (as Chrabaszcz et al. 2017), `letterbox` on black, or `fill` it and cut off the rest."""
@@ -81,7 +86,7 @@ class DownsampleSettings:
     decode: Literal["exact", "fast"] = "exact"
     """`exact`: every pixel as Pillow gives it. `fast`: JPEGs are decoded at a scale just above the target, and pixels
     differ by about a grey level."""
-    seed: int = 0
+    seed: Seed = 0
     """Of the order of the training images."""
 
     @property
@@ -99,14 +104,6 @@ class DownsampleSettings:
         return f"{dataset}-{self.side}x{self.side}-{self.colours}-{'-'.join(ways)}-{num_classes}"
 
     def check(self) -> None:
-        """Raises: SettingError for an unknown or impossible setting."""
-        choices = {"fit": Fit, "filter": Filter, "colours": Colours, "decode": Literal["exact", "fast"]}
-        for name, allowed in choices.items():
-            if getattr(self, name) not in get_args(allowed):
-                raise SettingError(f"--{name} {getattr(self, name)}: expected one of {', '.join(get_args(allowed))}.")
-        if not 1 <= self.side <= 1024:
-            raise SettingError(f"--side {self.side}: expected 1 to 1,024 pixels.")
-        if self.seed < 0:
-            raise SettingError(f"--seed {self.seed}: expected 0 or more.")
+        """Raises: SettingError for a filter that cannot be had that way."""
         if self.decode == "fast" and self.filter == "nearest":
             raise SettingError("--decode fast gives averages of pixels, and --filter nearest wants single ones.")

@@ -3,7 +3,7 @@
 import difflib
 from typing import TYPE_CHECKING
 
-from rescale_fast.errors import NetworkError
+from rescale_fast.errors import UnknownNetworkError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,19 +15,18 @@ TIMM = "timm:"
 def build_network(name: str, num_classes: int) -> "nn.Module":
     """Build a network with `num_classes` outputs: `small` (ours), torchvision's NAME, or timm:NAME.
 
-    Raises: NetworkError for an unknown name, listing the nearest ones.
+    Raises: UnknownNetworkError for an unknown name, listing the nearest ones.
     """
     if name == "small":
         from rescale_fast.networks._small_net import SmallNet
 
         return SmallNet(num_classes)
+    check_name(name)
     if name.startswith(TIMM):
         import timm
 
-        check_timm_name(name)
         from_timm: nn.Module = timm.create_model(name.removeprefix(TIMM), pretrained=False, num_classes=num_classes)
         return from_timm
-    check_torchvision_name(name)
     from torchvision import models
 
     # These two return auxiliary outputs in training unless told otherwise.
@@ -36,28 +35,40 @@ def build_network(name: str, num_classes: int) -> "nn.Module":
     return network
 
 
+def check_name(name: str) -> None:
+    """Raise UnknownNetworkError unless `build_network` knows the name. Takes no longer than an import."""
+    if name.startswith(TIMM):
+        check_timm_name(name)
+    elif name != "small":
+        check_torchvision_name(name)
+
+
 def check_torchvision_name(name: str) -> None:
-    """Raise NetworkError unless torchvision has a classification network of this name."""
+    """Raise UnknownNetworkError unless torchvision has a classification network of this name."""
     from torchvision import models
 
     known: list[str] = models.list_models(module=models)
     if name not in known:
-        raise NetworkError(
+        raise UnknownNetworkError(
             f"no network is called {name!r}.{_nearest(name, [*known, 'small'])} Known are `small` (for glyphs), "
             f"torchvision's {len(known)} classification networks, such as resnet50 or mobilenet_v2, and timm:NAME."
         )
 
 
 def check_timm_name(name: str) -> None:
-    """Raise NetworkError unless timm has a network of this name (`timm:NAME`, also with a tag: `timm:NAME.TAG`)."""
-    import timm
-
+    """Raise UnknownNetworkError unless timm is here and has a network of this name (`timm:NAME`, `timm:NAME.TAG`)."""
+    try:
+        import timm
+    except ImportError as error:
+        raise UnknownNetworkError(
+            f"{name}: the package timm is not installed. `pip install timm` does that."
+        ) from error
     bare, _, tag = name.removeprefix(TIMM).partition(".")
     if bare not in timm.list_models():
-        raise NetworkError(f"timm has no network called {bare!r}.{_nearest(bare, timm.list_models())}")
+        raise UnknownNetworkError(f"timm has no network called {bare!r}.{_nearest(bare, timm.list_models())}")
     tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{bare}.*")]
     if tag and tag not in tags:
-        raise NetworkError(f"timm's {bare} has no weights tagged {tag!r}, only: {', '.join(tags) or 'none'}.")
+        raise UnknownNetworkError(f"timm's {bare} has no weights tagged {tag!r}, only: {', '.join(tags) or 'none'}.")
 
 
 def _nearest(name: str, known: list[str]) -> str:

@@ -8,13 +8,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from rescale_fast.errors import NetworkError, SettingError
-from rescale_fast.networks.build import build_network
+from rescale_fast.errors import NetworkError, SettingError, UnknownNetworkError
+from rescale_fast.networks.build import build_network, check_name
 
 if TYPE_CHECKING:
     from torch import nn
 
 SIZES = (16, 32, 64, 75, 96, 128, 192, 224, 256, 299, 384)  # pixels; to propose when images are too small
+DEEPEST, WIDEST = 1_000, 100  # of wide residual networks: a slip of the finger beyond, and no memory holds them
 WIDE = re.compile(r"wrn-(\d+)-(\d+(?:\.\d+)?)", re.IGNORECASE)
 
 
@@ -30,20 +31,30 @@ def _googlenet(num_classes: int) -> "nn.Module":
     return plain_googlenet(num_classes)
 
 
+OF_LIBRARIES = {
+    "MobileNetV2": "mobilenet_v2",
+    "MobileNetV3": "mobilenet_v3_large",
+    "ShuffleNetV2": "shufflenet_v2_x1_0",
+    "ResNet18": "resnet18",
+    "InceptionV4": "timm:inception_v4",
+    "VGG16": "vgg16",
+}
+
+
 def _by_library(name: str) -> "Callable[[int], nn.Module]":
-    return lambda num_classes: build_network(name, num_classes)
+    return lambda num_classes: build_network(OF_LIBRARIES[name], num_classes)
 
 
 TABLE: "Mapping[str, Callable[[int], nn.Module]]" = {  # name -> builder for a number of classes
     "MAFNet": lambda num_classes: _mobilenet_v1(num_classes, gated=True),
     "MobileNetV1": _mobilenet_v1,
-    "MobileNetV2": _by_library("mobilenet_v2"),
-    "MobileNetV3": _by_library("mobilenet_v3_large"),
-    "ShuffleNetV2": _by_library("shufflenet_v2_x1_0"),
-    "ResNet18": _by_library("resnet18"),
+    "MobileNetV2": _by_library("MobileNetV2"),
+    "MobileNetV3": _by_library("MobileNetV3"),
+    "ShuffleNetV2": _by_library("ShuffleNetV2"),
+    "ResNet18": _by_library("ResNet18"),
     "GoogLeNet": _googlenet,
-    "InceptionV4": _by_library("timm:inception_v4"),
-    "VGG16": _by_library("vgg16"),
+    "InceptionV4": _by_library("InceptionV4"),
+    "VGG16": _by_library("VGG16"),
 }
 
 
@@ -69,14 +80,32 @@ def build_for_training(name: str, num_classes: int, image_size: int) -> "nn.Modu
 
     Args:
         name: one of TABLE; WRN-N-k (such as WRN-28-2); `small` (ours); timm:NAME; torchvision:NAME, or NAME alone.
-    Raises: NetworkError for an unknown name, or images of a size that the network does not take.
+    Raises: UnknownNetworkError for an unknown name; NetworkError for images of a size that the network does not take.
     """
+    check_network(name)
     network = _build(plain_name(name), num_classes)
     if not _takes(network, num_classes, image_size):
         larger = next((size for size in SIZES if size > image_size and _takes(network, num_classes, size)), None)
         hint = f"Pass --train-size {larger}, which resizes them, or" if larger else "Pass"
         raise NetworkError(f"{name} cannot tell classes on images of {image_size} px. {hint} another network.")
     return network.train()
+
+
+def check_network(name: str) -> None:
+    """Raise UnknownNetworkError unless there is a network of that name to train. Builds nothing."""
+    name = plain_name(name)
+    if wide := WIDE.fullmatch(name):
+        _wide_shape(name, int(wide[1]), float(wide[2]))
+    elif name in OF_LIBRARIES or name not in TABLE:
+        _check_library_name(OF_LIBRARIES.get(name, name.removeprefix("torchvision:")))
+
+
+def _check_library_name(name: str) -> None:
+    try:
+        check_name(name)
+    except UnknownNetworkError as error:
+        near = difflib.get_close_matches(name.lower(), [known.lower() for known in TABLE], n=1, cutoff=0.6)
+        raise UnknownNetworkError(f"{error} The table's: {', '.join(TABLE)}." if near else str(error)) from error
 
 
 def _takes(network: "nn.Module", num_classes: int, image_size: int) -> bool:
@@ -96,20 +125,23 @@ def _build(name: str, num_classes: int) -> "nn.Module":
         return TABLE[name](num_classes)
     if wide := WIDE.fullmatch(name):
         return _wide_resnet(name, int(wide[1]), float(wide[2]), num_classes)
-    try:
-        return build_network(name.removeprefix("torchvision:"), num_classes)
-    except NetworkError as error:
-        near = difflib.get_close_matches(name.lower(), [known.lower() for known in TABLE], n=1, cutoff=0.6)
-        raise NetworkError(f"{error} The table's: {', '.join(TABLE)}." if near else str(error)) from error
+    return build_network(name.removeprefix("torchvision:"), num_classes)
 
 
 def _wide_resnet(name: str, depth: int, widening: float, num_classes: int) -> "nn.Module":
-    from rescale_fast.networks._wide_resnet import STEM, WideResNet, shape_of
+    from rescale_fast.networks._wide_resnet import WideResNet
+
+    stages, blocks = _wide_shape(name, depth, widening)
+    return WideResNet(num_classes, stages=stages, blocks=blocks, widening=widening)
+
+
+def _wide_shape(name: str, depth: int, widening: float) -> tuple[int, int]:
+    from rescale_fast.networks._wide_resnet import STEM, shape_of
 
     shape = shape_of(depth)
-    if shape is None or round(STEM * widening) < 1:
-        raise NetworkError(
+    if shape is None or round(STEM * widening) < 1 or depth > DEEPEST or widening > WIDEST:
+        raise UnknownNetworkError(
             f"{name}: there is no such wide residual network. Depths are 20, 28 and 36 (for 16, 32 and 64 px), or "
-            "6 n + 4 such as 16 and 40; the widening is at least 0.1."
+            f"6 n + 4 such as 16 and 40, up to {DEEPEST:,}; the widening is 0.1 to {WIDEST}."
         )
-    return WideResNet(num_classes, stages=shape[0], blocks=shape[1], widening=widening)
+    return shape

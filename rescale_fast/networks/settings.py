@@ -1,14 +1,15 @@
 """Which pre-trained network looks at the validation images."""
 
 from dataclasses import dataclass
-from pathlib import Path
+
+from rescale_fast.settings import InputPath, Settings
 
 
 @dataclass(frozen=True)
-class NetworkSettings:
+class NetworkSettings(Settings):
     """The pre-trained network."""
 
     network: str | None = None
     """Its name: `small`, one of torchvision's, such as resnet50, or timm:NAME. By default what suits the data set."""
-    weights: Path | None = None
+    weights: InputPath | None = None
     """A checkpoint of it (a state_dict, or safetensors). By default the published weights are downloaded once."""

@@ -1,7 +1,10 @@
 """How the validation images are read and looked at."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from rescale_fast.errors import SettingError
+from rescale_fast.settings import Between, Settings
 
 Loader = Literal["dali", "torchvision"]
 
@@ -9,10 +12,15 @@ CHUNK_SIZE = 1024  # images: the unit of finished work, one parquet part
 
 
 @dataclass(frozen=True)
-class ValidateSettings:
+class ValidateSettings(Settings):
     """Reading and looking at the validation images."""
 
     loader: Loader = "dali"
     """What decodes and resizes. `torchvision` is the slower reference that `dali` is held to."""
-    batch_size: int = 0
+    batch_size: Annotated[int, Between(0, CHUNK_SIZE)] = 0
     """Validation images a step, a divisor of 1,024; 0 = 256 on a GPU, 64 on the CPU."""
+
+    def check(self) -> None:
+        """Raises: SettingError for a batch size that does not divide a chunk."""
+        if self.batch_size and CHUNK_SIZE % self.batch_size:
+            raise SettingError(f"--batch-size {self.batch_size}: expected a divisor of {CHUNK_SIZE:,}, such as 64.")

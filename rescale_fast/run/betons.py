@@ -9,77 +9,88 @@ import tyro
 from rescale_fast.errors import SettingError
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.run import downsampling
+from rescale_fast.settings import InputPath, NumThreads, Settings
 from rescale_fast.terminal import say, show, track
 from rescale_fast.types import IntArray
 
 
 @dataclass(frozen=True)
-class CheckCommand:
+class CheckCommand(Settings):
     """Checks a beton: its structure, its JSON and the digest in that."""
 
-    file: tyro.conf.Positional[Path]
+    file: tyro.conf.Positional[InputPath]
     """The .beton; the JSON beside it is read if there is one."""
     decode: bool = False
     """Decode every image, too."""
-    num_threads: int = 0
+    num_threads: NumThreads = 0
     """Threads; 0 = all cores."""
 
 
 @dataclass(frozen=True)
-class CutCommand:
+class CutCommand(Settings):
     """Cuts classes or samples out of a beton, or classes out of a down-sampled set, without decoding an image."""
 
-    source: tyro.conf.Positional[Path]
+    source: tyro.conf.Positional[InputPath]
     """A .beton, or a folder of batch files (of any maker)."""
     target: Path
     """The .beton, or the folder, to make."""
-    classes: Path | None = None
+    classes: InputPath | None = None
     """Keep these classes: a file with a class id a line, as class_subset.txt. The first gets the label 0,
     or 1 in batch files."""
-    rows: Path | None = None
+    rows: InputPath | None = None
     """Keep these samples, in this order: a file with a sample number a line, from 0."""
-    num_threads: int = 0
+    num_threads: NumThreads = 0
     """Threads; 0 = all cores."""
+
+    def check(self) -> None:
+        """Raises: SettingError unless it is said in one way what to keep."""
+        if (self.classes is None) == (self.rows is None):
+            raise SettingError("cut: say what to keep, either with --classes FILE or with --rows FILE.")
 
 
 @dataclass(frozen=True)
-class MergeCommand:
+class MergeCommand(Settings):
     """Makes one beton of several; classes are matched by their ids."""
 
-    sources: tyro.conf.Positional[tuple[Path, ...]]
+    sources: tyro.conf.Positional[tuple[InputPath, ...]]
     """Betons with the same fields."""
     target: Path
     """The .beton to make."""
-    num_threads: int = 0
+    num_threads: NumThreads = 0
     """Threads; 0 = all cores."""
 
 
 @dataclass(frozen=True)
-class AppendCommand:
+class AppendCommand(Settings):
     """Appends betons to a beton, which is replaced when the longer one is complete."""
 
-    base: tyro.conf.Positional[Path]
+    base: tyro.conf.Positional[InputPath]
     """The .beton to append to."""
-    extra: tyro.conf.Positional[tuple[Path, ...]]
+    extra: tyro.conf.Positional[tuple[InputPath, ...]]
     """Betons with the same fields."""
-    num_threads: int = 0
+    num_threads: NumThreads = 0
     """Threads; 0 = all cores."""
 
 
 @dataclass(frozen=True)
-class RelabelCommand:
+class RelabelCommand(Settings):
     """Gives the samples of a beton other labels, or groups its classes."""
 
-    source: tyro.conf.Positional[Path]
+    source: tyro.conf.Positional[InputPath]
     """A .beton."""
     target: Path
     """The .beton to make."""
-    groups: Path | None = None
+    groups: InputPath | None = None
     """Group classes: a file with a class id and the id of its group a line. Classes that are not in it are left out."""
-    labels: Path | None = None
+    labels: InputPath | None = None
     """A file with the new label of each sample a line."""
-    num_threads: int = 0
+    num_threads: NumThreads = 0
     """Threads; 0 = all cores."""
+
+    def check(self) -> None:
+        """Raises: SettingError unless new labels are given in one way."""
+        if (self.groups is None) == (self.labels is None):
+            raise SettingError("relabel: give the new labels, either with --groups FILE or with --labels FILE.")
 
 
 def check(settings: CheckCommand) -> None:
@@ -91,8 +102,6 @@ def check(settings: CheckCommand) -> None:
 def cut(settings: CutCommand) -> None:
     from rescale_fast.export.edit import cut_beton, cut_classes
 
-    if (settings.classes is None) == (settings.rows is None):
-        raise SettingError("cut: say what to keep, either with --classes FILE or with --rows FILE.")
     if settings.source.is_dir():
         if settings.classes is None:
             raise SettingError(f"--rows {settings.rows}: {settings.source} is a down-sampled set; pass --classes FILE.")
@@ -124,8 +133,6 @@ def append(settings: AppendCommand) -> None:
 def relabel(settings: RelabelCommand) -> None:
     from rescale_fast.export.edit import group_classes, relabel_beton
 
-    if (settings.groups is None) == (settings.labels is None):
-        raise SettingError("relabel: give the new labels, either with --groups FILE or with --labels FILE.")
     if settings.groups is not None:
         groups = {words[0]: words[1] for words in _lines(settings.groups, 2)}
         info = group_classes(settings.source, settings.target, groups, num_threads=settings.num_threads, track=track)
@@ -142,7 +149,7 @@ def _say(target: Path, info: BetonInfo) -> None:
 def _lines(path: Path, num_words: int) -> list[list[str]]:
     """The words of each line that is not empty; `#` starts a comment."""
     lines = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
         words = line.split("#")[0].split()
         if words and len(words) < num_words:
             raise SettingError(f"{path}, line {number}: {line.strip()!r} has {len(words)} words, expected {num_words}.")

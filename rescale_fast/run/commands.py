@@ -3,8 +3,10 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr
 from dataclasses import dataclass
+from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +14,8 @@ from rescale_fast import __version__
 from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
+from rescale_fast.errors import SettingError
+from rescale_fast.machine import MachineSettings
 from rescale_fast.ranks import Meeting, this_rank
 from rescale_fast.run import (
     betons,
@@ -25,6 +29,7 @@ from rescale_fast.run import (
     stages,
     training,
 )
+from rescale_fast.run.checking import check_run, check_score
 from rescale_fast.run.doctor import DoctorCommand, doctor
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import (
@@ -41,15 +46,17 @@ from rescale_fast.run.settings import (
     ValidateCommand,
     with_configuration,
 )
+from rescale_fast.settings import Settings, check_inputs
 from rescale_fast.terminal import run_command, say, show, track
 
-Settings = TypeVar("Settings")
+Parsed = TypeVar("Parsed", bound=Settings)
 
 
 def run(settings: RunSettings) -> None:
-    """All stages, in order."""
+    """All stages, in order; but first look whether the settings let each of them be done."""
     start = time.perf_counter()
-    with _opened(settings.dataset, settings.out, "run") as (dataset, folder):
+    settings = with_configuration(settings)
+    with _opened(settings.dataset, settings.out, "run", partial(check_run, settings)) as (dataset, folder):
         if _run_stages(dataset, folder, settings):
             say(f"Done in {time.perf_counter() - start:.0f} s.")
 
@@ -65,7 +72,6 @@ def _run_stages(dataset: Dataset, folder: RunFolder, settings: RunSettings) -> b
                 return False  # what follows is work for one
         stages.confuse(folder, settings.predictions, settings.machine)
     stages.check_classes(dataset, folder.confusion)
-    settings = with_configuration(settings)
     if settings.group.grouping is None:
         stages.select(folder, settings.select, settings.machine)
         chosen = folder.class_subset
@@ -88,15 +94,19 @@ def _run_stages(dataset: Dataset, folder: RunFolder, settings: RunSettings) -> b
 
 
 @contextmanager
-def _opened(settings: DatasetSettings, out: Path | None, command: str) -> Iterator[tuple[Dataset, RunFolder]]:
-    """The data set, and its run folder, which rank 0 holds."""
+def _opened(
+    settings: DatasetSettings, out: Path | None, command: str, check: Callable[[Dataset, RunFolder], None] | None = None
+) -> Iterator[tuple[Dataset, RunFolder]]:
+    """The data set, and its run folder, which rank 0 holds and, if the check finds nothing, makes its own."""
     meeting = Meeting("open")
     with ExitStack() as held:
         with meeting.first_before_others("data set"):
             dataset = open_dataset(settings, track=track)
-            folder = RunFolder((out or Path("rescaled") / dataset.name).expanduser())
+            folder = RunFolder(out or Path("rescaled") / dataset.name)
             if meeting.ranks.is_first:
                 folder.check_free(dataset)
+                if check is not None:
+                    check(dataset, folder)
                 held.enter_context(folder.held(command))
                 folder.claim(dataset, settings)
         _tell(dataset)
@@ -146,7 +156,9 @@ def compare(settings: CompareCommand) -> None:
 def score(settings: ScoreCommand) -> None:
     folder = RunFolder(settings.out)
     chosen = sampling.find_chosen(folder, settings.of)
-    scoring.score(folder, folder.open_dataset(), chosen, settings.corrections, settings.score, settings.machine)
+    dataset = folder.open_dataset()
+    check_score(settings.score, dataset)
+    scoring.score(folder, dataset, chosen, settings.corrections, settings.score, settings.machine)
 
 
 def sample(settings: SampleCommand) -> None:
@@ -183,7 +195,7 @@ class Command:
     in a run folder (which `run` and `validate`, too, hold, once they know which it is; `train` holds one of its own).
     """
 
-    settings: type[Any]
+    settings: type[Settings]
     work: Callable[[Any], None]
     is_shared: bool = False
     holds_folder: bool = False
@@ -255,10 +267,29 @@ def _do(name: str, command: Command, settings: Any) -> None:
         command.work(settings)
 
 
-def _parse(name: str, settings: type[Settings], arguments: list[str]) -> Settings:
+def _parse(name: str, settings: type[Parsed], arguments: list[str]) -> Parsed:
     import tyro
 
     prog = "python -m rescale_fast.run" if name == "run" else f"rescale-fast {name}"
-    return tyro.cli(
-        settings, prog=prog, args=arguments, config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff)
-    )
+    config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff)
+    printed = StringIO()
+    try:
+        with redirect_stderr(printed):
+            made = tyro.cli(settings, prog=prog, args=arguments, config=config)
+    except SystemExit as stop:
+        _raise_setting_error(stop)
+        sys.stderr.write(printed.getvalue())
+        raise
+    check_inputs(made)
+    machine = getattr(made, "machine", None)
+    if isinstance(machine, MachineSettings):
+        machine.check_device()
+    return made
+
+
+def _raise_setting_error(stop: BaseException | None) -> None:
+    """Raise the error of our own that made tyro stop, if there is one, so that it reads as all others do."""
+    while stop is not None:
+        if isinstance(stop, SettingError):
+            raise stop from None
+        stop = stop.__cause__ or stop.__context__

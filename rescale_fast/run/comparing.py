@@ -68,8 +68,6 @@ def find_subset(name: str, class_ids: tuple[str, ...]) -> IntArray:
 
 def _short(names: tuple[str, ...]) -> list[str]:
     """The names as the tables show them: of a run's class_subset.json, the run's folder."""
-    if not names:
-        raise SettingError("--subsets: name at least one.")
     paths = [Path(name) for name in names]
     return [path.parent.name if path.name == "class_subset.json" and path.parent.name else path.name for path in paths]
 

@@ -16,6 +16,7 @@ from typing import Literal
 
 from rescale_fast.cache import cache_folder
 from rescale_fast.errors import RescaleError
+from rescale_fast.settings import Settings
 from rescale_fast.terminal import show
 
 Verdict = Literal["ok", "missing", "broken"]
@@ -41,7 +42,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class DoctorCommand:
+class DoctorCommand(Settings):
     """Says what is installed, which decoders and GPUs work, and what to do about what is missing."""
 
 

@@ -25,18 +25,19 @@ from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 from rescale_fast.lock import lock
 from rescale_fast.machine import MachineSettings
 from rescale_fast.run.folder import digest
+from rescale_fast.settings import InputPath, NumThreads, Settings
 from rescale_fast.terminal import say, track
 from rescale_fast.types import IntArray
 
 
 @dataclass(frozen=True)
-class DownsampleCommand:
+class DownsampleCommand(Settings):
     """Makes a set of small images: CIFAR-style batch files, .npz or betons."""
 
     dataset: DatasetSettings = field(default_factory=DatasetSettings)
-    classes: Path | None = None
+    classes: InputPath | None = None
     """Only these classes: a file with a class id a line, as class_subset.txt."""
-    images: Path | None = None
+    images: InputPath | None = None
     """Only these images: a run's image_subset.parquet."""
     downsample: DownsampleSettings = field(default_factory=DownsampleSettings)
     forms: tuple[VariantForm, ...] = ("batches",)
@@ -45,18 +46,31 @@ class DownsampleCommand:
     """Where to make the set's folder, which is called for instance imagenet-32x32-sRGB-box-1000."""
     share: str | None = None
     """I/N: do only part I (0 to N-1) of N of the work, beside other processes; afterwards run once without it."""
-    num_threads: int = 0
+    num_threads: NumThreads = 0
     """Threads; 0 = all cores."""
+
+    def check(self) -> None:
+        """Raises: SettingError for two choices of images, no form, or a share that is none."""
+        if self.images is not None and self.classes is not None:
+            raise SettingError("--images and --classes: give one of them.")
+        if not self.forms:
+            raise SettingError("--forms: name at least one of batches, npz and beton.")
+        self.part()
+
+    def part(self) -> tuple[int, int]:
+        """Which share of the work, of how many. Raises: SettingError."""
+        if self.share is None:
+            return 0, 1
+        found = re.fullmatch(r"(\d+)/(\d+)", self.share)
+        if found is None or int(found[1]) >= int(found[2]):
+            raise SettingError(f"--share {self.share}: expected I/N with I from 0 to N-1, such as 0/8.")
+        return int(found[1]), int(found[2])
 
 
 def downsample(settings: DownsampleCommand) -> None:
     """Make what is not finished of a set. Raises: SettingError, DatasetError, OutputError."""
     from rescale_fast.export.variant import write_variant
 
-    settings.downsample.check()
-    if not settings.forms:
-        raise SettingError("--forms: name at least one of batches, npz and beton.")
-    share = _share(settings.share)
     dataset = open_dataset(settings.dataset, track=track)
     subset = _choose_images(dataset, settings)
     name = settings.downsample.name(dataset.name, len(subset.class_ids))
@@ -67,7 +81,7 @@ def downsample(settings: DownsampleCommand) -> None:
         say(f"{folder}: {_describe(found)}  (reused)")
         return
     forms = tuple(dict.fromkeys((*(found.forms if found else ()), *settings.forms)))
-    parts_of = partial(_make_split, dataset.root, settings, share, folder / "parts", json_sha256(origin))
+    parts_of = partial(_make_split, dataset.root, settings, folder / "parts", json_sha256(origin))
     splits = {split: parts_of(split, subset.split(split)) for split in ("train", "val")}
     if settings.share is not None:
         num_parts = sum(len(split.parts) for split in splits.values())
@@ -83,7 +97,6 @@ def downsample(settings: DownsampleCommand) -> None:
 def _make_split(
     root: Path,
     settings: DownsampleCommand,
-    share: tuple[int, int],
     folder: Path,
     made_from: str,
     split: str,
@@ -96,23 +109,13 @@ def _make_split(
     paths = [images.paths[row] for row in order]
     work = Work(root, split, paths, settings.downsample, folder, made_from)
     threads = MachineSettings(num_threads=settings.num_threads).threads
-    parts = make_parts(work, share=share[0], num_shares=share[1], num_threads=threads, track=track)
+    share, num_shares = settings.part()
+    parts = make_parts(work, share=share, num_shares=num_shares, num_threads=threads, track=track)
     return VariantSplit(paths, images.new_labels[order], parts)
-
-
-def _share(text: str | None) -> tuple[int, int]:
-    if text is None:
-        return 0, 1
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
-    if found is None or int(found[1]) >= int(found[2]):
-        raise SettingError(f"--share {text}: expected I/N with I from 0 to N-1, such as 0/8.")
-    return int(found[1]), int(found[2])
 
 
 def _choose_images(dataset: Dataset, settings: DownsampleCommand) -> ImageSubset:
     if settings.images is not None:
-        if settings.classes is not None:
-            raise SettingError("--images and --classes: pass one of them.")
         subset = ImageSubset.load(settings.images)
         if subset.origin.made_from.get("dataset") != dataset.digest:
             raise SettingError(f"--images {settings.images}: was chosen from another data set than {dataset.root}.")

@@ -7,27 +7,31 @@ from rescale_fast.artifact import write_json
 from rescale_fast.errors import SettingError
 from rescale_fast.evaluate import Evaluation, evaluate, guesses_of, read_guesses, read_truth
 from rescale_fast.predictions.types import Predictions
+from rescale_fast.settings import InputPath, Settings
 from rescale_fast.terminal import show
 
 
 @dataclass(frozen=True)
-class EvaluateCommand:
+class EvaluateCommand(Settings):
     """Counts top-1 to top-5 errors of guesses, or of predictions, against a set."""
 
-    truth: Path
+    truth: InputPath
     """A down-sampled set, an image_subset.parquet, or a text file with a label or class id a line."""
-    guesses: Path | None = None
+    guesses: InputPath | None = None
     """A text file with the guesses for an image a line, best first: labels from 1, or class ids."""
-    predictions: Path | None = None
+    predictions: InputPath | None = None
     """Predictions (a part or a folder of them) instead; those of other images are left out."""
     json: Path | None = None
     """Write the numbers here too."""
 
+    def check(self) -> None:
+        """Raises: SettingError unless it is said in one way what to evaluate."""
+        if (self.guesses is None) == (self.predictions is None):
+            raise SettingError("evaluate: say what to evaluate, either with --guesses FILE or with --predictions PATH.")
+
 
 def evaluate_guesses(settings: EvaluateCommand) -> None:
     """Print the table; write the JSON if one is wanted. Raises: SettingError, ArtifactError."""
-    if (settings.guesses is None) == (settings.predictions is None):
-        raise SettingError("evaluate: say what to evaluate, either with --guesses FILE or with --predictions PATH.")
     truth = read_truth(settings.truth)
     if settings.guesses is not None:
         guesses = read_guesses(settings.guesses, truth)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rescale_fast.artifact import Origin
 from rescale_fast.datasets.types import Dataset
-from rescale_fast.errors import ArtifactError, SettingError
+from rescale_fast.errors import ArtifactError
 from rescale_fast.export.settings import ExportSettings, FilesSettings, Form, Link
 from rescale_fast.export.types import BetonInfo, FilesInfo
 from rescale_fast.image_subset.types import ImageSubset
@@ -69,8 +69,6 @@ def export_files(folder: RunFolder, dataset: Dataset, form: Form, link: Link, se
     """Make <form>/train and <form>/val, of files as they are."""
     from rescale_fast.export.files import export_files
 
-    if settings != ExportSettings(on_bad=settings.on_bad):
-        raise SettingError(f"--form {form} keeps files as they are: of the settings of betons it takes --on-bad alone.")
     subset = ImageSubset.load(folder.require(folder.image_subset, "sample"))
     wanted = FilesSettings(form, link, settings.on_bad)
     for split in ("train", "val"):

@@ -116,6 +116,15 @@ def sample(
     )
 
 
+def check_corrections_file(folder: RunFolder, settings: SampleSettings) -> None:
+    """Raise SettingError for corrections that are not there, or that this sample would write over."""
+    if settings.corrections is None:
+        return
+    existing(settings.corrections, "--corrections")
+    if settings.label_errors != "keep" and settings.corrections.resolve() == folder.label_errors.resolve():
+        raise SettingError(f"--corrections {settings.corrections}: would be overwritten. Pass a copy of it.")
+
+
 def _find_inputs(
     folder: RunFolder,
     dataset: Dataset,
@@ -124,10 +133,7 @@ def _find_inputs(
     scores: Path | None,
     predictions: Path | None,
 ) -> _Inputs:
-    if settings.corrections is not None:
-        existing(settings.corrections, "--corrections")
-        if settings.label_errors != "keep" and settings.corrections.resolve() == folder.label_errors.resolve():
-            raise SettingError(f"--corrections {settings.corrections}: would be overwritten. Pass a copy of it.")
+    check_corrections_file(folder, settings)
     found_scores = None
     if needs_scores(settings, dataset):
         found_scores = existing(scores, "--scores") if scores else folder.require(folder.scores, "score")

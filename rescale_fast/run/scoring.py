@@ -36,7 +36,6 @@ def score(
     machine: MachineSettings,
 ) -> None:
     """Make scores/part-a.parquet and part-b.parquet: each half scored by a network trained on the other."""
-    settings.check()
     if "train" not in dataset.splits:
         raise MissingInputError(f"{dataset.name} has no train split, so there is nothing to score.")
     augment: Augment = "shift" if dataset.kind == "glyphs" else "crop-flip"

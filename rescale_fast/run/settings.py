@@ -2,21 +2,26 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from rescale_fast.class_subset.settings import GroupSettings, SelectSettings
+from rescale_fast.class_subset.settings import NUMBERED, GroupSettings, SelectSettings
 from rescale_fast.datasets.settings import DatasetSettings
+from rescale_fast.errors import SettingError
 from rescale_fast.export.settings import ExportSettings, Form, Link
 from rescale_fast.image_subset.settings import SampleSettings, ScoreSettings, numbers_of
 from rescale_fast.loaders import LoaderKind
 from rescale_fast.machine import MachineSettings
+from rescale_fast.networks.registry import network_names
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions.settings import ValidateSettings
+from rescale_fast.settings import Between, InputPath, Settings
 from rescale_fast.train.settings import TrainSettings
+
+NO_SCORES = "as no --images difficulty or --label-errors asks for scores"
 
 
 @dataclass(frozen=True)
-class RunSettings:
+class RunSettings(Settings):
     """Validate, confuse, select, sample, export, train and report, in one command.
 
     With no arguments it takes the built-in `glyphs`, so that the whole thing can be seen to work. What is
@@ -28,13 +33,13 @@ class RunSettings:
     dataset: DatasetSettings = field(default_factory=DatasetSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     validate: ValidateSettings = field(default_factory=ValidateSettings)
-    predictions: Path | None = None
+    predictions: InputPath | None = None
     """Use these predictions (a parquet part or a folder of them) instead of validating."""
-    confusion: Path | None = None
+    confusion: InputPath | None = None
     """Use this confusion matrix (.npz with counts and class_ids) instead of validating."""
     select: SelectSettings = field(default_factory=SelectSettings)
     group: GroupSettings = field(default_factory=GroupSettings)
-    scores: Path | None = None
+    scores: InputPath | None = None
     """Use these scores of training images (a parquet file) instead of making them."""
     score: ScoreSettings = field(default_factory=ScoreSettings)
     sample: SampleSettings = field(default_factory=SampleSettings)
@@ -42,19 +47,39 @@ class RunSettings:
     train: TrainSettings = field(default_factory=TrainSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
 
+    def check(self) -> None:
+        """Raises: SettingError for settings of stages that will not run, or that are given twice."""
+        if self.group.grouping is not None:
+            self.select.refuse(because="as classes are grouped (--grouping), not chosen")
+        if self.confusion is not None or self.predictions is not None:
+            source = "--confusion" if self.predictions is None else "--predictions"
+            self.network.refuse(because=f"as {source} is given, so that no network looks at images")
+            self.validate.refuse(because=f"as {source} is given, so that no network looks at images")
+        if self.confusion is not None and not self.sample.looks_at_predictions:
+            self.refuse("predictions", because="as --confusion is given")
+        if not self.sample.looks_at_scores:
+            self.refuse("scores", because=NO_SCORES)
+            self.score.refuse(because=NO_SCORES)
+        if self.scores is not None:
+            self.score.refuse(because="as --scores is given")
+
 
 def with_configuration(settings: RunSettings) -> RunSettings:
-    """The same, with the number of classes or groups that --configuration names."""
+    """The same, with the number of classes or groups that --configuration names. Raises: SettingError if both do."""
     if settings.sample.configuration is None:
         return settings
+    settings.select.refuse("k", because="as --configuration says how many")
+    settings.group.refuse("num_groups", because="as --configuration says how many")
     wanted = numbers_of(settings.sample.configuration)[0]
-    return replace(
-        settings, select=replace(settings.select, k=wanted), group=replace(settings.group, num_groups=wanted)
-    )
+    if settings.group.grouping in NUMBERED:
+        return replace(settings, group=replace(settings.group, num_groups=wanted))
+    if settings.group.grouping is None and settings.select.classes is None and settings.select.published is None:
+        return replace(settings, select=replace(settings.select, k=wanted))
+    return settings  # whose classes are listed, and must be so many
 
 
 @dataclass(frozen=True)
-class ValidateCommand:
+class ValidateCommand(Settings):
     """A pre-trained network looks at every validation image; makes predictions/part-*.parquet."""
 
     out: Path | None = None
@@ -66,86 +91,98 @@ class ValidateCommand:
 
 
 @dataclass(frozen=True)
-class ConfuseCommand:
+class ConfuseCommand(Settings):
     """Counts who is mistaken for whom; makes confusion.npz."""
 
     out: Path
     """Folder of the run, as `validate` made it."""
-    predictions: Path | None = None
+    predictions: InputPath | None = None
     """Predictions made elsewhere: a parquet part or a folder of them."""
     machine: MachineSettings = field(default_factory=MachineSettings)
 
 
 @dataclass(frozen=True)
-class SelectCommand:
+class SelectCommand(Settings):
     """Chooses classes; makes class_subset.json and class_subset.txt."""
 
     out: Path
     """Folder of the run."""
-    confusion: Path | None = None
+    confusion: InputPath | None = None
     """A confusion matrix made elsewhere (.npz with counts and class_ids)."""
     select: SelectSettings = field(default_factory=SelectSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
 
 
 @dataclass(frozen=True)
-class GroupCommand:
+class GroupCommand(Settings):
     """Makes coarse classes of all classes, instead of choosing some; makes class_grouping.json."""
 
     out: Path
     """Folder of the run."""
-    confusion: Path | None = None
+    confusion: InputPath | None = None
     """A confusion matrix made elsewhere (.npz with counts and class_ids)."""
     group: GroupSettings = field(default_factory=GroupSettings)
 
 
 @dataclass(frozen=True)
-class CompareCommand:
+class CompareCommand(Settings):
     """Compares choices of classes: what they share, how hard each is, and what a random choice gives."""
 
     subsets: tuple[str, ...]
     """Each a class_subset.json, a list (.txt) or the name of a published list."""
-    confusion: Path
+    confusion: InputPath
     """The confusion matrix (.npz) to measure them on."""
-    predictions: Path | None = None
+    predictions: InputPath | None = None
     """Predictions (a part or a folder of them): they say better what is right when only k classes may be named."""
     json: Path | None = None
     """Write the numbers here too."""
 
+    def check(self) -> None:
+        """Raises: SettingError when nothing is to be compared."""
+        if not self.subsets:
+            raise SettingError("--subsets: name at least one.")
+
 
 @dataclass(frozen=True)
-class ScoreCommand:
+class ScoreCommand(Settings):
     """Scores each training image by a network that has not seen it; makes scores/part-*.parquet."""
 
     out: Path
     """Folder of the run."""
     of: Literal["auto", "subset", "grouping"] = "auto"
     """What `select` chose or what `group` made; `auto` takes what there is."""
-    corrections: Path | None = None
+    corrections: InputPath | None = None
     """A CSV of corrected classes, as for `sample`."""
     score: ScoreSettings = field(default_factory=ScoreSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
 
 
 @dataclass(frozen=True)
-class SampleCommand:
+class SampleCommand(Settings):
     """Takes images of the chosen classes, or of the groups; makes image_subset.parquet."""
 
     out: Path
     """Folder of the run."""
     of: Literal["auto", "subset", "grouping"] = "auto"
     """What `select` chose or what `group` made; `auto` takes what there is."""
-    scores: Path | None = None
+    scores: InputPath | None = None
     """Scores of training images made elsewhere: a parquet file with path, label, true_probability and, to find label
     errors, probabilities."""
-    predictions: Path | None = None
+    predictions: InputPath | None = None
     """Predictions made elsewhere: a parquet part or a folder of them."""
     sample: SampleSettings = field(default_factory=SampleSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
 
+    def check(self) -> None:
+        """Raises: SettingError for files that nothing looks at."""
+        if not self.sample.looks_at_scores:
+            self.refuse("scores", because=NO_SCORES)
+        if not self.sample.looks_at_predictions:
+            self.refuse("predictions", because="as no --images sensitive or --label-errors asks for predictions")
+
 
 @dataclass(frozen=True)
-class ExportCommand:
+class ExportCommand(Settings):
     """Writes train.beton and val.beton, each with a JSON beside it, or other files."""
 
     out: Path
@@ -158,9 +195,17 @@ class ExportCommand:
     export: ExportSettings = field(default_factory=ExportSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
 
+    def check(self) -> None:
+        """Raises: SettingError for settings that the form leaves without effect."""
+        if self.form != "folder":
+            self.refuse("link", because=f"as --form is {self.form}")
+        if self.form != "beton":
+            only = replace(self.export, on_bad=ExportSettings().on_bad)
+            only.refuse(because=f"as --form {self.form} keeps files as they are (it takes --on-bad alone)")
+
 
 @dataclass(frozen=True)
-class TrainCommand:
+class TrainCommand(Settings):
     """Trains networks on the betons; makes runs/<network>-<recipe>-seed<seed>/, and a table of several."""
 
     out: Path
@@ -169,7 +214,7 @@ class TrainCommand:
     """Several networks: names with commas between them, or `all`, the nine of the published table."""
     subsets: str | None = None
     """Several subsets: run folders, with commas between them, such as ReIN30,ReIN50."""
-    seeds: int = 1
+    seeds: Annotated[int, Between(1, 1000)] = 1
     """Train with so many seeds, from --seed on: the table gives mean and deviation."""
     loader: LoaderKind = "ffcv"
     """What reads the betons; `dali` and `torchvision` give the same images, to see what ffcv gains."""
@@ -178,9 +223,28 @@ class TrainCommand:
     train: TrainSettings = field(default_factory=TrainSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
 
+    def check(self) -> None:
+        """Raises: SettingError for two ways of naming networks, or empty lists."""
+        if self.networks is not None:
+            if self.train.train_network is not None:
+                raise SettingError("--networks and --train-network: give one of them.")
+            network_names(self.networks)
+        if self.subsets is not None and not names_in(self.subsets):
+            raise SettingError(f"--subsets {self.subsets!r}: expected names of run folders, such as ReIN30,ReIN50.")
+
+    @property
+    def is_table(self) -> bool:
+        """Whether there is more than one training."""
+        return self.networks is not None or self.subsets is not None or self.seeds > 1
+
+
+def names_in(text: str) -> list[str]:
+    """The names in a list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
 
 @dataclass(frozen=True)
-class ReportCommand:
+class ReportCommand(Settings):
     """Writes report.html from what the run folder holds."""
 
     out: Path

@@ -17,10 +17,11 @@ from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.registry import network_names
 from rescale_fast.ranks import this_rank
 from rescale_fast.run.folder import RunFolder
-from rescale_fast.run.settings import TrainCommand
+from rescale_fast.run.settings import TrainCommand, names_in
+from rescale_fast.settings import need_package
 from rescale_fast.terminal import say, show, track
 from rescale_fast.train.group import Group, joined
-from rescale_fast.train.plan import plan_training
+from rescale_fast.train.plan import check_training, plan_training
 from rescale_fast.train.settings import TrainSettings
 from rescale_fast.train.types import TrainRun
 from rescale_fast.types import silent
@@ -40,16 +41,30 @@ class How:
 
 def train(command: TrainCommand) -> None:
     """Train what is asked for, on all ranks; with more than one network, subset or seed, make the table."""
-    if command.seeds < 1:
-        raise SettingError(f"--seeds {command.seeds}: expected at least 1.")
+    _check(command)
     if command.train.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it, before it is loaded
     with joined(this_rank(), command.machine.torch_device()) as group:
         how = How(command.machine, group, command.tensorboard)
-        if command.networks is None and command.subsets is None and command.seeds == 1:
-            train_one(RunFolder(command.out), command.train, how, loader=command.loader)
-        else:
+        if command.is_table:
             _train_grid(command, how)
+        else:
+            train_one(RunFolder(command.out), command.train, how, loader=command.loader)
+
+
+def _check(command: TrainCommand) -> None:
+    """Look at every training that is asked for before the first begins. Raises: SettingError, MissingInputError."""
+    if command.tensorboard:
+        need_package("tensorboard", "--tensorboard True")
+    for folder in _subset_folders(command).values():
+        num_images = BetonInfo.load(folder.beton("train").with_suffix(".json")).num_images
+        for network in _networks(command):
+            settings = replace(command.train, train_network=network)
+            check_training(settings, num_images, num_ranks=this_rank().count)
+
+
+def _networks(command: TrainCommand) -> tuple[str | None, ...]:
+    return (command.train.train_network,) if command.networks is None else network_names(command.networks)
 
 
 def train_one(folder: RunFolder, settings: TrainSettings, how: How, *, loader: LoaderKind = "ffcv") -> TrainRun:
@@ -114,14 +129,11 @@ def _train_grid(command: TrainCommand, how: How) -> None:
     """Train every cell that is not finished, and write the table. A cell that fails leaves its reason there."""
     from rescale_fast.train.table import write_table
 
-    if command.networks is not None and command.train.train_network is not None:
-        raise SettingError("--networks and --train-network: pass one of them.")
-    networks = network_names(command.networks) if command.networks is not None else (command.train.train_network,)
     folders = _subset_folders(command)
     cells = []
     for title, folder in folders.items():
         say(f"{'subset':>9}  {title}: {folder.path}")
-        for network in networks:
+        for network in _networks(command):
             cells.append(_train_cell(command, how, title, folder, network))
             if how.group.is_first:  # after each cell, so that there is a table of what is done at any time
                 text = write_table(cells, _title(command), command.out / f"table-{command.train.recipe}")
@@ -162,12 +174,12 @@ def _title(command: TrainCommand) -> str:
 def _subset_folders(command: TrainCommand) -> dict[str, RunFolder]:
     """{what the table calls it: run folder}, checked before anything is trained."""
     if command.subsets is None:
-        folders = [RunFolder(command.out)]
-    else:
-        names = [name.strip() for name in command.subsets.split(",") if name.strip()]
-        if not names:
-            raise SettingError(f"--subsets {command.subsets!r}: expected names of run folders, such as ReIN30,ReIN50.")
-        folders = [RunFolder(inside if (inside := command.out / name).is_dir() else Path(name)) for name in names]
+        folder = RunFolder(command.out)
+        for split in ("train", "val"):
+            folder.require(folder.beton(split), "export")
+        return {_subset_title(folder): folder}
+    names = names_in(command.subsets)
+    folders = [RunFolder(inside if (inside := command.out / name).is_dir() else Path(name)) for name in names]
     found: dict[str, RunFolder] = {}
     for folder in folders:
         for split in ("train", "val"):

@@ -6,7 +6,7 @@ from rescale_fast.errors import SettingError
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.loaders import LoaderKind
 from rescale_fast.loaders.augment import Augment
-from rescale_fast.networks.registry import plain_name
+from rescale_fast.networks.registry import check_network, plain_name
 from rescale_fast.networks.types import LARGEST_DEFAULT_SIZE, SMALL_SIZE
 from rescale_fast.train.recipe import Recipe, find_recipe
 from rescale_fast.train.settings import TrainSettings
@@ -33,15 +33,33 @@ class Training:
         return name.replace(":", "-").replace("/", "-")
 
 
+def check_training(settings: TrainSettings, most_images: int, *, num_ranks: int = 1) -> None:
+    """Find out before there is a beton what no beton of at most so many training images could be trained with.
+
+    Raises: SettingError for a batch that is larger than the set, or no multiple of the ranks; UnknownNetworkError.
+    """
+    if settings.train_network is not None:
+        check_network(settings.train_network)
+    recipe = find_recipe(settings.recipe, plain_name(settings.train_network or ""))
+    batch_size = settings.train_batch_size or recipe.for_images(most_images).batch_size
+    if batch_size % num_ranks:
+        raise SettingError(f"--train-batch-size {batch_size}: expected a multiple of {num_ranks}, the ranks' number.")
+    if batch_size > most_images:
+        whose = "" if settings.train_batch_size else f" (of --recipe {settings.recipe})"
+        raise SettingError(
+            f"--train-batch-size {batch_size}{whose}: there are {most_images:,} training images at most. "
+            "Pass a smaller one."
+        )
+
+
 def plan_training(
     settings: TrainSettings, info: BetonInfo, dataset_kind: str | None, *, loader: LoaderKind = "ffcv"
 ) -> Training:
     """Resolve the settings for a training beton.
 
     Args: info: of the training beton. dataset_kind: such as "glyphs"; None when it is not known.
-    Raises: SettingError for impossible settings.
+    Raises: SettingError for an unknown recipe.
     """
-    _check(settings)
     size = settings.train_size or min(LARGEST_DEFAULT_SIZE, max(info.max_width, info.max_height))
     network = plain_name(settings.train_network or ("small" if size <= SMALL_SIZE else "ResNet18"))
     recipe = find_recipe(settings.recipe, network)
@@ -69,16 +87,3 @@ def plan_training(
         compiled=settings.train_compile,
         deterministic=settings.deterministic,
     )
-
-
-def _check(settings: TrainSettings) -> None:
-    if settings.epochs is not None and settings.epochs < 1:
-        raise SettingError(f"--epochs {settings.epochs}: expected at least 1.")
-    if settings.train_batch_size is not None and settings.train_batch_size < 2:
-        raise SettingError(f"--train-batch-size {settings.train_batch_size}: expected at least 2.")
-    if settings.learning_rate is not None and not settings.learning_rate > 0:
-        raise SettingError(f"--learning-rate {settings.learning_rate}: expected more than 0.")
-    if settings.train_size is not None and settings.train_size < 8:
-        raise SettingError(f"--train-size {settings.train_size}: expected at least 8 pixels.")
-    if settings.seed < 0:
-        raise SettingError(f"--seed {settings.seed}: expected at least 0.")

@@ -1,14 +1,15 @@
 """Which network is trained on the subset, and how."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from rescale_fast.loaders.augment import Augment
+from rescale_fast.settings import Between, Seed, Settings
 from rescale_fast.train.recipe import RecipeName
 
 
 @dataclass(frozen=True)
-class TrainSettings:
+class TrainSettings(Settings):
     """Training on the subset."""
 
     train_network: str | None = None
@@ -16,17 +17,17 @@ class TrainSettings:
     torchvision's. By default `small` up to 64 px, else ResNet18."""
     recipe: RecipeName = "fast"
     """`rein`: as for the published ReIN and RePL tables; `chrabaszcz`: as for down-sampled ImageNet."""
-    epochs: int | None = None
+    epochs: Annotated[int, Between(1)] | None = None
     """Passes over the training images. By default the recipe's."""
-    train_batch_size: int | None = None
+    train_batch_size: Annotated[int, Between(2)] | None = None
     """Images a step of training, over all ranks. By default the recipe's; the learning rate goes with it."""
-    learning_rate: float | None = None
+    learning_rate: Annotated[float, Between(0, open=True)] | None = None
     """Highest learning rate. By default the recipe's."""
-    train_size: int | None = None
+    train_size: Annotated[int, Between(8, 4096)] | None = None
     """Side of the training images, pixels. By default that of the beton's images, at most 224."""
     augment: Augment | Literal["auto"] = "auto"
     """Augmentation; `auto` is the recipe's, but `shift` for glyphs, whose mirror images are other letters."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of weights, order and augmentation."""
     train_compile: bool = False
     """Compile the network first (torch.compile): pays when training takes longer than some minutes."""
