@@ -42,11 +42,11 @@ class Settings:
         hints = get_type_hints(type(self), include_extras=True)
         for field in fields(self):
             value = getattr(self, field.name)
-            allowed = list(_alternatives(hints[field.name]))
+            allowed = list(alternatives(hints[field.name]))
             if isinstance(value, str) and any(kind is Path for kind, _ in allowed):
                 object.__setattr__(self, field.name, Path(value))
-            elif not any(_fits(value, kind, limits) for kind, limits in allowed):
-                expected = " or ".join(dict.fromkeys(_describe(kind, limits) for kind, limits in allowed))
+            elif not any(fits(value, kind, limits) for kind, limits in allowed):
+                expected = " or ".join(dict.fromkeys(describe(kind, limits) for kind, limits in allowed))
                 raise SettingError(f"--{field.name.replace('_', '-')} {value}: expected {expected}.")
         self.check()
 
@@ -54,40 +54,41 @@ class Settings:
         """Raises: SettingError for fields that do not go together."""
 
 
-def _alternatives(hint: Any, limits: Between | None = None) -> Iterable[tuple[Any, Between | None]]:
+def alternatives(hint: Any, limits: Between | None = None) -> Iterable[tuple[Any, Between | None]]:
     """Each plain type of a union, with what is said of its values."""
     if get_origin(hint) is Annotated:
         plain, *notes = get_args(hint)
-        yield from _alternatives(plain, next((note for note in notes if isinstance(note, Between)), limits))
+        yield from alternatives(plain, next((note for note in notes if isinstance(note, Between)), limits))
     elif get_origin(hint) in (Union, types.UnionType):
         for one in get_args(hint):
-            yield from _alternatives(one, limits)
+            yield from alternatives(one, limits)
     else:
         yield hint, limits
 
 
-def _fits(value: Any, kind: Any, limits: Between | None) -> bool:
+def fits(value: Any, kind: Any, limits: Between | None) -> bool:
     if get_origin(kind) is Literal:
         return any(value == choice and type(value) is type(choice) for choice in get_args(kind))
     if get_origin(kind) is tuple:
         (item, *_) = get_args(kind)  # tuple[X, ...]
-        return isinstance(value, tuple) and all(any(_fits(one, *way) for way in _alternatives(item)) for one in value)
+        return isinstance(value, tuple) and all(any(fits(one, *way) for way in alternatives(item)) for one in value)
     if kind in (int, float):
         number = (int, np.integer) if kind is int else (int, float, np.integer, np.floating)
         if isinstance(value, bool) or not isinstance(value, number):
             return False
-        return math.isfinite(value) and (limits is None or bool(limits.low <= value <= limits.high))
+        is_finite = isinstance(value, (int, np.integer)) or math.isfinite(value)  # which cannot take any integer
+        return is_finite and (limits is None or bool(limits.low <= value <= limits.high))
     return isinstance(value, kind)
 
 
-def _describe(kind: Any, limits: Between | None) -> str:
+def describe(kind: Any, limits: Between | None) -> str:
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(map(str, get_args(kind)))
     if kind in (int, float):
         words = "a whole number" if kind is int else "a number"
         return f"{words}, {limits}" if limits else words
     if get_origin(kind) is tuple:
-        return "a tuple of " + " or ".join(_describe(*way) for way in _alternatives(get_args(kind)[0]))
+        return "a tuple of " + " or ".join(describe(*way) for way in alternatives(get_args(kind)[0]))
     return {str: "text", bool: "True or False", Path: "a path", types.NoneType: "nothing"}.get(
         kind, getattr(kind, "__name__", str(kind))
     )

@@ -150,19 +150,21 @@ def select(folder: RunFolder, settings: SelectSettings, machine: MachineSettings
         ClassSubset.load,
         make,
         describe=lambda made: (
-            f"{len(made.classes)} of {made.num_classes:,} classes ({made.method}), "
-            f"{made.facts['value']:,} images confused among them" + _how_good(made.facts)
+            f"{len(made.classes)} of {made.num_classes:,} classes ({made.method})" + _how_good(made.facts)
         ),
         work=lambda made: (made.num_classes, "classes"),
     )
 
 
 def _how_good(facts: Mapping[str, Any]) -> str:
-    if "upper_bound" not in facts:
+    if not facts:  # chosen by another program
         return ""
+    text = f", {facts['value']:,} images confused among them"
+    if "upper_bound" not in facts:
+        return text
     number = "{:,.0f}" if facts["pair_weights"] == "counts" else facts["pair_weights"] + " {:,.4g}"
     bound = "proven the most" if facts["is_optimal"] else f"at most {number.format(facts['upper_bound'])}"
-    return f" ({bound}; greedy: {number.format(facts['objective_of_greedy'])})" + (
+    return f"{text} ({bound}; greedy: {number.format(facts['objective_of_greedy'])})" + (
         f"; {facts['note']}" if "note" in facts else ""
     )
 
@@ -187,11 +189,13 @@ def group(folder: RunFolder, settings: GroupSettings) -> None:
         return made
 
     def describe(made: ClassGrouping) -> str:
-        facts = made.facts
+        facts, text = made.facts, f"{len(made.labels)} groups ({made.method})"
+        if not facts:  # grouped by another program
+            return text
         inside, at_random = 100 * facts["share_inside"], 100 * facts["share_inside_at_random"]
         left_out = f", {facts['classes_left_out']:,} classes left out" if facts["classes_left_out"] else ""
         return (
-            f"{len(made.labels)} groups ({made.method}) of {facts['smallest_group']} to {facts['largest_group']} "
+            f"{text} of {facts['smallest_group']} to {facts['largest_group']} "
             f"classes, {inside:.1f} % of errors inside (at random {at_random:.1f} %){left_out}"
         )
 
