@@ -1,5 +1,6 @@
 """Reading files that may be damaged, or made by anyone: whatever is wrong with them becomes one message."""
 
+import csv
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -45,6 +46,21 @@ def read_text(path: Path) -> str:
     Raises: OSError, UnicodeDecodeError.
     """
     return path.read_text(encoding="utf-8-sig")
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a CSV, each with these columns and maybe others. Raises: ArtifactError."""
+    then = f"Expected a CSV with {', '.join(columns)}."
+    with reading(path, "a CSV", then), path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file, strict=True)
+        missing = [column for column in columns if column not in (reader.fieldnames or ())]
+        if missing:
+            raise DamageError(f"has no column {missing[0]!r}")
+        rows = list(reader)
+        short = next((number for number, row in enumerate(rows, 2) if any(row[one] is None for one in columns)), None)
+        if short is not None:
+            raise DamageError(f"row {short} has fewer cells than the first line")
+        return rows
 
 
 def check_class_ids(what: str, ids: Sequence[str]) -> None:

@@ -57,6 +57,16 @@ class Table:
             return np.array(column.to_pylist(), object)
         return self.columns[name].take(column.to_numpy())
 
+    def floats_or_nan(self, name: str) -> AnyArray:
+        """(N,) or (N, T) of a float column as they are, not a number for nulls. Raises: DamageError: it is uneven."""
+        column, is_null = self.arrow[name], self.is_null(name)
+        if len(self.columns[name].shape) == 1:
+            return np.array(column.to_numpy())
+        found = _matrix(name, column.drop_null())
+        full = np.full((len(self), found.shape[1]), np.nan, found.dtype)
+        full[~is_null] = found
+        return full
+
     def texts(self, name: str) -> tuple[str, ...]:
         """(N,) of a text column. Raises: DamageError: it is missing."""
         return tuple(self.array(name).tolist())

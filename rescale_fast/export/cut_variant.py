@@ -4,7 +4,6 @@ Labels become 1..k in the order of the classes, images keep their order, and the
 images that are left.
 """
 
-import csv
 import re
 import shutil
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from rescale_fast.export.parts import Part, load_part, save_part
 from rescale_fast.export.settings import VariantForm
 from rescale_fast.export.types import VariantInfo
 from rescale_fast.export.variant import VariantClasses, VariantSplit, write_variant
+from rescale_fast.reading import read_rows
 from rescale_fast.types import IntArray, Track, silent
 
 SUFFIXES: dict[VariantForm, str] = {"batches": "", "npz": ".npz"}
@@ -42,8 +42,7 @@ class VariantSource:
         listing = self.folder / f"{split}_images.csv"
         if not listing.is_file():
             return None
-        with listing.open(newline="", encoding="utf-8") as file:
-            return [row["path"] for row in csv.DictReader(file)]
+        return [row["path"] for row in read_rows(listing, ("path",))]
 
 
 def find_batches(folder: Path, others: VariantClasses) -> VariantSource:
