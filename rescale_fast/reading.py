@@ -48,6 +48,12 @@ def read_text(path: Path) -> str:
     return path.read_text(encoding="utf-8-sig")
 
 
+def read_lines(path: Path, then: str = "Save it as UTF-8.") -> list[str]:
+    """The lines of a text. Raises: ArtifactError."""
+    with reading(path, "text", then):
+        return read_text(path).splitlines()
+
+
 def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a CSV, each with these columns and maybe others. Raises: ArtifactError."""
     then = f"Expected a CSV with {', '.join(columns)}."

@@ -142,7 +142,7 @@ def _say(target: Path, info: BetonInfo) -> None:
 def _lines(path: Path, num_words: int) -> list[list[str]]:
     """The words of each line that is not empty; `#` starts a comment."""
     lines = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
         words = line.split("#")[0].split()
         if words and len(words) < num_words:
             raise SettingError(f"{path}, line {number}: {line.strip()!r} has {len(words)} words, expected {num_words}.")

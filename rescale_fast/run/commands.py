@@ -50,13 +50,13 @@ def run(settings: RunSettings) -> None:
     start = time.perf_counter()
     dataset, folder = _open(settings.dataset, settings.out)
     if settings.confusion is not None:
-        stages.take_confusion(folder, settings.confusion)
+        stages.take_confusion(folder, settings.confusion, dataset)
     else:
         if settings.predictions is None:
             stages.validate(folder, dataset, settings.network, settings.validate, settings.machine)
             if not this_rank().is_first:
                 return  # what follows is work for one
-        stages.confuse(folder, settings.predictions, settings.machine)
+        stages.confuse(folder, settings.predictions, settings.machine, dataset)
     stages.check_classes(dataset, folder.confusion)
     settings = with_configuration(settings)
     if settings.group.grouping is None:
@@ -106,20 +106,22 @@ def validate(settings: ValidateCommand) -> None:
 
 
 def confuse(settings: ConfuseCommand) -> None:
-    stages.confuse(RunFolder(settings.out), settings.predictions, settings.machine)
+    folder = RunFolder(settings.out)
+    dataset = folder.known_dataset() if settings.predictions is not None else None
+    stages.confuse(folder, settings.predictions, settings.machine, dataset)
 
 
 def select(settings: SelectCommand) -> None:
     folder = RunFolder(settings.out)
     if settings.confusion is not None:
-        stages.take_confusion(folder, settings.confusion)
+        stages.take_confusion(folder, settings.confusion, folder.known_dataset())
     stages.select(folder, settings.select, settings.machine)
 
 
 def group(settings: GroupCommand) -> None:
     folder = RunFolder(settings.out)
     if settings.confusion is not None:
-        stages.take_confusion(folder, settings.confusion)
+        stages.take_confusion(folder, settings.confusion, folder.known_dataset())
     stages.group(folder, settings.group)
 
 

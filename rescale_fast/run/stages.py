@@ -18,7 +18,7 @@ from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions.settings import ValidateSettings
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.ranks import Meeting
-from rescale_fast.run.folder import RunFolder, digest
+from rescale_fast.run.folder import RunFolder, digest, names_of
 from rescale_fast.terminal import track
 
 
@@ -71,24 +71,28 @@ def validate(
     )
 
 
-def confuse(folder: RunFolder, predictions: Path | None, machine: MachineSettings) -> None:
-    """Make confusion.npz from the run's predictions, or from others'."""
+def confuse(
+    folder: RunFolder, predictions: Path | None, machine: MachineSettings, dataset: Dataset | None = None
+) -> None:
+    """Make confusion.npz from the run's predictions, or from others'; `dataset` names classes that these do not."""
     source = predictions or folder.require(folder.predictions, "validate")
     if predictions is not None and not predictions.exists():
         raise SettingError(f"--predictions {predictions}: no such file or folder.")
 
     origin = Origin({"predictions": digest(source)}, {})
-    _keep_confusion(
-        folder, origin, lambda: make_confusion(Predictions.load(source), origin, num_threads=machine.threads)
-    )
+
+    def make() -> ConfusionMatrix:
+        return make_confusion(Predictions.load(source, **names_of(dataset)), origin, num_threads=machine.threads)
+
+    _keep_confusion(folder, origin, make)
 
 
-def take_confusion(folder: RunFolder, source: Path) -> None:
-    """Take a confusion matrix made elsewhere as the run's."""
+def take_confusion(folder: RunFolder, source: Path, dataset: Dataset | None) -> None:
+    """Take a confusion matrix made elsewhere as the run's; `dataset` names classes that it does not."""
     if not source.exists():
         raise SettingError(f"--confusion {source}: no such file.")
     origin = Origin({"confusion": digest(source)}, {})
-    _keep_confusion(folder, origin, lambda: replace(ConfusionMatrix.load(source), origin=origin))
+    _keep_confusion(folder, origin, lambda: replace(ConfusionMatrix.load(source, **names_of(dataset)), origin=origin))
 
 
 def _keep_confusion(folder: RunFolder, origin: Origin, get: Callable[[], ConfusionMatrix]) -> None:

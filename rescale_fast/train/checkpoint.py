@@ -13,6 +13,7 @@ from rescale_fast.artifact import Origin, parse_json, write_whole
 from rescale_fast.errors import ArtifactError
 from rescale_fast.fields import typed
 from rescale_fast.reading import DamageError, reading
+from rescale_fast.train.types import check_records
 
 SCHEMA = "checkpoint/1"
 THEN = "Delete it to train anew."
@@ -41,6 +42,7 @@ def load_checkpoint(path: Path, origin: Origin) -> tuple[list[dict[str, Any]], d
         if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
             raise DamageError(f"it is no checkpoint of this version ({SCHEMA})")
         records = typed(parse_json(stored.pop("records")), tuple[Mapping[str, Any], ...], "records")
+        check_records(records)
         there = Origin.from_dict(parse_json(stored.pop("origin"))).to_dict()
     if there != origin.to_dict():
         differences = _differences(there, origin.to_dict())

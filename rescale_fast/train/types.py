@@ -4,7 +4,7 @@ A folder: log.jsonl, one JSON object an epoch, written as they end; checkpoint.p
 end; weights.pt, a state_dict, and result.json, written when training is done.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -72,9 +72,14 @@ class TrainRun(JsonArtifact):
     def check(self) -> None:
         if not self.epochs:
             raise DamageError("it has no epochs, expected at least one")
-        for place, epoch in enumerate(self.epochs):
-            where = f"epochs[{place}]."
-            if typed(member(epoch, "epoch", where), Positive, f"{where}epoch") != place + 1:
-                raise DamageError(f"{where}epoch is {epoch['epoch']}, expected {place + 1}")
-            for key, kind in (("val_top1", Share), ("train_loss", float)):
-                typed(member(epoch, key, where), kind, where + key)
+        check_records(self.epochs)
+
+
+def check_records(records: Sequence[Mapping[str, Any]]) -> None:
+    """Raise DamageError unless these are of the epochs 1, 2, ... and say what is reported of each."""
+    for place, record in enumerate(records):
+        where = f"epochs[{place}]."
+        for key, kind in (("epoch", Positive), ("val_top1", Share), ("train_loss", float)):
+            typed(member(record, key, where), kind, where + key)
+        if record["epoch"] != place + 1:
+            raise DamageError(f"{where}epoch is {record['epoch']}, expected {place + 1}")
