@@ -36,8 +36,9 @@ def reading(path: Path, kind: str, then: str = REMAKE) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """An error in one line; its kind where it says nothing."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    """An error in one line that is safe to print; its kind where it says nothing."""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(error)[:1000])
+    return " ".join(text.split())[:300] or type(error).__name__
 
 
 def read_text(path: Path) -> str:

@@ -168,6 +168,8 @@ def write_table(
         mask = (nulls or {}).get(name)
         if len(declared[name].shape) == 1:
             return pa.array(array, _arrow_type(declared[name]), mask=mask)
+        if not array.size:  # Arrow ends the process by a division by zero where lists have no length
+            array = np.zeros((len(array), max(1, array.shape[1])))
         kind = _arrow_type(declared[name], array.shape[1])
         return pa.FixedSizeListArray.from_arrays(
             pa.array(array.ravel(), kind.value_type), type=kind, mask=None if mask is None else pa.array(mask)

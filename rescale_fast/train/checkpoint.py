@@ -5,6 +5,7 @@ place in it: whatever is drawn in an epoch depends on (seed, epoch).
 """
 
 import json
+import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,10 @@ def load_checkpoint(path: Path, origin: Origin) -> tuple[list[dict[str, Any]], d
     if not path.exists():
         return None
     with reading(path, "a checkpoint", THEN):
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            stored = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:  # which advises to load it unsafely
+            raise DamageError("it holds something else than tensors and plain values") from error
         if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
             raise DamageError(f"it is no checkpoint of this version ({SCHEMA})")
         records = typed(parse_json(stored.pop("records")), tuple[Mapping[str, Any], ...], "records")
