@@ -19,6 +19,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from rescale_fast.errors import ArtifactError, OutputError
+from rescale_fast.fields import check_tree, from_tree, to_tree
+from rescale_fast.reading import read_text, reading
 from rescale_fast.types import JSON
 
 
@@ -171,14 +173,17 @@ def read_json(path: Path, schema: str) -> dict[str, Any]:
 
     Raises: ArtifactError when the file is missing, damaged, or of another schema.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{path}: no such file.") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ArtifactError(f"{path}: not readable as JSON ({error}). Delete it to have it made again.") from error
-    check_schema(path, value.get("schema") if isinstance(value, dict) else None, schema)
-    return dict(value)
+    with reading(path, "JSON"):
+        value = parse_json(read_text(path))
+        check_schema(path, value.get("schema") if isinstance(value, dict) else None, schema)
+        return dict(value)
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON that is safe to walk over. Raises: ValueError, RecursionError."""
+    value = json.loads(text)
+    check_tree(value)
+    return value
 
 
 def check_schema(path: Path, found: object, expected: str) -> None:
@@ -202,7 +207,8 @@ class Origin:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        return cls(made_from=dict(value["made_from"]), config=dict(value["config"]))
+        """Raises: DamageError for a field that is missing or of another type."""
+        return cls(**from_tree(cls, value))
 
     def same_as(self, other: "Origin") -> bool:
         return self.to_dict() == other.to_dict()
@@ -215,3 +221,28 @@ class Artifact:
     schema: ClassVar[str]
 
     origin: Origin
+
+
+@dataclass(frozen=True)
+class JsonArtifact(Artifact):
+    """Base of artifacts that are one JSON object: see rescale_fast/fields.py for how they declare their fields."""
+
+    def save(self, path: Path) -> None:
+        """Write the JSON."""
+        write_json(path, {"schema": self.schema, **self.tree(), **self.origin.to_dict()})
+
+    def tree(self) -> dict[str, Any]:
+        """The fields as they are written, and what is written besides for readers that are not ours."""
+        return to_tree(self)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read and check the JSON. Raises: ArtifactError."""
+        value = read_json(path, cls.schema)
+        with reading(path, "JSON"):
+            made = cls(origin=Origin.from_dict(value), **from_tree(cls, value))
+            made.check()
+        return made
+
+    def check(self) -> None:
+        """Check what concerns several fields. Raises: DamageError."""

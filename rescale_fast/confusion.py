@@ -5,7 +5,7 @@ Counting runs in C++ (csrc/confusion.cpp) without the GIL: one pass, the same re
 """
 
 import json
-import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -13,10 +13,23 @@ from typing import ClassVar, Self
 import numpy as np
 
 from rescale_fast import _core
-from rescale_fast.artifact import Artifact, Origin, check_schema, write_whole
-from rescale_fast.errors import ArtifactError
+from rescale_fast.arrays import AnyArray, Values, check_lengths, read_npz
+from rescale_fast.artifact import Artifact, Origin, check_schema, parse_json, write_whole
+from rescale_fast.fields import member
+from rescale_fast.matrices import read_matrix
 from rescale_fast.predictions.types import Predictions
+from rescale_fast.reading import DamageError, check_class_ids, reading
+from rescale_fast.settings import Between
 from rescale_fast.types import FloatArray, IntArray
+
+ARRAYS = (
+    Values("counts", "int64", ("K", "K"), Between(0)),  # images; row = true class, column = predicted class
+    Values("soft", "float64", ("K", "K"), Between(0), optional=True),  # summed top-5 probabilities, in the same way
+    Values("class_ids", "text", ("K",), optional=True),  # in dataset order
+    Values("class_names", "text", ("K",), optional=True),
+)
+MOST_IMAGES = 2.0**53  # in all, so that sums are exact whatever they are kept in
+THEN = "Delete it to have it made again, or give a file as README.md describes it."
 
 
 @dataclass(frozen=True)
@@ -57,55 +70,54 @@ class ConfusionMatrix(Artifact):
             )
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read and check a confusion.npz, ours or one made by another program.
+    def load(cls, path: Path, *, class_ids: Sequence[str] = (), class_names: Sequence[str] = ()) -> Self:
+        """Read and check a confusion.npz, ours or one made by another program, or an .npy or a CSV.
 
-        A foreign file needs `counts`, (K, K) integers, and `class_ids` (or `wnids`), (K,) strings; the rest
-        is filled in: names = ids, soft = counts.
-
+        A foreign .npz needs `counts`, (K, K) whole numbers, and may have `class_ids` (or `wnids`), (K,), `class_names`
+        and `soft`; the rest is filled in: names = ids, soft = counts.
+        Args: class_ids, class_names: (K,) of the data set, for a file that does not say them or has numbers in their
+            place; without these, classes are called by their numbers.
         Raises: ArtifactError saying what is wrong with which array.
         """
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-        except FileNotFoundError as error:
-            raise ArtifactError(f"{path}: no such file.") from error
-        except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise ArtifactError(f"{path}: not a readable .npz of plain arrays ({error}).") from error
-        origin = Origin({}, {})
-        if "meta" in arrays:
-            meta = json.loads(str(arrays["meta"]))
-            check_schema(path, meta.get("schema"), cls.schema)
-            origin = Origin.from_dict(meta)
-        ids = arrays.get("class_ids", arrays.get("wnids"))
-        if "counts" not in arrays or ids is None:
-            raise ArtifactError(
-                f"{path}: holds the arrays {sorted(arrays)}; needed are 'counts' (K, K) and 'class_ids' (K,)."
-            )
-        class_ids = tuple(str(name) for name in ids)
-        names = tuple(str(name) for name in arrays.get("class_names", class_ids))
-        counts = _checked_counts(path, arrays["counts"], class_ids)
-        soft = arrays.get("soft", counts).astype(np.float64)
-        if soft.shape != counts.shape or len(names) != len(class_ids):
-            raise ArtifactError(
-                f"{path}: counts are {counts.shape}, but soft is {soft.shape}, with {len(names)} names."
-            )
-        return cls(origin=origin, counts=counts, soft=soft, class_ids=class_ids, class_names=names)
+        if path.suffix.lower() in (".npy", ".csv", ".tsv", ".txt"):
+            counts, ids = read_matrix(path)
+            stored: dict[str, AnyArray] = {"counts": counts} | ({"class_ids": np.array(ids)} if ids else {})
+        else:
+            stored = read_npz(path, (*(one.name for one in ARRAYS), "wnids", "meta"), THEN)
+        with reading(path, "a confusion matrix", THEN):
+            origin = Origin({}, {})
+            if "meta" in stored:
+                meta = parse_json(str(stored.pop("meta")))
+                check_schema(path, member(meta, "schema"), cls.schema)
+                origin = Origin.from_dict(meta)
+            return cls._made(origin, stored, class_ids, class_names)
 
-
-def _checked_counts(path: Path, counts: np.ndarray, class_ids: tuple[str, ...]) -> IntArray:
-    size = len(class_ids)
-    if counts.shape != (size, size) or size == 0:
-        raise ArtifactError(f"{path}: counts have the shape {counts.shape}, expected ({size}, {size}), not empty.")
-    if not np.issubdtype(counts.dtype, np.integer):
-        raise ArtifactError(f"{path}: counts are {counts.dtype}, expected integers (images).")
-    if counts.min() < 0:
-        row, column = np.argwhere(counts < 0)[0]
-        raise ArtifactError(f"{path}: counts[{row}, {column}] is {counts[row, column]}; a count is never negative.")
-    if len(set(class_ids)) != size:
-        repeated = next(name for name in class_ids if class_ids.count(name) > 1)
-        raise ArtifactError(f"{path}: the class id {repeated!r} occurs more than once.")
-    return counts.astype(np.int64)
+    @classmethod
+    def _made(
+        cls, origin: Origin, stored: dict[str, AnyArray], class_ids: Sequence[str], class_names: Sequence[str]
+    ) -> Self:
+        if "wnids" in stored:
+            stored.setdefault("class_ids", stored.pop("wnids"))
+        if "counts" not in stored:
+            raise DamageError(f"it holds the arrays {sorted(stored)}, expected 'counts' (K, K) and 'class_ids' (K,)")
+        if "class_ids" in stored and max(stored["class_ids"].shape, default=1) == stored["class_ids"].size:
+            stored["class_ids"] = stored["class_ids"].ravel()  # a column is as good as a list
+        arrays = {one.name: one.take(stored[one.name]) for one in ARRAYS if one.name in stored}
+        size = check_lengths(ARRAYS, arrays)["K"]
+        if not size:
+            raise DamageError("counts are empty, expected at least one class")
+        if arrays["counts"].sum(dtype=np.float64) > MOST_IMAGES:
+            raise DamageError(f"counts add up to {arrays['counts'].sum(dtype=np.float64):.3g} images")
+        ids, names = (tuple(arrays[name].tolist()) if name in arrays else () for name in ("class_ids", "class_names"))
+        numbers = tuple(str(label) for label in range(size))
+        if class_ids and (not ids or (ids == numbers and set(class_ids) != set(ids))):
+            if len(class_ids) != size:
+                raise DamageError(f"counts are of {size:,} classes, and the data set has {len(class_ids):,}")
+            ids, names = tuple(class_ids), tuple(class_names)
+        ids = ids or numbers
+        check_class_ids("class_ids", ids)
+        soft = arrays.get("soft", arrays["counts"].astype(np.float64))
+        return cls(origin=origin, counts=arrays["counts"], soft=soft, class_ids=ids, class_names=names or ids)
 
 
 def count_confusion(labels: IntArray, predicted: IntArray, num_classes: int, *, num_threads: int = 0) -> IntArray:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rescale_fast.artifact import write_whole
+from rescale_fast.reading import DamageError, reading
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}", "'")  # and the mark
 
@@ -19,6 +20,21 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows([guarded(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a CSV, ours or another's, each with these columns and maybe more. Raises: ArtifactError."""
+    then = f"Expected a CSV with {', '.join(columns)}."
+    with reading(path, "a CSV", then), path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file, strict=True)
+        missing = [column for column in columns if column not in (reader.fieldnames or ())]
+        if missing:
+            raise DamageError(f"has no column {missing[0]!r}")
+        rows = list(reader)
+        short = next((number for number, row in enumerate(rows, 2) if any(row[one] is None for one in columns)), None)
+        if short is not None:
+            raise DamageError(f"row {short} has fewer cells than the first line")
+        return [{name: bare(cell or "") for name, cell in row.items() if name is not None} for row in rows]
 
 
 def guarded(cell: str) -> str:

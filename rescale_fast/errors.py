@@ -8,7 +8,7 @@ class RescaleError(Exception):
 
 
 class SettingError(RescaleError, ValueError):
-    """A setting that no data could make right, such as k < 2. Wrong usage: exit code 2."""
+    """A setting that no data could make right, such as k < 2. DamageError usage: exit code 2."""
 
     exit_code = 2
 

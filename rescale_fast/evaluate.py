@@ -4,7 +4,6 @@ Truth is a list of images with their classes; guesses come from a text file, a l
 image is right at rank r when its class is among the first r guesses; a guess that is not made is wrong.
 """
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rescale_fast.csv_files import bare
+from rescale_fast.csv_files import read_rows
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.predictions.types import Predictions
+from rescale_fast.reading import read_text, reading
 from rescale_fast.types import FloatArray, IntArray
 
 TOP = 5
@@ -80,14 +80,12 @@ def read_truth(path: Path) -> Truth:
     """
     if path.is_dir():
         path = path / "val_images.csv"
-    try:
+    with reading(path, "a list of images and classes", "Give a down-sampled set, an image_subset.parquet or a text."):
         if path.suffix == ".parquet":
             return _truth_of_subset(ImageSubset.load(path))
         if path.suffix == ".csv":
             return _truth_of_listing(path)
         return _truth_of_lines(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path}: cannot be read as a list of images and classes ({error}).") from error
 
 
 def _truth_of_subset(subset: ImageSubset) -> Truth:
@@ -102,17 +100,15 @@ def _truth_of_subset(subset: ImageSubset) -> Truth:
 
 
 def _truth_of_listing(path: Path) -> Truth:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    missing = [column for column in ("label", "class_id", "path") if not rows or rows[0].get(column) is None]
-    if missing:
-        raise ArtifactError(f"{path}: has no column {missing[0]!r}, or no row. Expected label, class_id and path.")
-    names, classes = _number([(row["label"], bare(row["class_id"])) for row in rows])
-    return Truth(names, classes, tuple(bare(row["path"]) for row in rows))
+    rows = read_rows(path, ("label", "class_id", "path"))
+    if not rows:
+        raise ArtifactError(f"{path}: has no row. Expected label, class_id and path.")
+    names, classes = _number([(row["label"], row["class_id"]) for row in rows])
+    return Truth(names, classes, tuple(row["path"] for row in rows))
 
 
 def _truth_of_lines(path: Path) -> Truth:
-    words = path.read_text(encoding="utf-8").split()
+    words = read_text(path).split()
     if not words:
         raise ArtifactError(f"{path}: is empty. Expected the label or id of a class a line.")
     return Truth(*_number([(word,) for word in words]))
@@ -132,8 +128,8 @@ def read_guesses(path: Path, truth: Truth) -> Guesses:
         labels begin with 0 where the set's begin with 1.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path).splitlines()
+    except (OSError, ValueError) as error:
         raise SettingError(f"--guesses {path}: cannot be read as text ({error}).") from error
     if len(lines) != len(truth.classes):
         raise SettingError(f"{path}: has {len(lines):,} lines, and the set has {len(truth.classes):,} images.")

@@ -60,8 +60,8 @@ class Settings:
     def __post_init__(self) -> None:
         kind: Any = type(self)
         for name, allowed in _allowed(kind).items():
-            value = _plain(getattr(self, name), allowed)
-            if not any(_fits(value, kind, limits) for kind, limits in allowed):
+            value = plain(getattr(self, name), allowed)
+            if not any(fits(value, kind, limits) for kind, limits in allowed):
                 raise SettingError(f"{option(name)} {_shown(value, allowed)}: expected {_expected(allowed)}.")
             object.__setattr__(self, name, value)
         self.check()
@@ -128,16 +128,16 @@ def _hints(kind: Any) -> dict[str, Any]:
 @cache
 def _allowed(kind: Any) -> dict[str, list[tuple[Any, Between | None]]]:
     """{field: the plain types that it may have, each with what is said of its values}."""
-    return {field.name: list(_alternatives(_hints(kind)[field.name])) for field in fields(kind)}
+    return {field.name: list(alternatives(_hints(kind)[field.name])) for field in fields(kind)}
 
 
-def _alternatives(hint: Any, limits: Between | None = None) -> Iterable[tuple[Any, Between | None]]:
+def alternatives(hint: Any, limits: Between | None = None) -> Iterable[tuple[Any, Between | None]]:
     if get_origin(hint) is Annotated:
         plain, *notes = get_args(hint)
-        yield from _alternatives(plain, next((note for note in notes if isinstance(note, Between)), limits))
+        yield from alternatives(plain, next((note for note in notes if isinstance(note, Between)), limits))
     elif get_origin(hint) in (Union, types.UnionType):
         for one in get_args(hint):
-            yield from _alternatives(one, limits)
+            yield from alternatives(one, limits)
     else:
         yield hint, limits
 
@@ -150,7 +150,7 @@ def _notes(hint: Any) -> Iterable[Any]:
         yield from _notes(part)
 
 
-def _plain(value: Any, allowed: list[tuple[Any, Between | None]]) -> Any:
+def plain(value: Any, allowed: list[tuple[Any, Between | None]]) -> Any:
     """The value as the field keeps it: no types of NumPy, floats as floats, paths as paths, `~` as the home folder."""
     kinds = [kind for kind, _ in allowed]
     if isinstance(value, np.generic):
@@ -165,16 +165,16 @@ def _plain(value: Any, allowed: list[tuple[Any, Between | None]]) -> Any:
     if isinstance(value, tuple):
         for kind in kinds:
             if get_origin(kind) is tuple:
-                return tuple(_plain(one, list(_alternatives(get_args(kind)[0]))) for one in value)
+                return tuple(plain(one, list(alternatives(get_args(kind)[0]))) for one in value)
     return value
 
 
-def _fits(value: Any, kind: Any, limits: Between | None) -> bool:
+def fits(value: Any, kind: Any, limits: Between | None) -> bool:
     if get_origin(kind) is Literal:
         return any(type(value) is type(choice) and value == choice for choice in get_args(kind))
     if get_origin(kind) is tuple:
         (item, *_) = get_args(kind)  # tuple[X, ...]
-        return isinstance(value, tuple) and all(any(_fits(one, *way) for way in _alternatives(item)) for one in value)
+        return isinstance(value, tuple) and all(any(fits(one, *way) for way in alternatives(item)) for one in value)
     if kind is int or kind is float:
         is_number = type(value) is kind and (kind is int or math.isfinite(value))
         return is_number and (limits is None or value in limits)
@@ -183,17 +183,17 @@ def _fits(value: Any, kind: Any, limits: Between | None) -> bool:
 
 def _expected(allowed: list[tuple[Any, Between | None]]) -> str:
     """What a field takes, in words; that it may be None, too, is of no use on a command line."""
-    return " or ".join(dict.fromkeys(_describe(*one) for one in allowed if one[0] is not types.NoneType))
+    return " or ".join(dict.fromkeys(describe(*one) for one in allowed if one[0] is not types.NoneType))
 
 
-def _describe(kind: Any, limits: Between | None) -> str:
+def describe(kind: Any, limits: Between | None) -> str:
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(map(str, get_args(kind)))
     if kind in (int, float):
         words = "a whole number" if kind is int else "a number"
         return f"{words}, {limits}" if limits else words
     if get_origin(kind) is tuple:
-        return "a tuple of " + " or ".join(_describe(*way) for way in _alternatives(get_args(kind)[0]))
+        return "a tuple of " + " or ".join(describe(*way) for way in alternatives(get_args(kind)[0]))
     return {str: "text", bool: "True or False", Path: "a path"}.get(kind, getattr(kind, "__name__", str(kind)))
 
 

@@ -152,7 +152,9 @@ def test_a_damaged_part_is_found_when_it_is_read(many, tmp_path):
     content = bytearray(part.path.read_bytes())
     content[len(content) // 2] ^= 1
     part.path.write_bytes(content)
-    with pytest.raises(ArtifactError, match=r"train-000000\.npz: damaged \(.*\)\. Delete it and run the same"):
+    with pytest.raises(
+        ArtifactError, match=r"train-000000\.npz: not readable as .* \(.*\)\. Delete it and run the same"
+    ):
         part.pixels()
 
 

@@ -146,7 +146,7 @@ def test_guesses_for_another_set_are_refused(predictions, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("none.txt", None, "none.txt: cannot be read"),
+        ("none.txt", None, "none.txt: no such file"),
         ("empty.txt", "", "empty.txt: is empty"),
         ("other.csv", "a,b\n1,2\n", "has no column 'label'"),
         ("cut.parquet", "PAR1", "cut.parquet: not readable as parquet"),

@@ -16,17 +16,8 @@ ROOMS = [
     "run",
 ]
 FLOOR = {
-    "types",
-    "errors",
-    "settings",
-    "artifact",
-    "beton_file",
-    "cache",
-    "csv_files",
-    "lock",
-    "machine",
-    "ranks",
-    "terminal",
+    *("types", "errors", "reading", "settings", "fields", "arrays", "artifact", "tables", "matrices", "csv_files"),
+    *("beton_file", "cache", "lock", "machine", "ranks", "terminal"),
 }
 # networks serves predictions, scoring and train; loaders is the public door that the latter two, too, go through.
 SIDE_ROOMS = {"networks": ["datasets"], "loaders": []}

@@ -98,7 +98,7 @@ def test_what_is_no_probability_is_refused(rng, tmp_path):
         ({"true_probability": np.where(np.arange(len(p)) == 7, np.nan, p)}, "train7.jpg' is nan"),
         ({"probabilities": list(logits)}, r"train7.jpg' add up to 2 .* Take the softmax"),
         ({"probabilities": list(negative)}, r"train7.jpg' add up to 1 and the least is -"),
-        ({"probabilities": ragged}, "have 4 to 5 numbers"),
+        ({"probabilities": ragged}, "lists of 4 to 5 numbers"),
         ({"path": [*scores.paths[:-1], scores.paths[0]]}, "1 images are in it twice"),
     ):
         pq.write_table(table_of(scores, **change), path)

@@ -5,22 +5,25 @@ from pathlib import Path
 import numpy as np
 
 from rescale_fast.errors import SettingError
+from rescale_fast.reading import read_text
 from rescale_fast.types import IntArray
 
 
 def read_list(path: Path, class_ids: tuple[str, ...]) -> IntArray:
-    """Read a list of class ids, one a line, "#" starts a comment; return their labels, increasing.
+    """Read a list of class ids, one a line; return their labels, increasing. "#" starts a comment, but in an id.
 
     Raises: SettingError naming the file, the line and the class that is unknown or repeated.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path).splitlines()
+    except (OSError, ValueError) as error:
         raise SettingError(f"--classes {path}: cannot be read as text ({error}).") from error
     label_of = {class_id: label for label, class_id in enumerate(class_ids)}
-    chosen: list[int] = []
+    chosen: set[int] = set()
     for number, line in enumerate(lines, 1):
-        name = line.split("#")[0].strip()
+        name = line.strip()
+        if name not in label_of:
+            name = line.split("#")[0].strip()
         if not name:
             continue
         if name not in label_of:
@@ -30,7 +33,7 @@ def read_list(path: Path, class_ids: tuple[str, ...]) -> IntArray:
             )
         if label_of[name] in chosen:
             raise SettingError(f"{path}, line {number}: {name!r} is there twice.")
-        chosen.append(label_of[name])
+        chosen.add(label_of[name])
     if len(chosen) < 2:
         raise SettingError(f"{path}: names {len(chosen)} classes, expected at least 2.")
-    return np.sort(np.array(chosen, np.int64))
+    return np.array(sorted(chosen), np.int64)

@@ -1,25 +1,27 @@
 """ClassSubset: which classes were chosen; ClassGrouping: which became one. How, and how good that is known to be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
-from rescale_fast.artifact import Artifact, Origin, read_json, write_json, write_whole
-from rescale_fast.errors import ArtifactError
+from rescale_fast.artifact import JsonArtifact, write_whole
+from rescale_fast.fields import At, Count, Positive, Share, member, typed
+from rescale_fast.reading import DamageError, check_class_ids
 
 
 @dataclass(frozen=True)
-class ClassSubset(Artifact):
+class ClassSubset(JsonArtifact):
     """k of K classes, in dataset order. New label i is the i-th of them."""
 
     schema: ClassVar[str] = "class_subset/1"
 
     method: str  # "max-confusion", "list", ...
-    num_classes: int  # K, of the set chosen from
-    classes: tuple[int, ...]  # (k,) increasing, original labels
-    class_ids: tuple[str, ...]  # (k,)
-    class_names: tuple[str, ...]  # (k,)
+    num_classes: Positive  # K, of the set chosen from
+    classes: Annotated[tuple[Count, ...], At("classes[].label")]  # (k,) increasing, original labels
+    class_ids: Annotated[tuple[str, ...], At("classes[].id")]  # (k,)
+    class_names: Annotated[tuple[str, ...], At("classes[].name")]  # (k,)
     facts: Mapping[str, Any]  # what the method knows of its result, e.g. {"value": 310}; JSON values
 
     def members(self) -> tuple[tuple[int, ...], ...]:
@@ -30,97 +32,54 @@ class ClassSubset(Artifact):
         """Write the JSON, and beside it a .txt with one class id a line (the published lists' format)."""
         with write_whole(path.with_suffix(".txt")) as temporary:
             temporary.write_text("".join(f"{name}\n" for name in self.class_ids), encoding="utf-8")
-        write_json(
-            path,
-            {
-                "schema": self.schema,
-                "method": self.method,
-                "num_classes": self.num_classes,
-                "classes": [
-                    {"label": label, "id": class_id, "name": name}
-                    for label, class_id, name in zip(self.classes, self.class_ids, self.class_names, strict=True)
-                ],
-                "facts": self.facts,
-                **self.origin.to_dict(),
-            },
-        )
+        super().save(path)
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read and check a class_subset.json. Raises: ArtifactError."""
-        value = read_json(path, cls.schema)
-        try:
-            rows = value["classes"]
-            return cls(
-                origin=Origin.from_dict(value),
-                method=value["method"],
-                num_classes=value["num_classes"],
-                classes=tuple(row["label"] for row in rows),
-                class_ids=tuple(row["id"] for row in rows),
-                class_names=tuple(row["name"] for row in rows),
-                facts=value["facts"],
-            )
-        except (KeyError, TypeError) as error:
-            raise ArtifactError(f"{path}: lacks the field {error}. Delete it to have it made again.") from error
+    def check(self) -> None:
+        _check_labels("classes", self.classes, self.num_classes)
+        check_class_ids("classes", self.class_ids)
+        _check_facts(self.facts, {"value": Count, "value_of_a_random_choice": float, "accuracy": Share})
+        if "upper_bound" in self.facts:
+            how_good = {"upper_bound": float, "objective_of_greedy": float, "pair_weights": str, "is_optimal": bool}
+            _check_facts(self.facts, how_good)
 
 
 @dataclass(frozen=True)
-class ClassGrouping(Artifact):
+class ClassGrouping(JsonArtifact):
     """Coarse classes: each is a group of the K classes and takes all their images. Classes in no group are left out."""
 
     schema: ClassVar[str] = "class_grouping/1"
 
     method: str  # "confused", "wordnet", ...
-    num_classes: int  # K, of the set grouped
-    class_ids: tuple[str, ...]  # (g,) of the groups, by new label; unique
-    class_names: tuple[str, ...]  # (g,)
-    labels: tuple[tuple[int, ...], ...]  # (g,) original labels in each group, increasing
-    member_ids: tuple[tuple[str, ...], ...]  # (g,) their class ids
+    num_classes: Positive  # K, of the set grouped
+    class_ids: Annotated[tuple[str, ...], At("groups[].id")]  # (g,) of the groups, by new label; unique
+    class_names: Annotated[tuple[str, ...], At("groups[].name")]  # (g,)
+    labels: Annotated[tuple[tuple[Count, ...], ...], At("groups[].classes[].label")]  # (g,) original, increasing
+    member_ids: Annotated[tuple[tuple[str, ...], ...], At("groups[].classes[].id")]  # (g,) their class ids
     facts: Mapping[str, Any]
 
     def members(self) -> tuple[tuple[int, ...], ...]:
         """Original labels of each new label."""
         return self.labels
 
-    def save(self, path: Path) -> None:
-        """Write the JSON."""
-        rows = zip(self.class_ids, self.class_names, self.labels, self.member_ids, strict=True)
-        write_json(
-            path,
-            {
-                "schema": self.schema,
-                "method": self.method,
-                "num_classes": self.num_classes,
-                "groups": [
-                    {
-                        "id": group_id,
-                        "name": name,
-                        "classes": [
-                            {"label": label, "id": class_id} for label, class_id in zip(labels, ids, strict=True)
-                        ],
-                    }
-                    for group_id, name, labels, ids in rows
-                ],
-                "facts": self.facts,
-                **self.origin.to_dict(),
-            },
-        )
+    def check(self) -> None:
+        for group, labels in zip(self.class_ids, self.labels, strict=True):
+            _check_labels(f"the classes of {group!r}", labels, self.num_classes)
+        if len({label for labels in self.labels for label in labels}) < sum(map(len, self.labels)):
+            raise DamageError("a class is in two of its groups")
+        check_class_ids("groups", self.class_ids)
+        check_class_ids("the groups' classes", [one for ids in self.member_ids for one in ids])
+        of_classes = dict.fromkeys(("classes_left_out", "smallest_group", "largest_group"), Count)
+        _check_facts(self.facts, {**of_classes, "share_inside": Share, "share_inside_at_random": Share})
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read and check a class_grouping.json. Raises: ArtifactError."""
-        value = read_json(path, cls.schema)
-        try:
-            groups = value["groups"]
-            return cls(
-                origin=Origin.from_dict(value),
-                method=value["method"],
-                num_classes=value["num_classes"],
-                class_ids=tuple(group["id"] for group in groups),
-                class_names=tuple(group["name"] for group in groups),
-                labels=tuple(tuple(row["label"] for row in group["classes"]) for group in groups),
-                member_ids=tuple(tuple(row["id"] for row in group["classes"]) for group in groups),
-                facts=value["facts"],
-            )
-        except (KeyError, TypeError) as error:
-            raise ArtifactError(f"{path}: lacks the field {error}. Delete it to have it made again.") from error
+
+def _check_labels(what: str, labels: Sequence[int], num_classes: int) -> None:
+    if not labels:
+        raise DamageError(f"{what}: there are none, expected at least one")
+    if any(a >= b for a, b in pairwise(labels)) or labels[-1] >= num_classes:
+        raise DamageError(f"{what}: their labels are not increasing, or not below {num_classes:,}")
+
+
+def _check_facts(facts: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
+    """Raise DamageError unless all that reports show is there, or nothing, as in a file that another program made."""
+    for name, kind in kinds.items() if facts else ():
+        typed(member(facts, name, "facts."), kind, f"facts.{name}")

@@ -8,6 +8,7 @@ import numpy as np
 
 from rescale_fast.datasets.types import Dataset, ImageList
 from rescale_fast.errors import DatasetError
+from rescale_fast.reading import read_lines
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 SPLITS = ("train", "val")
@@ -38,7 +39,7 @@ def open_folder(root: Path) -> Dataset:
 def _open_annotated(root: Path) -> Dataset:
     """Tiny ImageNet: lines of `val_0.JPEG <tab> n03444034 <tab> box`, images in val/images."""
     annotations = root / "val" / "val_annotations.txt"
-    rows = [line.split() for line in annotations.read_text(encoding="utf-8").splitlines()]
+    rows = [line.split() for line in read_lines(annotations)]
     class_of = {row[0]: row[1] for row in rows if len(row) > 1}
     classes = sorted(set(class_of.values()))
     labels = {name: classes.index(class_id) for name, class_id in class_of.items()}

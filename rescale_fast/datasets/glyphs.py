@@ -74,8 +74,8 @@ def _is_finished(root: Path, settings: GlyphSettings) -> bool:
         manifest = read_json(root / MANIFEST, SCHEMA)
     except ArtifactError as error:
         raise OutputError(f"{root}: exists but holds no finished glyphs. Remove it or name another folder.") from error
-    if manifest["settings"] != asdict(settings):
-        raise OutputError(f"{root}: holds glyphs of other settings ({manifest['settings']}). Name another folder.")
+    if manifest.get("settings") != asdict(settings):
+        raise OutputError(f"{root}: holds glyphs of other settings ({manifest.get('settings')}). Name another folder.")
     return True
 
 

@@ -88,12 +88,12 @@ def _readable(path: Path, read: Callable[[Path], Labels]) -> Labels:
 
 
 def _kaggle(path: Path, _: Sequence[str]) -> Labels:
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         return {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(file)}
 
 
 def _caffe(path: Path, wnids: Sequence[str]) -> Labels:
-    rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    rows = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     return {stem(name.rpartition("/")[2]): wnids[int(label)] for name, label in rows}
 
 

@@ -18,6 +18,7 @@ from rescale_fast.datasets.folder import check_root, folder_names, list_flat, li
 from rescale_fast.datasets.layout import find_split, is_flat, match_folders
 from rescale_fast.datasets.types import Dataset, ImageList
 from rescale_fast.errors import DatasetError
+from rescale_fast.reading import read_lines
 
 BASES = ("", "places365_standard/")
 TRAIN = ("train", "data_256_standard", "data_large_standard", "data_256", "data_large")
@@ -119,7 +120,7 @@ def _read_labels(root: Path, source: Path) -> dict[str, int]:
     """Read lines of `Places365_val_00000001.jpg 165`, after a look at the order of the categories beside them."""
     categories = _find(root, CATEGORIES)
     if categories is not None:
-        for number, line in enumerate(categories.read_text(encoding="utf-8").splitlines()):
+        for number, line in enumerate(read_lines(categories)):
             name, _, label = line.strip().rpartition(" ")
             if number >= len(places365_classes()) or [class_id_of(name), label] != [
                 places365_classes()[number],
@@ -127,7 +128,7 @@ def _read_labels(root: Path, source: Path) -> dict[str, int]:
             ]:
                 raise DatasetError(f"{categories}: line {number + 1} is {line!r}, which is not Places365-Standard's.")
     labels = {}
-    for number, line in enumerate(source.read_text(encoding="utf-8").splitlines()):
+    for number, line in enumerate(read_lines(source)):
         name, _, label = line.strip().rpartition(" ")
         if not label.isdigit() or int(label) >= len(places365_classes()):
             raise DatasetError(f"{source}: line {number + 1} is {line!r}, expected a file name and a class, 0 to 364.")

@@ -3,7 +3,7 @@
 Files train_data_batch_1 .. _10 and val_data. `data` is (n, d) uint8, a row an image: all R, all G, all B; `labels` are
 integers; `mean`, in train files, is the (d,) float64 mean of all training images. The scripts pickle a dict of these;
 readers of such sets expect that. Pickles are written opcode by opcode, so that pixels need not be in memory, and
-under the names that every version of NumPy reads. They are read by an unpickler that makes arrays and nothing else.
+under the names that every version of NumPy reads. They are read by rescale_fast/export/unpickle.py.
 """
 
 import pickle
@@ -16,23 +16,17 @@ from typing import IO, Any
 
 import numpy as np
 
+from rescale_fast.arrays import read_npz, whole_numbers
 from rescale_fast.errors import ArtifactError
 from rescale_fast.export.parts import Pixels
+from rescale_fast.export.unpickle import Unpickler
+from rescale_fast.reading import DamageError, reading
 from rescale_fast.types import FloatArray, IntArray
 
 NUM_TRAIN_FILES = 10
 PROTOCOL = 4  # the first that holds more than 4 GiB
-# What pickles of arrays call: by the names of NumPy 1 and 2, and, for pickles of Python 2, of how it wrote bytes.
-ALLOWED = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("_codecs", "encode"),
-    *(
-        (f"numpy.{core}.{module}", name)
-        for core in ("core", "_core")
-        for module, name in (("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer"))
-    ),
-}
+THEN = "Copy or make it again."
+LABELS = ("labels", "fine_labels")  # the latter in CIFAR-100
 
 
 @dataclass(frozen=True)
@@ -106,45 +100,38 @@ def _member(name: str) -> zipfile.ZipInfo:
     return zipfile.ZipInfo(f"{name}.npy")  # of no date: the same bytes every time
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no part of an array")
-        return super().find_class(module, name)
-
-
 def read_batch(path: Path) -> Batch:
-    """Read a batch file of this or any other maker.
+    """Read a batch file of this or any other maker, CIFAR's own included. Nothing in it is ever called.
 
     Raises: ArtifactError, saying what is wrong, for a file that is cut short, holds anything but arrays, lists and
         numbers, or whose data and labels do not belong together.
     """
-    try:
-        with path.open("rb") as file:
-            if path.suffix == ".npz":
-                with np.load(file) as arrays:
-                    value: Any = {name: arrays[name] for name in ("data", "labels")}
-            else:
-                value = _ArrayUnpickler(file, encoding="latin1").load()
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{path}: no such file.") from error
-    except Exception as error:  # damaged bytes make unpickling and unzipping raise anything
-        text = str(error) or "it ends too early"
-        raise ArtifactError(f"{path}: is no complete batch file: {text}. Copy or make it again.") from error
-    return _checked(path, value)
+    if path.suffix == ".npz":
+        value: Any = read_npz(path, ("data", *LABELS), THEN)
+    else:
+        with reading(path, "a batch file", THEN), path.open("rb") as file:
+            value = Unpickler(file).load()
+    with reading(path, "a batch file", THEN):
+        return _checked(value)
 
 
-def _checked(path: Path, value: Any) -> Batch:
-    try:
-        data, labels = value["data"], np.array(value["labels"])
-    except (KeyError, TypeError, IndexError) as error:
-        raise ArtifactError(f"{path}: is no batch file: it has no {error}.") from error
-    fits = isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.ndim == 2
-    if not fits or labels.ndim != 1 or (len(labels) and not np.issubdtype(labels.dtype, np.integer)):
-        raise ArtifactError(f"{path}: is no batch file: expected data (n, d) of uint8, and n integer labels.")
+def _checked(value: Any) -> Batch:
+    if type(value) is not dict:
+        raise DamageError("it is no batch file: expected a dict of data and labels")
+    by_name = {key.decode("latin-1") if isinstance(key, bytes) else key: one for key, one in value.items()}
+    data = by_name.get("data")
+    labels = next((by_name[name] for name in LABELS if name in by_name), None)
+    if data is None or labels is None:
+        raise DamageError(f"it is no batch file: it has no {'data' if data is None else 'labels'!r}")
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2:
+        raise DamageError("it is no batch file: expected data (n, d) of uint8")
+    if type(labels) is list and all(type(label) is int and abs(label) < 2**63 for label in labels):
+        labels = np.array(labels, np.int64)
+    if not isinstance(labels, np.ndarray) or labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise DamageError("it is no batch file: expected n integer labels")
     if len(labels) != len(data):
-        raise ArtifactError(f"{path}: holds {len(data):,} images and {len(labels):,} labels.")
-    return Batch(data, labels.astype(np.int64))
+        raise DamageError(f"it holds {len(data):,} images and {len(labels):,} labels")
+    return Batch(data, whole_numbers("labels", labels))
 
 
 def square_of(path: Path, values: int) -> tuple[int, int]:

@@ -4,7 +4,6 @@ Labels become 1..k in the order of the classes, images keep their order, and the
 images that are left.
 """
 
-import csv
 import re
 import shutil
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from rescale_fast.artifact import Origin, file_sha256, write_whole_folder
-from rescale_fast.csv_files import bare
+from rescale_fast.csv_files import read_rows
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.export.batches import Batch, batch_names, read_batch, square_of
 from rescale_fast.export.parts import Part, load_part, save_part
@@ -43,8 +42,7 @@ class VariantSource:
         listing = self.folder / f"{split}_images.csv"
         if not listing.is_file():
             return None
-        with listing.open(newline="", encoding="utf-8") as file:
-            return [bare(row["path"]) for row in csv.DictReader(file)]
+        return [row["path"] for row in read_rows(listing, ("path",))]
 
 
 def find_batches(folder: Path, others: VariantClasses) -> VariantSource:

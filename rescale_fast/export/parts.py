@@ -4,7 +4,6 @@ Any number of processes make them, in any order; together they are a split. A pa
 belong to, the rows that could not be read and why, and a digest of what the part was made from.
 """
 
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rescale_fast.arrays import Values, check_lengths, read_npz
 from rescale_fast.artifact import write_whole
 from rescale_fast.errors import ArtifactError
+from rescale_fast.reading import DamageError, reading
+from rescale_fast.settings import Between
 from rescale_fast.types import IntArray
 
 Pixels = NDArray[np.uint8]  # (n, d); of each image all R, then all G, then all B, or grey
 BLOCK_IMAGES = 4096
+THEN = "Delete it and run the same command again."
+SMALL = (  # all of a part but its pixels
+    Values("rows", "int64", ("n",), Between(0)),
+    Values("skipped", "int64", ("s",), Between(0)),
+    Values("reasons", "text", ("s",)),
+    Values("total", "int64", ("d",), Between(0)),
+)
 
 
 @dataclass(frozen=True)
@@ -31,11 +40,11 @@ class Part:
 
     def pixels(self) -> Pixels:
         """Read them. Raises: ArtifactError when the file is damaged."""
-        try:
-            with self.path.open("rb") as file, np.load(file) as arrays:
-                return np.asarray(arrays["pixels"])
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise ArtifactError(f"{self.path}: damaged ({error}). Delete it and run the same command again.") from error
+        found = read_npz(self.path, ["pixels"], THEN).get("pixels")
+        shape = (len(self.rows), len(self.total))
+        if found is None or found.dtype != np.uint8 or found.shape != shape:
+            raise ArtifactError(f"{self.path}: holds no {shape} pixels. {THEN}")
+        return found
 
 
 def save_part(path: Path, made_from: str, pixels: Pixels, rows: IntArray, skipped: Mapping[int, str]) -> None:
@@ -54,14 +63,14 @@ def save_part(path: Path, made_from: str, pixels: Pixels, rows: IntArray, skippe
 
 def load_part(path: Path, made_from: str) -> Part:
     """Open a part. Raises: ArtifactError when it is absent, damaged, or made from something else."""
-    try:
-        with path.open("rb") as file, np.load(file) as arrays:
-            if str(arrays["made_from"]) != made_from:
-                raise ArtifactError(f"{path}: was made from other images or settings.")
-            skipped = dict(zip(arrays["skipped"].tolist(), arrays["reasons"].tolist(), strict=True))
-            return Part(path, arrays["rows"], skipped, arrays["total"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ArtifactError(f"{path}: no complete part ({error}).") from error
+    with reading(path, "a part", THEN):
+        found = read_npz(path, [*(one.name for one in SMALL), "made_from"], THEN)
+        arrays = {one.name: one.take(found[one.name]) for one in SMALL}
+        if str(found["made_from"]) != made_from:
+            raise DamageError("it was made from other images or settings")
+        check_lengths(SMALL, arrays)
+        skipped = dict(zip(arrays["skipped"].tolist(), arrays["reasons"].tolist(), strict=True))
+        return Part(path, arrays["rows"], skipped, arrays["total"])
 
 
 class StoredPixels:

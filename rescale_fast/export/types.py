@@ -1,17 +1,20 @@
 """BetonInfo: the JSON beside each .beton, which says what its labels mean and how its images were stored."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, TypeAlias
 
-from rescale_fast.artifact import Artifact, Origin, read_json, write_json
-from rescale_fast.errors import ArtifactError
+from rescale_fast.artifact import JsonArtifact
 from rescale_fast.export.settings import VariantForm
+from rescale_fast.fields import At, Count, Positive, member
+from rescale_fast.reading import DamageError, check_class_ids
+
+LeftOut: TypeAlias = Mapping[str, str]  # {"path", "reason"}: asked for, not written
+MOST_LABELS = 2**31  # what FFCV stores, and what tables over labels can hold
 
 
 @dataclass(frozen=True)
-class BetonInfo(Artifact):
+class BetonInfo(JsonArtifact):
     """What a .beton holds. Fields of a sample: image (RGB), label (int, 0..k-1), index (int).
 
     `index` is the image's row within its split of the ImageSubset: it leads back to the file.
@@ -20,78 +23,30 @@ class BetonInfo(Artifact):
     schema: ClassVar[str] = "beton_info/2"
 
     split: str
-    num_images: int
-    class_ids: tuple[str, ...]  # (k,) by new label
-    class_names: tuple[str, ...]  # (k,)
-    original_labels: tuple[tuple[int, ...], ...]  # (k,) those that became each label, ascending
-    images_per_class: tuple[int, ...]  # (k,)
-    stored: Mapping[str, int]  # how images were stored -> how many
-    skipped: tuple[Mapping[str, str], ...]  # {"path", "reason"}: asked for, not written
-    max_width: int  # pixels
-    max_height: int
-    bytes: int
+    num_images: Count
+    class_ids: Annotated[tuple[str, ...], At("classes[].id")]  # (k,) by new label
+    class_names: Annotated[tuple[str, ...], At("classes[].name")]  # (k,)
+    original_labels: Annotated[tuple[tuple[Count, ...], ...], At("classes[].original_labels")]  # (k,) ascending
+    images_per_class: Annotated[tuple[Count, ...], At("classes[].num_images")]  # (k,)
+    stored: Mapping[str, Count]  # how images were stored -> how many
+    skipped: tuple[LeftOut, ...]
+    max_width: Count  # pixels
+    max_height: Count
+    bytes: Count
     digest: str  # of the .beton's content, "<algorithm>:<hex>"
 
-    def save(self, path: Path) -> None:
-        value: dict[str, Any] = {
-            "schema": self.schema,
-            "split": self.split,
-            "num_images": self.num_images,
-            "classes": [
-                {
-                    "label": label,
-                    "id": class_id,
-                    "name": name,
-                    "original_labels": original,
-                    "num_images": count,
-                }
-                for label, (class_id, name, original, count) in enumerate(
-                    zip(
-                        self.class_ids,
-                        self.class_names,
-                        self.original_labels,
-                        self.images_per_class,
-                        strict=True,
-                    )
-                )
-            ],
-            "stored": self.stored,
-            "skipped": self.skipped,
-            "max_width": self.max_width,
-            "max_height": self.max_height,
-            "bytes": self.bytes,
-            "digest": self.digest,
-            **self.origin.to_dict(),
-        }
-        write_json(path, value)
+    def tree(self) -> dict[str, Any]:
+        tree = super().tree()
+        tree["classes"] = [{"label": label, **row} for label, row in enumerate(tree["classes"])]
+        return tree
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read and check the JSON beside a beton. Raises: ArtifactError."""
-        value = read_json(path, cls.schema)
-        try:
-            rows = value["classes"]
-            return cls(
-                origin=Origin.from_dict(value),
-                split=value["split"],
-                num_images=value["num_images"],
-                class_ids=tuple(row["id"] for row in rows),
-                class_names=tuple(row["name"] for row in rows),
-                original_labels=tuple(tuple(row["original_labels"]) for row in rows),
-                images_per_class=tuple(row["num_images"] for row in rows),
-                stored=value["stored"],
-                skipped=tuple(value["skipped"]),
-                max_width=value["max_width"],
-                max_height=value["max_height"],
-                bytes=value["bytes"],
-                digest=value["digest"],
-            )
-        except (KeyError, TypeError) as error:
-            raise ArtifactError(f"{path}: lacks the field {error}. Delete it to have it made again.") from error
+    def check(self) -> None:
+        check_class_ids("classes", self.class_ids)
+        _check_left_out(self.skipped)
 
 
 @dataclass(frozen=True)
-class FilesInfo(Artifact):
+class FilesInfo(JsonArtifact):
     """What a folder of exported files holds."""
 
     schema: ClassVar[str] = "files_info/1"
@@ -99,87 +54,49 @@ class FilesInfo(Artifact):
 
     form: str  # "folder", "webdataset" or "parquet"
     split: str
-    num_images: int
+    num_images: Count
     class_ids: tuple[str, ...]  # (k,) by label
     class_names: tuple[str, ...]  # (k,)
-    images_per_class: tuple[int, ...]  # (k,)
-    skipped: tuple[Mapping[str, str], ...]  # {"path", "reason"}: asked for, not written
-    num_files: int
-    bytes: int
+    images_per_class: tuple[Count, ...]  # (k,)
+    skipped: tuple[LeftOut, ...]
+    num_files: Count
+    bytes: Count
 
-    def save(self, path: Path) -> None:
-        fields = asdict(self)
-        del fields["origin"]
-        write_json(path, {"schema": self.schema, **fields, **self.origin.to_dict()})
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read and check the JSON in the folder. Raises: ArtifactError."""
-        value = read_json(path, cls.schema)
-        try:
-            return cls(
-                origin=Origin.from_dict(value),
-                form=value["form"],
-                split=value["split"],
-                num_images=value["num_images"],
-                class_ids=tuple(value["class_ids"]),
-                class_names=tuple(value["class_names"]),
-                images_per_class=tuple(value["images_per_class"]),
-                skipped=tuple(value["skipped"]),
-                num_files=value["num_files"],
-                bytes=value["bytes"],
-            )
-        except (KeyError, TypeError) as error:
-            raise ArtifactError(f"{path}: lacks the field {error}. Delete it to have it made again.") from error
+    def check(self) -> None:
+        check_class_ids("class_ids", self.class_ids)
+        _check_left_out(self.skipped)
 
 
 @dataclass(frozen=True)
-class VariantInfo(Artifact):
+class VariantInfo(JsonArtifact):
     """What a down-sampled set holds. `train_images.csv` and `val_images.csv` lead each row back to its file."""
 
     schema: ClassVar[str] = "variant/1"
     NAME: ClassVar[str] = "variant.json"
 
     name: str
-    side: int  # pixels
-    channels: int  # 3 = R, G, B; 1 = grey
+    side: Positive  # pixels
+    channels: Positive  # 3 = R, G, B; 1 = grey
     forms: tuple[VariantForm, ...]
-    labels: tuple[int, ...]  # (k,) of each class in batch files; 0..k-1 in betons
-    class_ids: tuple[str, ...]  # (k,) in the order of the data set
-    class_names: tuple[str, ...]  # (k,)
-    original_labels: tuple[tuple[int, ...], ...]  # (k,) in the data set
-    num_images: Mapping[str, int]  # split -> images
-    skipped: Mapping[str, tuple[Mapping[str, str], ...]]  # split -> {"path", "reason"}: asked for, not there
-    files: Mapping[str, int]  # name -> bytes
+    num_images: Mapping[str, Count]  # split -> images
+    skipped: Mapping[str, tuple[LeftOut, ...]]  # split -> those of it
+    files: Mapping[str, Count]  # name -> bytes
+    labels: Annotated[tuple[Count, ...], At("classes[].label")]  # (k,) of each class in batch files; 0..k-1 in betons
+    class_ids: Annotated[tuple[str, ...], At("classes[].id")]  # (k,) in the order of the data set
+    class_names: Annotated[tuple[str, ...], At("classes[].name")]  # (k,)
+    original_labels: Annotated[tuple[tuple[Count, ...], ...], At("classes[].original_labels")]  # (k,) in the data set
 
-    def save(self, path: Path) -> None:
-        fields = asdict(self)
-        columns = ("labels", "class_ids", "class_names", "original_labels")
-        rows = zip(*(fields.pop(column) for column in columns), strict=True)
-        keys = ("label", "id", "name", "original_labels")
-        fields["classes"] = [dict(zip(keys, row, strict=True)) for row in rows]
-        del fields["origin"]
-        write_json(path, {"schema": self.schema, **fields, **self.origin.to_dict()})
+    def check(self) -> None:
+        check_class_ids("classes", self.class_ids)
+        if not self.class_ids or len(set(self.labels)) < len(self.labels):
+            raise DamageError("there is no class, or two have one label")
+        if max(self.labels) >= MOST_LABELS:
+            raise DamageError(f"a class has the label {max(self.labels):,}, expected less than {MOST_LABELS:,}")
+        for rows in self.skipped.values():
+            _check_left_out(rows)
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read and check a variant.json. Raises: ArtifactError."""
-        value = read_json(path, cls.schema)
-        try:
-            rows = value["classes"]
-            return cls(
-                origin=Origin.from_dict(value),
-                name=value["name"],
-                side=value["side"],
-                channels=value["channels"],
-                forms=tuple(value["forms"]),
-                labels=tuple(row["label"] for row in rows),
-                class_ids=tuple(row["id"] for row in rows),
-                class_names=tuple(row["name"] for row in rows),
-                original_labels=tuple(tuple(row["original_labels"]) for row in rows),
-                num_images=value["num_images"],
-                skipped={split: tuple(rows) for split, rows in value["skipped"].items()},
-                files=value["files"],
-            )
-        except (KeyError, TypeError) as error:
-            raise ArtifactError(f"{path}: lacks the field {error}. Delete it to have it made again.") from error
+
+def _check_left_out(rows: Sequence[LeftOut]) -> None:
+    for place, row in enumerate(rows):
+        for key in ("path", "reason"):
+            member(row, key, f"skipped[{place}].")

@@ -23,7 +23,7 @@ def read_corrections(table: Path) -> dict[str, str | None]:
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise SettingError(f"--corrections {table}: cannot be read as a CSV ({error}).") from error
     header = rows[0] if rows else []
     if not {"path", "class"} <= set(header):

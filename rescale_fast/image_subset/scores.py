@@ -1,16 +1,9 @@
 """Scores: how sure a network that has not seen a training image is of its class.
 
-Stored as parquet, in one file or in a folder of parts (one for each half of the images). Columns (also how to bring
-your own, from any network that had not seen the images):
-
-    path              string       relative to the data set's root
-    label             int32        class in the data set
-    true_probability  float        of the class that the image counts as in the subset; null if it was skipped
-    probabilities     list<float>  of each class of the subset, by new label; optional, null if skipped
-    skipped           string       optional; why the file could not be read
+Stored as parquet, in one file or in a folder of parts (one for each half of the images). COLUMNS are also how to bring
+your own, from any network that had not seen the images.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +11,23 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from rescale_fast.artifact import Artifact, Origin, check_schema, write_whole
+from rescale_fast.arrays import Values
+from rescale_fast.artifact import Artifact, Origin, check_schema
 from rescale_fast.errors import ArtifactError, SettingError
+from rescale_fast.reading import reading
+from rescale_fast.settings import Between
+from rescale_fast.tables import read_table, write_table
 from rescale_fast.types import Float32Array, IntArray
 
+COLUMNS = (
+    Values("path", "text", ("N",)),  # relative to the data set's root
+    Values("label", "int32", ("N",), Between(0)),  # class in the data set
+    Values("true_probability", "float32", ("N",)),  # of the class that it counts as in the subset; null if skipped
+    Values("skipped", "text", ("N",), optional=True),  # why the file could not be read
+    Values("probabilities", "float32", ("N", "k"), optional=True),  # of each class, by new label; null if skipped
+)
 TOLERANCE = 1e-2  # of a sum of probabilities, which others may have stored in half precision
-NO_ORIGIN = Origin({}, {})
+THEN = "Score again, or delete it."
 
 
 @dataclass(frozen=True)
@@ -40,25 +44,17 @@ class Scores(Artifact):
 
     def save(self, path: Path) -> None:
         """Write one part."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         is_null = np.isnan(self.true_probability)
-        columns = {
-            "path": pa.array(self.paths, pa.string()),
-            "label": pa.array(self.labels, pa.int32()),
-            "true_probability": pa.array(self.true_probability, pa.float32(), mask=is_null),
-            "skipped": pa.array(self.skipped, pa.string()),
+        arrays: dict[str, Any] = {
+            "path": self.paths,
+            "label": self.labels,
+            "true_probability": self.true_probability,
+            "skipped": self.skipped,
         }
         if self.probabilities is not None:
-            width = self.probabilities.shape[1]
-            columns["probabilities"] = pa.FixedSizeListArray.from_arrays(
-                pa.array(self.probabilities.ravel(), pa.float32()), width, mask=pa.array(is_null)
-            )
-        meta = json.dumps({"schema": self.schema, **self.origin.to_dict()})
-        table = pa.table(columns).replace_schema_metadata({"rescale_fast": meta})
-        with write_whole(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+            arrays["probabilities"] = self.probabilities
+        nulls = dict.fromkeys(("true_probability", "probabilities"), is_null)
+        write_table(path, COLUMNS, arrays, {"schema": self.schema, **self.origin.to_dict()}, nulls)
 
     @classmethod
     def load(cls, path: Path, *, probabilities: bool = True) -> Self:
@@ -74,34 +70,20 @@ class Scores(Artifact):
 
     @classmethod
     def _read(cls, path: Path, probabilities: bool) -> Self:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            names = pq.read_schema(path).names
-            wanted = [name for name in names if probabilities or name != "probabilities"]
-            table = pq.read_table(path, columns=wanted)
-        except FileNotFoundError as error:
-            raise ArtifactError(f"{path}: no such file.") from error
-        except (OSError, pa.ArrowException) as error:
-            raise ArtifactError(f"{path}: not readable as parquet ({error}). Score again, or delete it.") from error
-        missing = [name for name in ("path", "label", "true_probability") if name not in names]
-        if missing:
-            raise ArtifactError(f"{path}: has the columns {', '.join(names)}; {', '.join(missing)} is missing.")
-        stored = (table.schema.metadata or {}).get(b"rescale_fast")
-        origin = NO_ORIGIN
-        if stored is not None:
-            meta = json.loads(stored)
-            check_schema(path, meta.get("schema"), cls.schema)
-            origin = Origin.from_dict(meta)
-        return cls(
-            origin=origin,
-            paths=tuple(table["path"].to_pylist()),
-            labels=table["label"].to_numpy().astype(np.int64),
-            true_probability=table["true_probability"].to_numpy().astype(np.float32),
-            probabilities=_matrix(table["probabilities"], path) if "probabilities" in wanted else None,
-            skipped=tuple(table["skipped"].to_pylist()) if "skipped" in names else (None,) * table.num_rows,
-        )
+        table = read_table(path, [one for one in COLUMNS if probabilities or one.name != "probabilities"], THEN)
+        with reading(path, "scores", THEN):
+            origin = Origin({}, {})
+            if table.meta is not None:
+                check_schema(path, table.meta.get("schema"), cls.schema)
+                origin = Origin.from_dict(table.meta)
+            return cls(
+                origin=origin,
+                paths=table.texts("path"),
+                labels=table.array("label"),
+                true_probability=table.floats_or_nan("true_probability"),
+                probabilities=table.floats_or_nan("probabilities") if "probabilities" in table else None,
+                skipped=table.texts_or_none("skipped"),
+            )
 
     @classmethod
     def _join(cls, path: Path, parts: Sequence[Self]) -> Self:
@@ -169,16 +151,3 @@ class Scores(Artifact):
                 f"{source}: gives probabilities of {self.probabilities.shape[1]:,} classes, the subset has "
                 f"{len(class_ids):,}. Give one for each class of the subset, by new label."
             )
-
-
-def _matrix(column: Any, path: Path) -> Float32Array:
-    """(N, k) from a column of lists of equal length, or nulls."""
-    import pyarrow.compute as pc
-
-    lengths = pc.unique(pc.list_value_length(column).drop_null()).to_pylist()
-    if len(lengths) > 1:
-        raise ArtifactError(f"{path}: its lists of probabilities have {min(lengths)} to {max(lengths)} numbers.")
-    width = lengths[0] if lengths else 1
-    matrix = np.full((len(column), width), np.nan, np.float32)
-    matrix[column.is_valid().to_numpy()] = pc.list_flatten(column.drop_null()).to_numpy().reshape(-1, width)
-    return matrix

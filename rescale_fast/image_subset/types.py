@@ -1,16 +1,8 @@
 """ImageSubset: which images of the chosen classes, under which new label, in which split.
 
-A parquet table, one row an image, in the order in which it will be written (also how to bring your own):
-
-    split      string  "train" or "val": the split it will be in
-    source     string  the split it comes from
-    index      int64   position in the source split's list
-    path       string  relative to the data set's root
-    label      int32   original label
-    new_label  int32   0..k-1
+A parquet table with the columns COLUMNS, one row an image, in the order in which it will be written.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +10,23 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from rescale_fast.artifact import Artifact, Origin, check_schema, to_json, write_whole
+from rescale_fast.arrays import Values
+from rescale_fast.artifact import Artifact, Origin, check_schema
 from rescale_fast.csv_files import write_csv
-from rescale_fast.errors import ArtifactError
+from rescale_fast.fields import member, typed
+from rescale_fast.reading import DamageError, check_class_ids, reading
+from rescale_fast.settings import Between
+from rescale_fast.tables import read_table, write_table
 from rescale_fast.types import Float32Array, IntArray
+
+COLUMNS = (
+    Values("split", "text", ("n",)),  # "train" or "val": the split it will be in
+    Values("source", "text", ("n",)),  # the split it comes from
+    Values("index", "int64", ("n",), Between(0)),  # position in the source split's list
+    Values("path", "text", ("n",)),  # relative to the data set's root
+    Values("label", "int32", ("n",), Between(0)),  # original label
+    Values("new_label", "int32", ("n",), Between(0)),  # 0..k-1
+)
 
 
 @dataclass(frozen=True)
@@ -76,69 +81,57 @@ class ImageSubset(Artifact):
         return {"train": self.train, "val": self.val}[name]
 
     def save(self, path: Path) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        tables = [
-            pa.table(
-                {
-                    "split": pa.array([name] * len(images), pa.string()),
-                    "source": pa.array(images.source, pa.string()),
-                    "index": pa.array(images.indices, pa.int64()),
-                    "path": pa.array(images.paths, pa.string()),
-                    "label": pa.array(images.labels, pa.int32()),
-                    "new_label": pa.array(images.new_labels, pa.int32()),
-                }
-            )
-            for name, images in (("train", self.train), ("val", self.val))
-        ]
-        meta = {
-            "schema": self.schema,
-            "class_ids": self.class_ids,
-            "class_names": self.class_names,
-            "facts": to_json(self.facts),
-            **self.origin.to_dict(),
+        both = join_images(self.train, self.val)
+        arrays = {
+            "split": ["train"] * len(self.train) + ["val"] * len(self.val),
+            "source": both.source,
+            "index": both.indices,
+            "path": both.paths,
+            "label": both.labels,
+            "new_label": both.new_labels,
         }
-        table = pa.concat_tables(tables).replace_schema_metadata({"rescale_fast": json.dumps(meta)})
-        with write_whole(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+        meta = {"class_ids": self.class_ids, "class_names": self.class_names, "facts": self.facts}
+        write_table(path, COLUMNS, arrays, {"schema": self.schema, **meta, **self.origin.to_dict()})
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read and check an image_subset.parquet. Raises: ArtifactError."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-        import pyarrow.parquet as pq
-
-        try:
-            table = pq.read_table(path)
-        except FileNotFoundError as error:
-            raise ArtifactError(f"{path}: no such file.") from error
-        except (OSError, pa.ArrowException) as error:
-            raise ArtifactError(
-                f"{path}: not readable as parquet ({error}). Delete it to have it made again."
-            ) from error
-        meta = json.loads((table.schema.metadata or {}).get(b"rescale_fast", b"{}"))
-        check_schema(path, meta.get("schema"), cls.schema)
-
-        def images(name: str) -> SubsetImages:
-            part = table.filter(pc.equal(table["split"], name))
-            return SubsetImages(
-                source=tuple(part["source"].to_pylist()),
-                indices=part["index"].to_numpy(),
-                paths=tuple(part["path"].to_pylist()),
-                labels=part["label"].to_numpy().astype(np.int64),
-                new_labels=part["new_label"].to_numpy().astype(np.int64),
+        table = read_table(path, COLUMNS)
+        with reading(path, "an image subset"):
+            meta = table.meta or {}
+            check_schema(path, meta.get("schema"), cls.schema)
+            splits = np.array(table.texts("split"), object)
+            other = np.flatnonzero((splits != "train") & (splits != "val"))
+            if len(other):
+                raise DamageError(f"split[{other[0]}] is {splits[other[0]]!r}, expected train or val")
+            images = SubsetImages(
+                source=table.texts("source"),
+                indices=table.array("index"),
+                paths=table.texts("path"),
+                labels=table.array("label"),
+                new_labels=table.array("new_label"),
             )
+            made = cls(
+                origin=Origin.from_dict(meta),
+                class_ids=typed(member(meta, "class_ids"), tuple[str, ...], "class_ids"),
+                class_names=typed(member(meta, "class_names"), tuple[str, ...], "class_names"),
+                train=images.take(np.flatnonzero(splits == "train")),
+                val=images.take(np.flatnonzero(splits == "val")),
+                facts=typed(meta.get("facts", {}), Mapping[str, Any], "facts"),
+            )
+            made._check(images)
+            return made
 
-        return cls(
-            origin=Origin.from_dict(meta),
-            class_ids=tuple(meta["class_ids"]),
-            class_names=tuple(meta["class_names"]),
-            train=images("train"),
-            val=images("val"),
-            facts=meta.get("facts", {}),
-        )
+    def _check(self, images: SubsetImages) -> None:
+        check_class_ids("class_ids", self.class_ids)
+        if len(self.class_names) != len(self.class_ids):
+            raise DamageError(f"it has {len(self.class_ids):,} class ids and {len(self.class_names):,} names")
+        wrong = np.flatnonzero(images.new_labels >= len(self.class_ids))
+        if len(wrong):
+            label = images.new_labels[wrong[0]]
+            raise DamageError(f"new_label[{wrong[0]}] is {label}, and there are {len(self.class_ids):,} classes")
+        for name in self.facts.keys() & {"label_errors", "near_duplicates"}:
+            typed(self.facts[name], int, f"facts.{name}")
 
 
 @dataclass(frozen=True)

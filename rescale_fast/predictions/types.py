@@ -1,32 +1,41 @@
 """Predictions: per validation image, what a pre-trained network said; and which files could not be read.
 
 Stored as parquet parts, one a chunk of consecutive images, so that finished chunks survive an interruption
-and any number of processes can share the work. Columns of a part (also how to bring your own):
-
-    index              int64    position in the data set's val list
-    path               string   relative to the data set's root
-    label              int32    true class
-    top_ids            list<int32>[5]   classes ranked highest, best first (fewer when K < 5); null if skipped
-    top_probabilities  list<float>[5]   theirs; null if skipped
-    true_probability   float    of the true class; null if skipped
-    skipped            string   why the file could not be read; null for a predicted image
+and any number of processes can share the work. COLUMNS are those of a part, and how to bring your own: one file, or a
+folder of part-*.parquet, with integers, floats and texts of any width, and nothing of ours in the metadata.
 """
 
-import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
-from rescale_fast.artifact import Artifact, Origin, check_schema, write_whole
+from rescale_fast.arrays import AnyArray, Values, check_lengths
+from rescale_fast.artifact import Artifact, Origin, check_schema
 from rescale_fast.errors import ArtifactError
+from rescale_fast.fields import member, typed
+from rescale_fast.reading import REMAKE, DamageError, check_class_ids, reading
+from rescale_fast.settings import Between
+from rescale_fast.tables import Table, read_table, write_table
 from rescale_fast.types import Float32Array, IntArray
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 TOP = 5
+LABELS = Between(0, 2**31 - 1)
+COLUMNS = (
+    Values("index", "int64", ("N",), Between(0), optional=True),  # position in the data set's val list; else the row
+    Values("path", "text", ("N",)),  # relative to the data set's root
+    Values("label", "int32", ("N",), LABELS),  # true class
+    # Those of the classes ranked highest, best first: 5, or fewer when K < 5. Null where the file could not be read, as
+    # are the probabilities.
+    Values("top_ids", "int32", ("N", "T"), LABELS),
+    Values("top_probabilities", "float32", ("N", "T"), Between(0, 1)),
+    Values("true_probability", "float32", ("N",), Between(0, 1)),  # of the true class
+    Values("skipped", "text", ("N",), optional=True),  # why the file could not be read; null for a predicted image
+)
+OF_PREDICTED = COLUMNS[2:6]
+MOST_CLASSES = 10**6  # called by their numbers
 
 
 @dataclass(frozen=True)
@@ -67,91 +76,97 @@ class Predictions(Artifact):
 
     def save(self, path: Path) -> None:
         """Write one parquet part."""
-        import pyarrow.parquet as pq
+        places = np.concatenate([self.indices, np.array([one.index for one in self.skipped], np.int64)])
+        order = np.argsort(places, kind="stable")
+        is_skipped = (np.arange(len(places)) >= len(self.indices))[order]
 
-        with write_whole(path) as temporary:
-            pq.write_table(self._to_table(), temporary, compression="zstd")
+        def padded(array: AnyArray) -> AnyArray:
+            nothing = np.zeros((len(self.skipped), *array.shape[1:]), array.dtype)
+            return np.concatenate([array, nothing])[order]
+
+        def joined(predicted: Sequence[str | None], skipped: Sequence[str | None]) -> list[str | None]:
+            both = [*predicted, *skipped]
+            return [both[i] for i in order.tolist()]
+
+        arrays = {
+            "index": places[order],
+            "path": joined(self.paths, [one.path for one in self.skipped]),
+            "label": np.concatenate([self.labels, np.array([one.label for one in self.skipped], np.int64)])[order],
+            "top_ids": padded(self.top_ids),
+            "top_probabilities": padded(self.top_probabilities),
+            "true_probability": padded(self.true_probability),
+            "skipped": joined([None] * len(self.labels), [one.reason for one in self.skipped]),
+        }
+        ids = {"class_ids": self.class_ids, "class_names": self.class_names}
+        nulls = dict.fromkeys(("top_ids", "top_probabilities", "true_probability"), is_skipped)
+        write_table(path, COLUMNS, arrays, {"schema": self.schema, **ids, **self.origin.to_dict()}, nulls)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path, *, class_ids: Sequence[str] = (), class_names: Sequence[str] = ()) -> Self:
         """Read one parquet part, or a folder of parts (`part-*.parquet`) that belong together.
 
+        Args: class_ids, class_names: (K,) of the data set, for a file that does not say them; without these, classes
+            are called by their numbers.
         Raises: ArtifactError for an unreadable part, parts of different runs, or an image in two parts.
         """
         parts = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
         if not parts:
             raise ArtifactError(f"{path}: holds no part-*.parquet. `rescale-fast validate` makes them.")
-        return cls._join([(part, cls._read(part)) for part in parts])
-
-    def _to_table(self) -> "pa.Table":
-        import pyarrow as pa
-
-        width = self.top_ids.shape[1]
-        num_skipped = len(self.skipped)
-        order = np.argsort(
-            np.concatenate([self.indices, np.array([s.index for s in self.skipped], np.int64)]), kind="stable"
-        )
-
-        def column(values: Any, skipped: list[Any], kind: Any) -> "pa.Array":
-            return pa.concat_arrays([pa.array(values, kind), pa.array(skipped, kind)]).take(pa.array(order))
-
-        nothing = [None] * num_skipped
-        table = pa.table(
-            {
-                "index": column(self.indices, [s.index for s in self.skipped], pa.int64()),
-                "path": column(list(self.paths), [s.path for s in self.skipped], pa.string()),
-                "label": column(self.labels, [s.label for s in self.skipped], pa.int32()),
-                "top_ids": column(list(self.top_ids), nothing, pa.list_(pa.int32(), width)),
-                "top_probabilities": column(list(self.top_probabilities), nothing, pa.list_(pa.float32(), width)),
-                "true_probability": column(self.true_probability, nothing, pa.float32()),
-                "skipped": column([None] * len(self.labels), [s.reason for s in self.skipped], pa.string()),
-            }
-        )
-        meta = {
-            "schema": self.schema,
-            "class_ids": self.class_ids,
-            "class_names": self.class_names,
-            **self.origin.to_dict(),
-        }
-        return table.replace_schema_metadata({"rescale_fast": json.dumps(meta)})
+        read: list[tuple[Path, Self]] = []
+        for part in parts:
+            begin = sum(len(one.indices) + len(one.skipped) for _, one in read)
+            read.append((part, cls._read(part, begin)))
+        joined = cls._join(path, read)
+        with reading(path, "predictions"):
+            return joined._named(class_ids, class_names)
 
     @classmethod
-    def _read(cls, path: Path) -> Self:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+    def _read(cls, path: Path, begin: int) -> Self:
+        """Without class ids, if the file has none. Args: begin: the index of the first row, if it has none."""
+        table = read_table(path, COLUMNS)
+        with reading(path, "predictions"):
+            origin, class_ids, class_names = Origin({}, {}), (), ()
+            if table.meta is not None:
+                check_schema(path, table.meta.get("schema"), cls.schema)
+                origin = Origin.from_dict(table.meta)
+                class_ids = typed(member(table.meta, "class_ids"), tuple[str, ...], "class_ids")
+                class_names = typed(member(table.meta, "class_names"), tuple[str, ...], "class_names")
+            index = table.array("index") if "index" in table else np.arange(begin, begin + len(table))
+            is_read = table.is_null("skipped") if "skipped" in table else np.ones(len(table), bool)
+            read, bad = table.where(is_read), table.where(~is_read)
+            arrays = {one.name: read.array(one.name) for one in OF_PREDICTED}
+            check_lengths(OF_PREDICTED, arrays)
+            _check_ranking(arrays["top_ids"], arrays["top_probabilities"])
+            return cls(
+                origin=origin,
+                class_ids=class_ids,
+                class_names=class_names,
+                indices=index[is_read],
+                paths=read.texts("path"),
+                labels=arrays["label"],
+                top_ids=arrays["top_ids"],
+                top_probabilities=arrays["top_probabilities"],
+                true_probability=arrays["true_probability"],
+                skipped=_skipped(bad, index[~is_read]),
+            )
 
-        try:
-            table = pq.read_table(path)
-        except FileNotFoundError as error:
-            raise ArtifactError(f"{path}: no such file.") from error
-        except (OSError, pa.ArrowException) as error:
-            raise ArtifactError(
-                f"{path}: not readable as parquet ({error}). Delete it to have it made again."
-            ) from error
-        stored = (table.schema.metadata or {}).get(b"rescale_fast", b"{}")
-        meta = json.loads(stored)
-        check_schema(path, meta.get("schema"), cls.schema)
-        read = table.filter(table["skipped"].is_null())
-        bad = table.filter(table["skipped"].is_valid())
-        width = table.schema.field("top_ids").type.list_size
-        return cls(
-            origin=Origin.from_dict(meta),
-            class_ids=tuple(meta["class_ids"]),
-            class_names=tuple(meta["class_names"]),
-            indices=read["index"].to_numpy(),
-            paths=tuple(read["path"].to_pylist()),
-            labels=read["label"].to_numpy().astype(np.int64),
-            top_ids=_flat(read["top_ids"]).astype(np.int64).reshape(-1, width),
-            top_probabilities=_flat(read["top_probabilities"]).astype(np.float32).reshape(-1, width),
-            true_probability=read["true_probability"].to_numpy().astype(np.float32),
-            skipped=tuple(
-                Skipped(row["index"], row["path"], row["label"], row["skipped"])
-                for row in bad.select(["index", "path", "label", "skipped"]).to_pylist()
-            ),
-        )
+    def _named(self, class_ids: Sequence[str], class_names: Sequence[str]) -> Self:
+        """With the class ids that these have, else those given, else numbers."""
+        ids, names = (self.class_ids, self.class_names) if self.class_ids else (class_ids, class_names)
+        labels = [self.labels, self.top_ids, np.array([one.label for one in self.skipped], np.int64)]
+        num_seen = 1 + max(int(some.max(initial=-1)) for some in labels)
+        if ids and num_seen > len(ids):
+            raise DamageError(f"names class {num_seen - 1:,}, and there are {len(ids):,} classes, numbered from 0")
+        if not ids and num_seen > MOST_CLASSES:
+            raise DamageError(f"names class {num_seen - 1:,}, expected less than {MOST_CLASSES:,}")
+        ids = ids or [str(label) for label in range(num_seen)]
+        if len(names or ids) != len(ids):
+            raise DamageError(f"has {len(ids):,} class ids and {len(names):,} names")
+        check_class_ids("class_ids", ids)
+        return replace(self, class_ids=tuple(ids), class_names=tuple(names or ids))
 
     @classmethod
-    def _join(cls, parts: list[tuple[Path, Self]]) -> Self:
+    def _join(cls, source: Path, parts: list[tuple[Path, Self]]) -> Self:
         (_, first) = parts[0]
         for path, part in parts[1:]:
             if part.class_ids != first.class_ids or not part.origin.same_as(first.origin):
@@ -159,31 +174,51 @@ class Predictions(Artifact):
                     f"{path}: was made by another run than {parts[0][0].name}. "
                     "Delete the folder to have all parts made again."
                 )
+        skipped = tuple(one for _, part in parts for one in part.skipped)
         indices = np.concatenate([part.indices for _, part in parts])
-        skipped = tuple(s for _, part in parts for s in part.skipped)
-        everything = np.concatenate([indices, np.array([s.index for s in skipped], np.int64)])
-        if len(np.unique(everything)) != len(everything):
-            values, times = np.unique(everything, return_counts=True)
-            raise ArtifactError(f"{parts[0][0].parent}: image {values[times > 1][0]} is in more than one place.")
-        order = np.argsort(indices, kind="stable")
         paths = [path for _, part in parts for path in part.paths]
-        return cls(
-            origin=first.origin,
-            class_ids=first.class_ids,
-            class_names=first.class_names,
+        _check_once(source, np.concatenate([indices, np.array([one.index for one in skipped], np.int64)]).tolist())
+        _check_once(source, [*paths, *(one.path for one in skipped)])
+        if len({part.top_ids.shape[1] for _, part in parts if len(part.top_ids)}) > 1:
+            raise ArtifactError(f"{source}: its parts rank different numbers of classes. {REMAKE}")
+        order = np.argsort(indices, kind="stable")
+
+        def joined(name: str) -> AnyArray:
+            arrays = [getattr(part, name) for _, part in parts]
+            return np.concatenate([array for array in arrays if len(array)] or arrays[:1])[order]
+
+        return replace(
+            first,
             indices=indices[order],
-            paths=tuple(paths[i] for i in order),
-            labels=np.concatenate([part.labels for _, part in parts])[order],
-            top_ids=np.concatenate([part.top_ids for _, part in parts])[order],
-            top_probabilities=np.concatenate([part.top_probabilities for _, part in parts])[order],
-            true_probability=np.concatenate([part.true_probability for _, part in parts])[order],
-            skipped=tuple(sorted(skipped, key=lambda s: s.index)),
+            paths=tuple([paths[i] for i in order.tolist()]),
+            labels=joined("labels"),
+            top_ids=joined("top_ids"),
+            top_probabilities=joined("top_probabilities"),
+            true_probability=joined("true_probability"),
+            skipped=tuple(sorted(skipped, key=lambda one: one.index)),
         )
 
 
-def _flat(column: Any) -> np.ndarray:
-    import pyarrow as pa
+def _check_ranking(top_ids: IntArray, probabilities: Float32Array) -> None:
+    """Raise DamageError unless each row names different classes, best first."""
+    wrong = np.flatnonzero((np.diff(probabilities, axis=1) > 0).any(axis=1))
+    if len(wrong):
+        raise DamageError(f"top_probabilities[{wrong[0]}] is not best first ({len(wrong):,} such rows)")
+    wrong = np.flatnonzero((np.diff(np.sort(top_ids, axis=1), axis=1) == 0).any(axis=1))
+    if len(wrong):
+        raise DamageError(f"top_ids[{wrong[0]}] names a class twice ({len(wrong):,} such rows)")
+    if len(top_ids) and not top_ids.shape[1]:
+        raise DamageError("top_ids names no class, expected at least one a row")
 
-    combined = column.combine_chunks()
-    array = combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
-    return np.asarray(array.flatten().to_numpy(zero_copy_only=False))
+
+def _skipped(table: Table, index: IntArray) -> tuple[Skipped, ...]:
+    labels, reasons = table.array("label").tolist(), table.texts_or_none("skipped")
+    rows = zip(index.tolist(), table.texts("path"), labels, reasons, strict=True)
+    return tuple(Skipped(place, path, label, reason or "unknown") for place, path, label, reason in rows)
+
+
+def _check_once(source: Path, images: Sequence[int | str]) -> None:
+    if len(set(images)) < len(images):
+        seen: set[int | str] = set()
+        twice = next(one for one in images if one in seen or seen.add(one))  # type: ignore[func-returns-value]
+        raise ArtifactError(f"{source}: image {twice!r} is in more than one place. {REMAKE}")

@@ -95,19 +95,23 @@ def summary(inputs: ReportInputs) -> str:
 
 
 def _chosen(classes: ClassSubset) -> str:
-    facts = classes.facts
+    facts, text = classes.facts, f"chosen: {len(classes.classes)} classes ({classes.method})"
+    if not facts:  # chosen by another program
+        return text
     return (
-        f"chosen: {len(classes.classes)} classes ({classes.method}), "
-        f"{facts['value']:,} images confused among them (a random choice: {facts['value_of_a_random_choice']:.1f}), "
+        f"{text}, {facts['value']:,} images confused among them "
+        f"(a random choice: {facts['value_of_a_random_choice']:.1f}), "
         f"top-1 on them {100 * facts['accuracy']:.1f} %"
     )
 
 
 def _grouped(grouping: ClassGrouping) -> str:
     facts = grouping.facts
+    text = f"grouped: {sum(map(len, grouping.labels)):,} classes into {len(grouping.labels)} ({grouping.method})"
+    if not facts:  # grouped by another program
+        return text
     return (
-        f"grouped: {grouping.num_classes - facts['classes_left_out']:,} classes into {len(grouping.labels)} "
-        f"({grouping.method}), {100 * facts['share_inside']:.1f} % of the errors fall inside groups "
+        f"{text}, {100 * facts['share_inside']:.1f} % of the errors fall inside groups "
         f"(at random {100 * facts['share_inside_at_random']:.1f} %)"
     )
 

@@ -64,13 +64,13 @@ def run(settings: RunSettings) -> None:
 def _run_stages(dataset: Dataset, folder: RunFolder, settings: RunSettings) -> bool:
     """Whether this process did them all: of several ranks the first does, the others share the validation."""
     if settings.confusion is not None:
-        stages.take_confusion(folder, settings.confusion)
+        stages.take_confusion(folder, settings.confusion, dataset)
     else:
         if settings.predictions is None:
             stages.validate(folder, dataset, settings.network, settings.validate, settings.machine)
             if not this_rank().is_first:
                 return False  # what follows is work for one
-        stages.confuse(folder, settings.predictions, settings.machine)
+        stages.confuse(folder, settings.predictions, settings.machine, dataset)
     stages.check_classes(dataset, folder.confusion)
     if settings.group.grouping is None:
         stages.select(folder, settings.select, settings.machine)
@@ -132,20 +132,22 @@ def validate(settings: ValidateCommand) -> None:
 
 
 def confuse(settings: ConfuseCommand) -> None:
-    stages.confuse(RunFolder(settings.out), settings.predictions, settings.machine)
+    folder = RunFolder(settings.out)
+    dataset = folder.known_dataset() if settings.predictions is not None else None
+    stages.confuse(folder, settings.predictions, settings.machine, dataset)
 
 
 def select(settings: SelectCommand) -> None:
     folder = RunFolder(settings.out)
     if settings.confusion is not None:
-        stages.take_confusion(folder, settings.confusion)
+        stages.take_confusion(folder, settings.confusion, folder.known_dataset())
     stages.select(folder, settings.select, settings.machine)
 
 
 def group(settings: GroupCommand) -> None:
     folder = RunFolder(settings.out)
     if settings.confusion is not None:
-        stages.take_confusion(folder, settings.confusion)
+        stages.take_confusion(folder, settings.confusion, folder.known_dataset())
     stages.group(folder, settings.group)
 
 

@@ -29,7 +29,11 @@ MEASURES = {
 def compare(settings: CompareCommand) -> None:
     """Print the tables; write the JSON if one is wanted. Raises: SettingError, ArtifactError."""
     confusion = ConfusionMatrix.load(settings.confusion)
-    predictions = Predictions.load(settings.predictions) if settings.predictions else None
+    predictions = (
+        Predictions.load(settings.predictions, class_ids=confusion.class_ids, class_names=confusion.class_names)
+        if settings.predictions
+        else None
+    )
     if predictions is not None and predictions.class_ids != confusion.class_ids:
         raise SettingError(f"--predictions {settings.predictions}: are about other classes than {settings.confusion}.")
     names = _short(settings.subsets)

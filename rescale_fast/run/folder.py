@@ -14,12 +14,30 @@ from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, MissingInputError, OutputError, SettingError
+from rescale_fast.fields import Count, from_tree, member, typed
 from rescale_fast.lock import lock
+from rescale_fast.reading import reading
 from rescale_fast.terminal import say, track
 
 SCHEMA = "run/1"
 LOCK = "lock"
 Made = TypeVar("Made", bound=Artifact)
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """run.json."""
+
+    dataset: Mapping[str, str]  # name, kind and root
+    settings: Mapping[str, Any]  # those of the data set
+    timings: Mapping[str, Mapping[str, Any]]  # stage -> seconds, items and their unit
+
+    def check(self) -> None:
+        for key in ("name", "kind", "root"):
+            member(self.dataset, key, "dataset.")
+        for stage, timing in self.timings.items():
+            for key, kind in (("seconds", float), ("items", Count), ("unit", str)):
+                typed(member(timing, key, f"timings.{stage}."), kind, f"timings.{stage}.{key}")
 
 
 @dataclass(frozen=True)
@@ -113,9 +131,15 @@ class RunFolder:
     def open_dataset(self) -> Dataset:
         """Open the data set the folder belongs to. Raises: MissingInputError before `validate`."""
         self.require(self.manifest, "validate")
-        settings = self._read()["settings"]
-        root = settings.pop("root")
-        return open_dataset(DatasetSettings(root=Path(root) if root else None, **settings), track=track)
+        with reading(self.manifest, "the settings of a data set", "Pass another --out."):
+            settings = dict(self._read()["settings"])
+            root = settings.pop("root")
+            made = DatasetSettings(root=Path(root) if root else None, **settings)
+        return open_dataset(made, track=track)
+
+    def known_dataset(self) -> Dataset | None:
+        """The data set the folder belongs to; None when only artifacts made elsewhere are here."""
+        return self.open_dataset() if self.manifest.exists() else None
 
     def require(self, path: Path, command: str) -> Path:
         """Return `path`. Raises: MissingInputError naming the command that makes it."""
@@ -185,7 +209,10 @@ class RunFolder:
 
     def _read(self) -> dict[str, Any]:
         try:
-            return read_json(self.manifest, SCHEMA)
+            stored = read_json(self.manifest, SCHEMA)
+            with reading(self.manifest, "JSON"):
+                _Manifest(**from_tree(_Manifest, stored)).check()
+                return stored
         except ArtifactError as error:
             raise OutputError(f"{error} Or pass another --out.") from error
 
@@ -195,6 +222,11 @@ class RunFolder:
 
 def _identity(dataset: Dataset) -> dict[str, str]:
     return {"name": dataset.name, "kind": dataset.kind, "root": str(dataset.root)}
+
+
+def names_of(dataset: Dataset | None) -> dict[str, tuple[str, ...]]:
+    """What to call the classes of a file that has no names for them."""
+    return {} if dataset is None else {"class_ids": dataset.class_ids, "class_names": dataset.class_names}
 
 
 def digest(path: Path) -> str:

@@ -16,7 +16,7 @@ from rescale_fast.image_subset.settings import Configuration, SampleSettings, nu
 from rescale_fast.image_subset.types import ImageSubset, LabelErrors, NearDuplicates
 from rescale_fast.machine import MachineSettings
 from rescale_fast.predictions.types import Predictions
-from rescale_fast.run.folder import RunFolder, digest, existing
+from rescale_fast.run.folder import RunFolder, digest, existing, names_of
 from rescale_fast.terminal import say, track
 from rescale_fast.types import JSON
 
@@ -62,7 +62,7 @@ class _Inputs:
             name: digest(path) for name, path in files.items() if path is not None
         }
 
-    def load(self, folder: RunFolder, settings: SampleSettings) -> Evidence:
+    def load(self, folder: RunFolder, dataset: Dataset, settings: SampleSettings) -> Evidence:
         scores = None
         if self.scores is not None:  # other classes' probabilities only where they are looked at
             needs_all = settings.label_errors != "keep" or self.corrections is not None
@@ -71,7 +71,7 @@ class _Inputs:
             corrections=read_corrections(self.corrections) if self.corrections else {},
             scores=scores,
             scores_path=self.scores or folder.scores,
-            predictions=Predictions.load(self.predictions) if self.predictions else None,
+            predictions=Predictions.load(self.predictions, **names_of(dataset)) if self.predictions else None,
         )
 
 
@@ -168,7 +168,7 @@ def _make_sample(
     from rescale_fast.image_subset.label_errors import corrections_by, find_label_errors
     from rescale_fast.image_subset.near_duplicates import find_near_duplicates
 
-    classes, evidence = load_chosen(folder, inputs.classes), inputs.load(folder, settings)
+    classes, evidence = load_chosen(folder, inputs.classes), inputs.load(folder, dataset, settings)
     facts: dict[str, JSON] = {}
     errors = duplicates = None
     if settings.label_errors != "keep":

@@ -18,7 +18,7 @@ from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions.settings import ValidateSettings
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.ranks import Meeting
-from rescale_fast.run.folder import RunFolder, digest
+from rescale_fast.run.folder import RunFolder, digest, names_of
 from rescale_fast.terminal import track
 
 
@@ -71,24 +71,28 @@ def validate(
     )
 
 
-def confuse(folder: RunFolder, predictions: Path | None, machine: MachineSettings) -> None:
-    """Make confusion.npz from the run's predictions, or from others'."""
+def confuse(
+    folder: RunFolder, predictions: Path | None, machine: MachineSettings, dataset: Dataset | None = None
+) -> None:
+    """Make confusion.npz from the run's predictions, or from others'; `dataset` names classes that these do not."""
     source = predictions or folder.require(folder.predictions, "validate")
     if predictions is not None and not predictions.exists():
         raise SettingError(f"--predictions {predictions}: no such file or folder.")
 
     origin = Origin({"predictions": digest(source)}, {})
-    _keep_confusion(
-        folder, origin, lambda: make_confusion(Predictions.load(source), origin, num_threads=machine.threads)
-    )
+
+    def make() -> ConfusionMatrix:
+        return make_confusion(Predictions.load(source, **names_of(dataset)), origin, num_threads=machine.threads)
+
+    _keep_confusion(folder, origin, make)
 
 
-def take_confusion(folder: RunFolder, source: Path) -> None:
-    """Take a confusion matrix made elsewhere as the run's."""
+def take_confusion(folder: RunFolder, source: Path, dataset: Dataset | None) -> None:
+    """Take a confusion matrix made elsewhere as the run's; `dataset` names classes that it does not."""
     if not source.exists():
         raise SettingError(f"--confusion {source}: no such file.")
     origin = Origin({"confusion": digest(source)}, {})
-    _keep_confusion(folder, origin, lambda: replace(ConfusionMatrix.load(source), origin=origin))
+    _keep_confusion(folder, origin, lambda: replace(ConfusionMatrix.load(source, **names_of(dataset)), origin=origin))
 
 
 def _keep_confusion(folder: RunFolder, origin: Origin, get: Callable[[], ConfusionMatrix]) -> None:
@@ -150,19 +154,21 @@ def select(folder: RunFolder, settings: SelectSettings, machine: MachineSettings
         ClassSubset.load,
         make,
         describe=lambda made: (
-            f"{len(made.classes)} of {made.num_classes:,} classes ({made.method}), "
-            f"{made.facts['value']:,} images confused among them" + _how_good(made.facts)
+            f"{len(made.classes)} of {made.num_classes:,} classes ({made.method})" + _how_good(made.facts)
         ),
         work=lambda made: (made.num_classes, "classes"),
     )
 
 
 def _how_good(facts: Mapping[str, Any]) -> str:
-    if "upper_bound" not in facts:
+    if not facts:  # chosen by another program
         return ""
+    text = f", {facts['value']:,} images confused among them"
+    if "upper_bound" not in facts:
+        return text
     number = "{:,.0f}" if facts["pair_weights"] == "counts" else facts["pair_weights"] + " {:,.4g}"
     bound = "proven the most" if facts["is_optimal"] else f"at most {number.format(facts['upper_bound'])}"
-    return f" ({bound}; greedy: {number.format(facts['objective_of_greedy'])})" + (
+    return f"{text} ({bound}; greedy: {number.format(facts['objective_of_greedy'])})" + (
         f"; {facts['note']}" if "note" in facts else ""
     )
 
@@ -187,11 +193,13 @@ def group(folder: RunFolder, settings: GroupSettings) -> None:
         return made
 
     def describe(made: ClassGrouping) -> str:
-        facts = made.facts
+        facts, text = made.facts, f"{len(made.labels)} groups ({made.method})"
+        if not facts:  # grouped by another program
+            return text
         inside, at_random = 100 * facts["share_inside"], 100 * facts["share_inside_at_random"]
         left_out = f", {facts['classes_left_out']:,} classes left out" if facts["classes_left_out"] else ""
         return (
-            f"{len(made.labels)} groups ({made.method}) of {facts['smallest_group']} to {facts['largest_group']} "
+            f"{text} of {facts['smallest_group']} to {facts['largest_group']} "
             f"classes, {inside:.1f} % of errors inside (at random {at_random:.1f} %){left_out}"
         )
 

@@ -10,10 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rescale_fast.artifact import Origin, write_whole
+from rescale_fast.artifact import Origin, parse_json, write_whole
 from rescale_fast.errors import ArtifactError
+from rescale_fast.fields import typed
+from rescale_fast.reading import DamageError, reading
+from rescale_fast.train.types import check_records
 
 SCHEMA = "checkpoint/1"
+THEN = "Delete it to train anew."
 
 
 def save_checkpoint(path: Path, origin: Origin, records: Sequence[Mapping[str, Any]], state: Mapping[str, Any]) -> None:
@@ -32,23 +36,25 @@ def load_checkpoint(path: Path, origin: Origin) -> tuple[list[dict[str, Any]], d
     """
     import torch
 
-    try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise ArtifactError(f"{path}: not a checkpoint that can be read. Delete it to train anew.") from error
-    if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
-        raise ArtifactError(f"{path}: is no checkpoint of this version ({SCHEMA}). Delete it to train anew.")
-    records = json.loads(stored.pop("records"))
-    there = json.loads(stored.pop("origin"))
+    with reading(path, "a checkpoint", THEN):
+        try:
+            stored = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:  # which advises to load it unsafely
+            raise DamageError("it holds something else than tensors and plain values") from error
+        if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
+            raise DamageError(f"it is no checkpoint of this version ({SCHEMA})")
+        records = typed(parse_json(stored.pop("records")), tuple[Mapping[str, Any], ...], "records")
+        check_records(records)
+        there = Origin.from_dict(parse_json(stored.pop("origin"))).to_dict()
     if there != origin.to_dict():
         differences = _differences(there, origin.to_dict())
         raise ArtifactError(
             f"{path}: is of another training, stopped after {len(records)} epochs: {differences}. Pass the same "
             f"settings to go on with it, or delete {path.parent} to train anew."
         )
-    return records, stored
+    return list(records), stored
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> str:

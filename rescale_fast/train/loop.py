@@ -19,7 +19,8 @@ from rescale_fast.export.types import BetonInfo
 from rescale_fast.loaders import beton_loader
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.machine import MachineSettings
-from rescale_fast.train.checkpoint import load_checkpoint, save_checkpoint
+from rescale_fast.reading import reading
+from rescale_fast.train.checkpoint import THEN, load_checkpoint, save_checkpoint
 from rescale_fast.train.group import Group
 from rescale_fast.train.plan import Training
 from rescale_fast.train.trainer import Trainer
@@ -153,7 +154,8 @@ def _resume(trainer: Trainer, folder: Path, origin: Origin) -> list[Record]:
     if found is None:
         return []
     records, state = found
-    trainer.restore(state)
+    with reading(folder / CHECKPOINT, "a checkpoint", THEN):
+        trainer.restore(state)
     return records
 
 

@@ -4,28 +4,31 @@ A folder: log.jsonl, one JSON object an epoch, written as they end; checkpoint.p
 end; weights.pt, a state_dict, and result.json, written when training is done.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from rescale_fast.artifact import Artifact, Origin, read_json, write_json
-from rescale_fast.errors import ArtifactError
+from rescale_fast.artifact import JsonArtifact
+from rescale_fast.fields import Count, Positive, Share, member, typed
+from rescale_fast.reading import DamageError
+
+RESULT = "result.json"
 
 
 @dataclass(frozen=True)
-class TrainRun(Artifact):
+class TrainRun(JsonArtifact):
     """A finished training."""
 
     schema: ClassVar[str] = "train_run/2"
 
     network: str
-    num_parameters: int
-    num_classes: int
-    image_size: int  # pixels
+    num_parameters: Count
+    num_classes: Positive
+    image_size: Positive  # pixels
     recipe: str  # its name
     seed: int
-    reported_epoch: int | None  # the one whose accuracy the recipe's authors report, where it is neither last nor best
+    reported_epoch: Positive | None  # whose accuracy the recipe's authors report, if neither last nor best
     epochs: tuple[Mapping[str, Any], ...]  # epoch, train_loss, val_top1, val_top5, seconds, images_per_second ...
 
     @property
@@ -52,40 +55,31 @@ class TrainRun(Artifact):
             figures[f"epoch {self.reported_epoch}"] = float(reported["val_top1"])
         return figures
 
+    def tree(self) -> dict[str, Any]:
+        tree = super().tree()
+        epochs = tree.pop("epochs")
+        return {**tree, "last_top1": self.last_top1, "best_top1": self.best_top1, "epochs": epochs}
+
     def save(self, folder: Path) -> None:
         """Write result.json into the run's folder."""
-        value = {
-            "schema": self.schema,
-            "network": self.network,
-            "num_parameters": self.num_parameters,
-            "num_classes": self.num_classes,
-            "image_size": self.image_size,
-            "recipe": self.recipe,
-            "seed": self.seed,
-            "reported_epoch": self.reported_epoch,
-            "last_top1": self.last_top1,
-            "best_top1": self.best_top1,
-            "epochs": self.epochs,
-            **self.origin.to_dict(),
-        }
-        write_json(folder / "result.json", value)
+        super().save(folder / RESULT)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read and check the result.json of a run's folder. Raises: ArtifactError."""
-        path = folder / "result.json"
-        value = read_json(path, cls.schema)
-        try:
-            return cls(
-                origin=Origin.from_dict(value),
-                network=value["network"],
-                num_parameters=value["num_parameters"],
-                num_classes=value["num_classes"],
-                image_size=value["image_size"],
-                recipe=value["recipe"],
-                seed=value["seed"],
-                reported_epoch=value["reported_epoch"],
-                epochs=tuple(value["epochs"]),
-            )
-        except (KeyError, TypeError) as error:
-            raise ArtifactError(f"{path}: lacks the field {error}. Delete it to have it made again.") from error
+        return super().load(folder / RESULT)
+
+    def check(self) -> None:
+        if not self.epochs:
+            raise DamageError("it has no epochs, expected at least one")
+        check_records(self.epochs)
+
+
+def check_records(records: Sequence[Mapping[str, Any]]) -> None:
+    """Raise DamageError unless these are of the epochs 1, 2, ... and say what is reported of each."""
+    for place, record in enumerate(records):
+        where = f"epochs[{place}]."
+        for key, kind in (("epoch", Positive), ("val_top1", Share), ("train_loss", float)):
+            typed(member(record, key, where), kind, where + key)
+        if record["epoch"] != place + 1:
+            raise DamageError(f"{where}epoch is {record['epoch']}, expected {place + 1}")
