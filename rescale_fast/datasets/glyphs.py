@@ -25,7 +25,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rescale_fast.artifact import read_json, sync_folder, write_json
 from rescale_fast.cache import cache_folder
-from rescale_fast.datasets.folder import make_dataset
+from rescale_fast.datasets.layout import Split, make_dataset
+from rescale_fast.datasets.listing import list_folders
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, OutputError, SettingError
 from rescale_fast.machine import MachineSettings
@@ -75,8 +76,13 @@ def open_glyphs(settings: GlyphSettings, out: Path | None = None, *, track: Trac
     root = (out or cache_folder() / settings.name).resolve()
     if not _is_finished(root, settings):
         draw_glyphs(settings, root, track=track)
-    ids = [class_id(character) for character in characters()[: settings.classes]]
-    return make_dataset("glyphs", settings.name, root, ids, characters()[: settings.classes])
+    name_of = {class_id(character): character for character in characters()[: settings.classes]}
+    splits = {
+        split: Split(list_folders(root, split, {one: one for one in name_of}), f"{split}/<class>")
+        for split in ("train", "val")
+        if (root / split).is_dir()
+    }
+    return make_dataset("glyphs", settings.name, root, splits, name_of.__getitem__)
 
 
 def _is_finished(root: Path, settings: GlyphSettings) -> bool:

@@ -87,8 +87,7 @@ def _open(settings: DatasetSettings, out: Path | None) -> tuple[Dataset, RunFold
         folder = RunFolder((out or Path("rescaled") / dataset.name).expanduser())
         if meeting.ranks.is_first:
             folder.claim(dataset, settings)
-    counts = ", ".join(f"{len(images):,} {split}" for split, images in dataset.splits.items())
-    say(f"{'dataset':>9}  {dataset.name}: {dataset.num_classes:,} classes, {counts} images ({dataset.layout})")
+    say(f"{'dataset':>9}  {dataset.description}")
     return dataset, folder
 
 
