@@ -1,6 +1,7 @@
 """Every layout that people have, in miniature: one image a class, the real names, and the real lists beside them."""
 
 import io
+import shutil
 import tarfile
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from scipy.io import savemat
 
 from rescale_fast.datasets.folder import open_folder
-from rescale_fast.datasets.imagenet import imagenet_classes, open_imagenet
+from rescale_fast.datasets.imagenet import devkit_order, imagenet_classes, open_imagenet
 from rescale_fast.datasets.places365 import class_id_of, display_name, open_places365, places365_classes
 from rescale_fast.errors import DatasetError
 from tests.test_datasets import make_tree
@@ -64,9 +65,47 @@ def add_kaggle(root):
     (root / "LOC_val_solution.csv").write_text("\n".join(["ImageId,PredictionString", *rows[::-1]]) + "\n")
 
 
+def rank_lines(separator=" ", prefix=""):
+    rows = enumerate(val_wnids(), start=1)
+    return "".join(f"{prefix}{image_name(i)}{separator}{WNIDS.index(wnid)}\n" for i, wnid in rows)
+
+
 def add_caffe(root):
-    lines = [f"{image_name(i)} {WNIDS.index(wnid)}" for i, wnid in enumerate(val_wnids(), start=1)]
-    (root / "val.txt").write_text("\n".join(lines) + "\n")
+    (root / "val.txt").write_text(rank_lines())
+
+
+def add_caffes_folder(root):
+    """caffe_ilsvrc12.tar.gz as it unpacks; the order of its synsets is changed here, so that it must be looked at."""
+    order = [*WNIDS[1:], WNIDS[0]]
+    (root / "caffe_ilsvrc12").mkdir()
+    lines = [f"{image_name(i)} {order.index(wnid)}\n" for i, wnid in enumerate(val_wnids(), start=1)]
+    (root / "caffe_ilsvrc12/val.txt").write_text("".join(lines))
+    (root / "caffe_ilsvrc12/synsets.txt").write_text("\n".join(order) + "\n")
+    (root / "caffe_ilsvrc12/synset_words.txt").write_text("".join(f"{wnid} some words\n" for wnid in order))
+
+
+def add_mmpretrain(root):
+    (root / "meta").mkdir()
+    (root / "meta/val.txt").write_text(rank_lines())
+    (root / "meta/train.txt").write_text("n01440764/n01440764_10026.JPEG 0\n")
+
+
+def add_swin(root):
+    (root / "val_map.txt").write_text(rank_lines("\t"))
+    (root / "train_map.txt").write_text("n01440764/n01440764_10026.JPEG\t0\n")
+
+
+def add_paddle(root):
+    (root / "val_list.txt").write_text(rank_lines(prefix="val/"))
+    (root / "train_list.txt").write_text("train/n01440764/n01440764_10026.JPEG 0\n")
+
+
+def add_ground_truth_alone(root):
+    """Ids in the order of the real devkit, of which the first images are known: 490 and 361."""
+    order = devkit_order()
+    assert [order.index(wnid) + 1 for wnid in val_wnids()[:2]] == [490, 361]
+    lines = [f"{order.index(wnid) + 1}\n" for wnid in val_wnids()]
+    (root / "ILSVRC2012_validation_ground_truth.txt").write_text("".join(lines))
 
 
 def add_meta_bin(root):
@@ -90,6 +129,11 @@ def check_imagenet(dataset):
     [
         (add_kaggle, "LOC_val_solution.csv"),
         (add_caffe, "val.txt"),
+        (add_caffes_folder, "val.txt"),
+        (add_mmpretrain, "val.txt"),
+        (add_swin, "val_map.txt"),
+        (add_paddle, "val_list.txt"),
+        (add_ground_truth_alone, "ILSVRC2012_validation_ground_truth.txt"),
         (add_meta_bin, "meta.bin"),
         (lambda root: add_devkit(root, packed=False), "ILSVRC2012_validation_ground_truth.txt"),
         (lambda root: add_devkit(root, packed=True), "ILSVRC2012_devkit_t12.tar.gz"),
@@ -106,16 +150,67 @@ def test_a_flat_val_is_labelled_by_its_names(tmp_path):
     check_imagenet(open_imagenet(flat_val(tmp_path, "validation", with_wnid=True)))
 
 
-@pytest.mark.parametrize("root", ["", "ILSVRC", "ILSVRC/Data/CLS-LOC"])
+@pytest.mark.parametrize("root", ["", "ILSVRC", "ILSVRC/Data", "ILSVRC/Data/CLS-LOC"])
 def test_kaggles_tree_is_found_from_any_of_its_folders(tmp_path, root):
+    """imagenet-object-localization-challenge: lists beside ILSVRC/; those in ImageSets/ number the images instead."""
     flat_val(tmp_path, "ILSVRC/Data/CLS-LOC/val")
     make_tree(tmp_path, "ILSVRC/Data/CLS-LOC/test/ILSVRC2012_test_00000001.JPEG")
     make_tree(tmp_path, *(f"ILSVRC/Data/CLS-LOC/train/{wnid}/{wnid}_1.JPEG" for wnid in WNIDS))
-    add_kaggle(tmp_path / "ILSVRC" if root == "ILSVRC" else tmp_path)
+    make_tree(tmp_path, "ILSVRC/Annotations/CLS-LOC/val/ILSVRC2012_val_00000001.xml", "ILSVRC/ImageSets/CLS-LOC/x")
+    numbered = "".join(f"ILSVRC2012_val_{i:08d} {i}\n" for i in range(1, 1001))
+    (tmp_path / "ILSVRC/ImageSets/CLS-LOC/val.txt").write_text(numbered)
+    make_tree(tmp_path, "LOC_sample_submission.csv", "LOC_synset_mapping.txt", "LOC_train_solution.csv")
+    add_kaggle(tmp_path)
     dataset = open_imagenet(tmp_path / root)
     check_imagenet(dataset)
     assert len(dataset.splits["train"]) == 1000
     assert "LOC_val_solution.csv" in dataset.layout
+
+
+def test_the_archives_own_names_are_splits(tmp_path):
+    flat_val(tmp_path, "ILSVRC2012_img_val")
+    make_tree(tmp_path, *(f"ILSVRC2012_img_train/{wnid}/{wnid}_1.JPEG" for wnid in WNIDS))
+    add_ground_truth_alone(tmp_path)
+    dataset = open_imagenet(tmp_path)
+    check_imagenet(dataset)
+    assert len(dataset.splits["train"]) == 1000
+
+
+@pytest.mark.parametrize("below", ["", "val/"])
+def test_imagenetv2s_numbers_are_ranks(tmp_path, below):
+    make_tree(tmp_path, *(f"{below}{i}/{i:040x}.jpeg" for i in range(1000)))
+    dataset = open_imagenet(tmp_path)
+    assert dataset.class_ids == WNIDS
+    images = dataset.splits["val"]
+    assert [int(path.rpartition("/")[2][:40], 16) for path in images.paths] == list(images.labels) == list(range(1000))
+    assert "<0 to 999, sorted wnids>" in dataset.layout
+    (tmp_path / below / "0").rename(tmp_path / below / "1000")  # now they are the devkit's ids
+    with pytest.raises(DatasetError, match="folders are numbers .*devkit's order"):
+        open_imagenet(tmp_path)
+
+
+@pytest.mark.parametrize("splits", [("train", "val"), ("val",), ("",)])
+def test_a_part_of_imagenet_is_taken_and_said(tmp_path, splits):
+    """Imagenette's ten wnids, named as there; the third layout is ImageNet-A's and -R's."""
+    wnids = sorted(WNIDS[i] for i in (0, 217, 482, 491, 497, 566, 569, 571, 574, 701))
+    names = [f"{split}/{wnid}/{wnid}_{i}.JPEG".lstrip("/") for split in splits for wnid in wnids for i in range(2)]
+    dataset = open_imagenet(make_tree(tmp_path, *names, "noisy_imagenette.csv"))
+    assert (dataset.kind, dataset.name) == ("imagenet", "imagenet-10")
+    assert dataset.class_ids == tuple(wnids)
+    assert dataset.class_names[:2] == ("tench", "English springer")
+    assert dataset.splits["val"].labels.tolist() == [label for label in range(10) for _ in range(2)]
+    assert "imagenet-10: 10 classes, " in dataset.description
+    assert "a part: 10 of the 1,000 classes" in dataset.description
+    make_tree(tmp_path, f"{splits[-1] or '.'}/n00000000/1.JPEG")
+    with pytest.raises(DatasetError, match="1 of them unknown, 'n00000000' first|looked for val/<class>"):
+        open_imagenet(tmp_path)
+
+
+def test_splits_of_different_parts_are_refused(tmp_path):
+    """As a half-unpacked archive leaves them."""
+    make_tree(tmp_path, *(f"val/{wnid}/1.JPEG" for wnid in WNIDS), *(f"train/{wnid}/1.JPEG" for wnid in WNIDS[:700]))
+    with pytest.raises(DatasetError, match=r"train/ has 700 classes, val/ has 1,000; 0 are in train/ alone and 300 in"):
+        open_imagenet(tmp_path)
 
 
 @pytest.mark.parametrize("spelling", ["{wnid}", "{wnid}_{name}", "{wnid} - {name}"])
@@ -165,7 +260,11 @@ def test_two_val_folders_are_both_named(tmp_path, both):
     [
         (["val/ILSVRC2012_val_00000001.JPEG"], "no list says which class .* LOC_val_solution.csv"),
         (["val/1/a.JPEG", "val/2/a.JPEG"], "folders are numbers"),
-        (["val/cat/a.JPEG", "val/dog/a.JPEG"], "expected the 1,000 class folders .* 2 unknown, 1,000 missing, 'cat'"),
+        (
+            ["val/cat/a.JPEG", "val/dog/a.JPEG"],
+            "expected class folders of .* 2 of them unknown, 'cat' first",
+        ),
+        (["val/n01440764/a.JPEG"], "all images are of one class, 'n01440764'"),
         (["val/cat/a.JPEG", "val/a.JPEG"], "both class folders and images beside them"),
         (["val/readme.txt"], "no class folder and no image, only readme.txt"),
         (["val/n01440764/a.JPEG", "val/n01440764 tench/a.JPEG"], "both n01440764/ and n01440764 tench/, both class"),
@@ -184,12 +283,30 @@ def test_an_image_that_a_list_lacks_and_a_damaged_list_are_named(tmp_path):
     with pytest.raises(DatasetError, match="1 of 1,001 images have no label .*00009999"):
         open_imagenet(tmp_path)
     (tmp_path / "val" / "ILSVRC2012_val_00009999.JPEG").unlink()
-    (tmp_path / "val" / image_name(7)).unlink()
-    with pytest.raises(DatasetError, match="1 of 1,000 classes have no image"):
-        open_imagenet(tmp_path)
     (tmp_path / "meta.bin").write_bytes(b"torn")
     with pytest.raises(DatasetError, match=r"meta.bin: not readable as what its name says"):
         open_imagenet(tmp_path)
+
+
+@pytest.mark.parametrize("label", ["1000", "-1", "65.0", "n01751748", ""])
+def test_a_rank_that_is_none_is_refused(tmp_path, label):
+    flat_val(tmp_path)
+    (tmp_path / "val.txt").write_text(rank_lines().replace(f"{image_name(9)} ", f"{image_name(9)} {label} # "))
+    with pytest.raises(DatasetError, match=r"val.txt: not readable as what its name says"):
+        open_imagenet(tmp_path)
+
+
+def test_a_flat_val_that_lacks_images_of_its_list_says_so(tmp_path):
+    """A half-unpacked archive, and a part."""
+    flat_val(tmp_path)
+    add_kaggle(tmp_path)
+    for number in (7, 8):
+        (tmp_path / "val" / image_name(number)).unlink()
+    dataset = open_imagenet(tmp_path)
+    assert dataset.layout == (
+        "val/ labelled by LOC_val_solution.csv, which lists 2 more, a part: 998 of the 1,000 classes"
+    )
+    assert len(dataset.splits["val"]) == dataset.num_classes == 998
 
 
 def nested(class_id):
@@ -214,6 +331,8 @@ def places_lists(folder):
     [
         ("data_256_standard", "val_256", ""),  # torchvision.datasets.Places365
         ("data_large_standard", "val_large", ""),
+        ("data_256_challenge", "val_256", "filelist_places365-challenge"),
+        ("data_large", "val_large", "meta"),  # as mmagic has it
         ("data_256", "val_256", "filelist_places365-standard"),  # the archives as they unpack
     ],
 )
@@ -264,8 +383,8 @@ def test_spellings_of_a_place_are_one_class():
             lambda root: (root / "categories_places365.txt").write_text("/b/bar 0\n"),
             "1 is '/b/bar 0', which is not",
         ),
-        (lambda root: places_flat(root, "val_large"), "both val_256/ and val_large/"),
-        (lambda root: make_tree(root, "data_256/a/moon_base/1.jpg"), "1 unknown, 365 missing, 'a/moon_base'"),
+        (lambda root: make_tree(root, "val/airfield/1.jpg"), "both val/ and val_256/"),
+        (lambda root: make_tree(root, "data_256/a/moon_base/1.jpg"), "1 of them unknown, 'a/moon_base' first"),
     ],
 )
 def test_what_is_not_places365_is_explained(tmp_path, spoil, message):
@@ -276,13 +395,78 @@ def test_what_is_not_places365_is_explained(tmp_path, spoil, message):
         open_places365(tmp_path)
 
 
-def test_tiny_imagenet_is_a_folder(tmp_path):
-    make_tree(tmp_path, *(f"train/{c}/images/{c}_{i}.JPEG" for c in ("n1", "n2", "n3") for i in range(2)))
-    make_tree(tmp_path, *(f"val/images/val_{i}.JPEG" for i in range(4)))
-    rows = [f"val_{i}.JPEG\t{c}\t0\t0\t9\t9\n" for i, c in enumerate(("n3", "n1", "n2", "n1"))]
-    (tmp_path / "val" / "val_annotations.txt").write_text("".join(rows))
-    dataset = open_folder(tmp_path)
-    assert dataset.class_ids == ("n1", "n2", "n3")
+@pytest.mark.parametrize(
+    ("train", "taken"),
+    [
+        ([], ["val_256"]),
+        (["data_256"], ["data_256", "val_256"]),
+        (["data_large"], ["data_large", "val_large"]),
+        (["data_large_standard", "data_256_standard"], ["data_256_standard", "val_256"]),
+    ],
+)
+def test_of_two_sizes_that_of_both_splits_is_taken(tmp_path, train, taken):
+    for folder in train:
+        make_tree(tmp_path, *(f"{folder}/{nested(class_id)}/00000001.jpg" for class_id in PLACES))
+    places_flat(tmp_path, "val_256")
+    places_flat(tmp_path, "val_large")
+    places_lists(tmp_path)
+    dataset = open_places365(tmp_path)
+    assert [images.paths[0].partition("/")[0] for images in dataset.splits.values()] == taken
+
+
+@pytest.mark.parametrize("spell", [nested, lambda class_id: class_id])
+def test_a_part_of_places365_is_taken_and_said(tmp_path, spell):
+    classes = PLACES[5:25]
+    dataset = open_places365(make_tree(tmp_path, *(f"val/{spell(class_id)}/1.jpg" for class_id in classes)))
+    assert (dataset.kind, dataset.name, dataset.class_ids) == ("places365", "places365-20", classes)
+    assert dataset.layout.endswith("a part: 20 of the 365 classes")
+
+
+def tiny(root, *, classes):
+    """tiny-imagenet-200.zip: images of train in folders of their own, boxes beside them, those of val annotated."""
+    make_tree(root, *(f"train/{c}/images/{c}_{i}.JPEG" for c in classes for i in range(2)))
+    make_tree(root, *(f"train/{c}/{c}_boxes.txt" for c in classes), "wnids.txt", "words.txt")
+    make_tree(root, *(f"val/images/val_{i}.JPEG" for i in range(4)), "test/images/test_0.JPEG")
+    of_image = [classes[i] for i in (2, 0, 1, 0)]
+    rows = [f"val_{i}.JPEG\t{c}\t0\t32\t44\t62\n" for i, c in enumerate(of_image)]
+    (root / "val" / "val_annotations.txt").write_text("".join(rows))
+    return of_image
+
+
+@pytest.mark.parametrize("open_it", [open_folder, open_imagenet])
+def test_tiny_imagenet_as_it_unpacks(tmp_path, open_it):
+    tiny(tmp_path, classes=WNIDS[:3])
+    dataset = open_it(tmp_path)
+    assert dataset.class_ids == WNIDS[:3]
     assert dataset.splits["val"].paths == tuple(f"val/images/val_{i}.JPEG" for i in (1, 3, 2, 0))
     np.testing.assert_array_equal(dataset.splits["val"].labels, [0, 0, 1, 2])
     assert len(dataset.splits["train"]) == 6
+    assert "labelled by val_annotations.txt" in dataset.layout
+    assert dataset.splits["train"].left_out[".txt"].count == 3
+
+
+@pytest.mark.parametrize("open_it", [open_folder, open_imagenet])
+@pytest.mark.parametrize("inner", ["", "images/"])
+@pytest.mark.parametrize("leftover", [True, False])
+def test_tiny_imagenet_sorted_into_class_folders_with_the_annotations_kept(tmp_path, open_it, inner, leftover):
+    for i, wnid in enumerate(tiny(tmp_path, classes=WNIDS[:3])):
+        target = tmp_path / f"val/{wnid}/{inner}val_{i}.JPEG"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"val/images/val_{i}.JPEG").rename(target)
+    if not leftover:
+        (tmp_path / "val/images").rmdir()
+    dataset = open_it(tmp_path)
+    assert dataset.class_ids == WNIDS[:3]
+    assert [path.rpartition("/")[2] for path in dataset.splits["val"].paths] == [f"val_{i}.JPEG" for i in (1, 3, 2, 0)]
+
+
+def test_annotations_of_other_classes_are_refused(tmp_path):
+    tiny(tmp_path, classes=("n00000001", "n00000002", "n00000003"))
+    with pytest.raises(DatasetError, match="unknown, 'n00000001' first"):
+        open_imagenet(tmp_path)
+    shutil.rmtree(tmp_path / "train")
+    with pytest.raises(DatasetError, match="'n00000001' is no class of ImageNet-1k"):
+        open_imagenet(tmp_path)
+    (tmp_path / "val/val_annotations.txt").write_bytes(b"val_0.JPEG\tcaf\xe9\n")
+    with pytest.raises(DatasetError, match="val_annotations.txt: not readable as text"):
+        open_folder(tmp_path)

@@ -8,13 +8,9 @@ or more images leave the earlier ones as they were. Drawn by a process pool.
 """
 
 import argparse
-import shutil
-import signal
-import tempfile
 import unicodedata
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import cache
 from multiprocessing import get_context
@@ -24,14 +20,16 @@ from typing import Annotated
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from rescale_fast.artifact import read_json, sync_folder, write_json
+from rescale_fast.artifact import read_json, write_json, write_whole_folder
 from rescale_fast.cache import cache_folder
-from rescale_fast.datasets.folder import make_dataset
+from rescale_fast.datasets.layout import Split, make_dataset
+from rescale_fast.datasets.listing import list_folders
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, OutputError
 from rescale_fast.machine import MachineSettings
 from rescale_fast.settings import Between, Settings
 from rescale_fast.types import Track, silent
+from rescale_fast.workers import start_worker
 
 SCHEMA = "glyphs/1"
 MAX_CLASSES = 1560
@@ -63,8 +61,13 @@ def open_glyphs(settings: GlyphSettings, out: Path | None = None, *, track: Trac
     root = (out or cache_folder() / settings.name).resolve()
     if not _is_finished(root, settings):
         draw_glyphs(settings, root, track=track)
-    ids = [class_id(character) for character in characters()[: settings.classes]]
-    return make_dataset("glyphs", settings.name, root, ids, characters()[: settings.classes])
+    name_of = {class_id(character): character for character in characters()[: settings.classes]}
+    splits = {
+        split: Split(list_folders(root, split, {one: one for one in name_of}), f"{split}/<class>")
+        for split in ("train", "val")
+        if (root / split).is_dir()
+    }
+    return make_dataset("glyphs", settings.name, root, splits, name_of.__getitem__)
 
 
 def _is_finished(root: Path, settings: GlyphSettings) -> bool:
@@ -83,45 +86,28 @@ def draw_glyphs(settings: GlyphSettings, root: Path, *, track: Track = silent) -
     """Draw train/<class>/*.jpg and val/<class>/*.jpg into `root`, whole or not at all."""
     splits = {"train": settings.train, "val": settings.val}
     codes = [ord(character) for character in characters()[: settings.classes]]
-    with _whole_folder(root) as folder:
+    with write_whole_folder(root) as folder:
         with (
             track("Drawing glyphs", total=settings.classes * sum(splits.values())) as advance,
             ProcessPoolExecutor(
                 max_workers=MachineSettings().threads,
                 mp_context=get_context("forkserver"),  # torch's threads, if any, do not survive a fork
-                initializer=_ignore_interrupt,
+                initializer=start_worker,
             ) as pool,
         ):
             jobs = [pool.submit(_draw_class, folder, code, splits, settings.size, settings.seed) for code in codes]
             try:
                 for job in as_completed(jobs):
                     advance(job.result())
+            except BrokenProcessPool as error:
+                raise OutputError(
+                    f"{root}: a process that draws was killed, perhaps for want of memory. Run the same command again; "
+                    'in a script of your own, call this under `if __name__ == "__main__":`.'
+                ) from error
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
         write_json(folder / MANIFEST, {"schema": SCHEMA, "settings": asdict(settings)})
-
-
-@contextmanager
-def _whole_folder(root: Path) -> Iterator[Path]:
-    try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".tmp", dir=root.parent))
-    except OSError as error:
-        raise OutputError(f"{root}: cannot write it: {error.strerror}. Name another folder.") from error
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        temporary.replace(root)
-        sync_folder(root.parent)
-    except OSError as error:
-        raise OutputError(f"{root}: cannot write it: {error.strerror}. Free some space there.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _ignore_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
 
 
 @cache

@@ -1,23 +1,40 @@
-"""ImageNet-1k (ILSVRC 2012) as people have it: sorted into folders, flat with a list of labels, or Kaggle's.
+"""ImageNet-1k (ILSVRC 2012) or a part of it, as people have it: in class folders, flat with a list, or Kaggle's.
 
-The label of a class is its rank among the sorted wnids, as torchvision and timm have it. Layouts: train/<wnid>/* and
+The order of classes is that of the sorted wnids, as torchvision and timm have it. Layouts: train/<wnid>/* and
 val/<wnid>/* (torchvision's, Caffe's and NVIDIA's instructions); val/ or validation/ flat, labelled by one of the lists
-in imagenet_labels.py; all of that below ILSVRC/Data/CLS-LOC (Kaggle).
+in imagenet_labels.py; all of that below ILSVRC/Data/CLS-LOC (Kaggle); Tiny ImageNet's val/images; class folders
+without splits, named by wnids or, as in ImageNetV2, by numbers 0 to 999.
 """
 
 import csv
 import re
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from rescale_fast.datasets.folder import check_root, describe, flat_images, folder_names, list_flat, list_images, no_val
-from rescale_fast.datasets.imagenet_labels import KNOWN_IMAGES, find_labels, stem
-from rescale_fast.datasets.layout import find_split, is_flat, match_folders
-from rescale_fast.datasets.types import Dataset, ImageList
+from rescale_fast.datasets.imagenet_labels import KNOWN_IMAGES, devkit_order, find_labels, stem
+from rescale_fast.datasets.layout import (
+    Split,
+    a_part,
+    annotated,
+    check_root,
+    class_folders,
+    find_split,
+    is_flat,
+    make_dataset,
+    match_folders,
+    no_val,
+)
+from rescale_fast.datasets.listing import ClassImages, describe, list_flat, list_folders, look_into
+from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import DatasetError
 
-BASES = ("", "ILSVRC/Data/CLS-LOC/", "Data/CLS-LOC/")
+__all__ = ["devkit_order", "imagenet_classes", "open_imagenet"]
+
+BASES = ("", "ILSVRC/Data/CLS-LOC/", "Data/CLS-LOC/", "CLS-LOC/")
+TRAIN = ("train", "ILSVRC2012_img_train")
+VAL = ("val", "validation", "ILSVRC2012_img_val")
 TITLE = "ImageNet-1k (named by their wnids)"
 
 
@@ -28,49 +45,69 @@ def imagenet_classes() -> dict[str, str]:
     return dict(csv.reader(table.splitlines()[1:]))
 
 
-@cache
-def devkit_order() -> tuple[str, ...]:
-    """(1000,) wnids in the order of ILSVRC 2012's devkit, whose ids begin with 1 (map_clsloc.txt of ILSVRC)."""
-    return tuple(files("rescale_fast.datasets").joinpath("imagenet_devkit_order.txt").read_text().split())
-
-
 def open_imagenet(root: Path) -> Dataset:
-    """List ImageNet at `root`.
+    """List ImageNet at `root`; of its 1,000 classes those that are there.
 
     Raises: DatasetError saying what was looked for, what was found and what to do.
     """
     check_root(root)
-    train = find_split(root, [f"{base}train" for base in BASES])
-    val = find_split(root, [f"{base}{name}" for base in BASES for name in ("val", "validation")])
+    train = find_split(root, [f"{base}{name}" for base in BASES for name in TRAIN])
+    val = find_split(root, [f"{base}{name}" for base in BASES for name in VAL])
     if val is None:
-        raise no_val(root, ", in validation/ and below ILSVRC/Data/CLS-LOC/ too")
-    splits, layout = {}, []
-    if train is not None:
-        splits["train"] = _list_folders(root, train)
-        layout.append(f"{train}/<wnid>")
-    if is_flat(root, val):
-        splits["val"], labelled_by = _list_flat(root, val)
-        layout.append(f"{val}/ labelled by {labelled_by}")
+        names = class_folders(root, "")
+        if train is not None or not names or not all(name.isdecimal() or _wnid_in(name) for name in names):
+            raise no_val(root, ", in validation/ and below ILSVRC/Data/CLS-LOC/ too")
+        listed, folders = _list_folders(root, "", names)
+        splits = {"val": Split(listed, f"{folders} without splits, all of it val")}
     else:
-        splits["val"] = _list_folders(root, val)
-        layout.append(f"{val}/<wnid>")
-    _check_known(root / val, splits["val"])
+        splits = {"train": _open_folders(root, train)} if train is not None else {}
+        splits["val"] = _open_val(root, val)
+    listed = splits["val"].listed
+    _check_known(root, listed)
     classes = imagenet_classes()
-    return Dataset(
-        "imagenet", "imagenet", root, tuple(classes), tuple(classes.values()), splits, layout=", ".join(layout)
-    )
+    part = a_part(listed.class_ids, list(classes))
+    name = f"imagenet-{len(listed.class_ids)}" if part else "imagenet"
+    return make_dataset("imagenet", name, root, splits, classes.__getitem__, *part)
 
 
-def _list_folders(root: Path, relative: str) -> ImageList:
+def _open_val(root: Path, val: str) -> Split:
+    tiny = annotated(root, val)
+    if tiny is not None:
+        _check_wnids(root / val, tiny.class_ids)
+        return Split(tiny, f"{val}/images labelled by val_annotations.txt")
+    found = look_into(root / val, val)
+    if not is_flat(root / val, found):
+        return _open_folders(root, val)
+    source, labels, more = find_labels(root, root / val, found.images, list(imagenet_classes()))
+    lacks = f", which lists {more:,} more" if more else ""
+    return Split(list_flat(root, val, found, labels, source), f"{val}/ labelled by {source.name}{lacks}")
+
+
+def _open_folders(root: Path, relative: str) -> Split:
+    listed, folders = _list_folders(root, relative, class_folders(root, relative))
+    return Split(listed, f"{relative}/{folders}")
+
+
+def _list_folders(root: Path, relative: str, names: Sequence[str]) -> tuple[ClassImages, str]:
+    """The images, and how the folders are named, for people."""
     folder = root / relative
-    names = folder_names(folder)
-    if names and all(name.isdigit() for name in names):
+    if names and all(name.isdecimal() for name in names):
+        folder_of = match_folders(folder, names, _numbered(folder, names), TITLE)
+        return list_folders(root, relative, folder_of), "<0 to 999, sorted wnids>"
+    folder_of = match_folders(folder, names, _wnid_in, TITLE)
+    return list_folders(root, relative, folder_of), "<wnid>"
+
+
+def _numbered(folder: Path, names: Sequence[str]) -> Callable[[str], str | None]:
+    """The class of a folder called 0 to 999. Numbers from 1 on may be the devkit's, in another order: refused."""
+    if sorted(map(int, names)) != list(range(1000)):
         raise DatasetError(
-            f"{folder}: its folders are numbers ({describe(folder)}), not wnids. Numbers count classes in the "
-            "devkit's order, which is not the order of networks' outputs; rename the folders to wnids."
+            f"{folder}: its folders are numbers ({describe(folder)}), not wnids, and not ImageNetV2's 0 to 999. "
+            "Numbers from 1 on count classes in the devkit's order, which is not the order of networks' outputs; "
+            "rename the folders to wnids."
         )
-    matched = match_folders(folder, names, list(imagenet_classes()), _wnid_in, TITLE)
-    return list_images(root, [f"{relative}/{name}" for name in matched])
+    wnids = list(imagenet_classes())
+    return lambda name: wnids[int(name)]
 
 
 def _wnid_in(name: str) -> str | None:
@@ -79,20 +116,19 @@ def _wnid_in(name: str) -> str | None:
     return found[0] if found and found[0] in imagenet_classes() else None
 
 
-def _list_flat(root: Path, relative: str) -> tuple[ImageList, str]:
-    wnids = list(imagenet_classes())
-    source, labels = find_labels(root, root / relative, flat_images(root / relative), wnids)
-    return list_flat(root, relative, labels, wnids, source), source.name
+def _check_wnids(folder: Path, class_ids: Sequence[str]) -> None:
+    unknown = [class_id for class_id in class_ids if class_id not in imagenet_classes()]
+    if unknown:
+        raise DatasetError(f"{folder}: {unknown[0]!r} is no class of {TITLE}. Pass --dataset folder for other classes.")
 
 
-def _check_known(folder: Path, images: ImageList) -> None:
+def _check_known(root: Path, listed: ClassImages) -> None:
     """Two images whose class is known tell whether labels are in the order that was thought."""
-    wnids = list(imagenet_classes())
-    for path, label in zip(images.paths, images.labels, strict=True):
-        known = KNOWN_IMAGES.get(stem(path.rpartition("/")[2]))
-        if known is not None and known != wnids[label]:
+    for path, label in zip(listed.images.paths, listed.images.labels, strict=True):
+        known, wnid = KNOWN_IMAGES.get(stem(path.rpartition("/")[2])), listed.class_ids[label]
+        if known is not None and known != wnid:
             raise DatasetError(
-                f"{folder}: {path} is labelled {wnids[label]}, but that image is a {known} "
+                f"{root}: {path} is labelled {wnid}, but that image is a {known} "
                 f"({imagenet_classes()[known]}). The labels are in another order than their names say, or of "
                 "another set. Use the list that came with the images."
             )

@@ -1,14 +1,25 @@
 """Dataset: which images there are, of which class, in which split. Listing only; no image is opened."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from rescale_fast.types import IntArray
+
+KINDS_SAID = 6
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What lies beside the images and is not listed, for one reason."""
+
+    count: int
+    first: str  # path relative to Dataset.root; bytes that are not UTF-8 as \\xe9
 
 
 @dataclass(frozen=True)
@@ -17,6 +28,7 @@ class ImageList:
 
     paths: tuple[str, ...]  # (N,) relative to Dataset.root, "/" between parts
     labels: IntArray  # (N,) 0..K-1
+    left_out: Mapping[str, LeftOut] = field(default_factory=dict)  # reason (such as ".gif" or "hidden") -> what
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -41,6 +53,25 @@ class Dataset:
     def num_classes(self) -> int:
         return len(self.class_ids)
 
+    @property
+    def description(self) -> str:
+        """What was found, in a line: classes, images, how they lie on disk, and what was left out."""
+        counts = ", ".join(f"{len(images):,} {split}" for split, images in self.splits.items())
+        text = f"{self.name}: {self.num_classes:,} classes, {counts} images ({self.layout})"
+        left_out = self._left_out()
+        return f"{text}; left out: {left_out}" if left_out else text
+
+    def _left_out(self) -> str:
+        total: Counter[str] = Counter()
+        first: dict[str, str] = {}
+        for images in self.splits.values():
+            for reason, what in images.left_out.items():
+                total[reason] += what.count
+                first.setdefault(reason, what.first)
+        said = [f"{count:,} {reason} ({first[reason]})" for reason, count in total.most_common(KINDS_SAID)]
+        others = total.total() - sum(count for _, count in total.most_common(KINDS_SAID))
+        return ", ".join([*said, f"{others:,} of other kinds"] if others else said)
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the listing: class ids, then each path with its label, by split. Not of the pixels."""
@@ -48,6 +79,6 @@ class Dataset:
         for split in sorted(self.splits):
             images = self.splits[split]
             digest.update(f"\0\0{split}\0{len(images)}\0".encode())
-            digest.update("\0".join(images.paths).encode("utf-8", "surrogateescape"))
+            digest.update("\0".join(images.paths).encode())
             digest.update(np.ascontiguousarray(images.labels, dtype="<i8").tobytes())
         return digest.hexdigest()

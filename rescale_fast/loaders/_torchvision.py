@@ -5,7 +5,6 @@ The sampler hands each image's place to the workers, so that they need not be to
 
 import io
 import os
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from rescale_fast.beton_file import JPEG_MODE
 from rescale_fast.loaders.augment import FILL, Placements
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.types import IntArray
+from rescale_fast.workers import start_worker
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,6 @@ def _scaled(task: Task, image: Image.Image) -> tuple[int, int, int, int]:
     return round(top * down), round(left * right), max(1, round(height * down)), max(1, round(width * right))
 
 
-def _ignore_interrupt(_: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-
-
 class TorchvisionLoader(BetonLoader):
     """Through torchvision."""
 
@@ -85,7 +81,7 @@ class TorchvisionLoader(BetonLoader):
             num_workers=self.num_workers,
             persistent_workers=True,
             multiprocessing_context="forkserver",  # torch's own threads do not survive a fork
-            worker_init_fn=_ignore_interrupt,
+            worker_init_fn=start_worker,
             pin_memory=self.device.type == "cuda",
         )
 

@@ -1,6 +1,5 @@
 """The reference loader: PIL and torchvision, file by file; and the tolerant reader for what DALI refuses."""
 
-import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F  # noqa: N812 (its customary name)
 
 from rescale_fast.networks.types import EvalTransform
+from rescale_fast.workers import start_worker
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,6 @@ class _Files(torch.utils.data.Dataset[tuple[int, torch.Tensor | str]]):
         return position, read_image(self.paths[position], self.transform)
 
 
-def _ignore_interrupt(_: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-
-
 def torchvision_batches(
     paths: Sequence[str], transform: EvalTransform, batch_size: int, num_threads: int, device: torch.device
 ) -> Iterator[LoadedBatch]:
@@ -92,7 +88,7 @@ def torchvision_batches(
         collate_fn=_collate,
         pin_memory=False,
         multiprocessing_context="forkserver",  # torch's own threads do not survive a fork
-        worker_init_fn=_ignore_interrupt,
+        worker_init_fn=start_worker,
     )
     for batch in loader:
         yield LoadedBatch(batch.positions, batch.images.to(device), batch.unreadable)

@@ -109,13 +109,8 @@ def _opened(
                     check(dataset, folder)
                 held.enter_context(folder.held(command))
                 folder.claim(dataset, settings)
-        _tell(dataset)
+        say(f"{'dataset':>9}  {dataset.description}")
         yield dataset, folder
-
-
-def _tell(dataset: Dataset) -> None:
-    counts = ", ".join(f"{len(images):,} {split}" for split, images in dataset.splits.items())
-    say(f"{'dataset':>9}  {dataset.name}: {dataset.num_classes:,} classes, {counts} images ({dataset.layout})")
 
 
 def _report(folder: RunFolder, dataset: Dataset) -> None:

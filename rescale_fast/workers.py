@@ -1,0 +1,24 @@
+"""Processes that help one of ours: they leave Ctrl-C to it, and end when it does, however it ends."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from multiprocessing.connection import wait
+
+
+def start_worker(_: int = 0) -> None:
+    """The first call of each worker process: of a pool as its initializer, of a DataLoader as its worker_init_fn.
+
+    A killed parent cannot end its workers, and with `forkserver` nobody else does: the parent they ask the system
+    for is the server, which lives as long as they do. So each watches a pipe that only its real parent holds open.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)  # at once: nobody is left to take a result
