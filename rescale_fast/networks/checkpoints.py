@@ -1,110 +1,193 @@
-"""Checkpoints people have: plain, wrapped, prefixed, safetensors, of older versions; read safely, loaded strictly.
+"""Checkpoints people have: plain or wrapped, of any age, pickled or safetensors; read without running what is in them.
 
-Only tensors are unpickled (weights_only).
+Pickles go through torch's restricted unpickler (weights_only). What a training stored beside the weights (its settings,
+NumPy's numbers, loggers) is read as stand-ins: nothing that a file names is imported or called.
 """
 
 import pickle
+import pickletools
 import re
-from collections.abc import Mapping
+import warnings
+import zipfile
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO
 from urllib.error import URLError
 
 from rescale_fast.errors import NetworkError
 
-if TYPE_CHECKING:
-    from torch import nn
+# Where weights are kept. Moving averages come first, as in timm: they are what their trainings were judged by.
+AVERAGED = ("state_dict_ema", "model_ema")  # timm's and torchvision's names
+PLAIN = ("state_dict", "model", "model_state_dict", "model_state", "net")
+SAVE_AGAIN = "torch.save(network.state_dict(), FILE)"
 
-AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")  # heads of Inception and GoogLeNet that only training uses
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights as a file holds them."""
+
+    weights: dict[str, Any]  # name -> tensor on the CPU
+    note: str = ""  # for people: which were taken, where there are several
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a state_dict: plain, or under "state_dict" or "model", with or without `module.`; pickled or safetensors.
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a state_dict, plain or among what else a training stored, pickled (by Python 2 and old torch, too) or
+    safetensors. Of a moving average and plain weights side by side the average is taken, and noted.
 
-    Raises: NetworkError when the file is no checkpoint.
+    Raises: NetworkError when the file is no checkpoint, or holds a whole network instead of its weights.
     """
     try:
         stored = _load(path)
     except Exception as error:  # the unpickler raises many kinds on bytes that are no checkpoint
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise NetworkError(
-            f"{path}: not a checkpoint that can be read safely ({first_line}). "
-            "Expected a state_dict saved by torch.save(network.state_dict(), FILE), or a .safetensors file."
+            f"{path}: not a checkpoint that can be read safely ({_reason(error)}). "
+            f"Expected a state_dict saved by {SAVE_AGAIN}, or a .safetensors file."
         ) from error
-    return state_dict_of(stored, str(path))
+    return find_weights(stored, str(path))
 
 
 def _load(path: Path) -> object:
     import torch
 
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
+    with path.open("rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # such as that `encoding` does nothing, which is not so
+        if _is_safetensors(file):
+            from safetensors.torch import load_file
 
-        return load_file(path)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except UnicodeDecodeError:  # pickled by Python 2
-        return torch.load(path, map_location="cpu", weights_only=True, encoding="latin1")
+            return load_file(path)
+        stand_ins = [(_stand_in(name), name) for name in _names_in(file)]
+        file.seek(0)
+        with torch.serialization.safe_globals(stand_ins):  # type: ignore[arg-type]
+            # Python 2 pickled bytes as text. Latin-1 takes any, and is what NumPy's numbers are in.
+            return torch.load(file, map_location="cpu", weights_only=True, encoding="latin1")
 
 
-def state_dict_of(stored: object, source: str) -> dict[str, Any]:
-    """Find the state_dict in what a checkpoint holds, without DataParallel's `module.` and compile's `_orig_mod.`."""
+def _is_safetensors(file: BinaryIO) -> bool:
+    """Whether a file begins as safetensors do, whatever it is called: with the length of a JSON object, and that."""
+    head = file.read(9)
+    size = file.seek(0, 2)
+    file.seek(0)
+    return head[8:] == b"{" and int.from_bytes(head[:8], "little") <= size
+
+
+def _names_in(file: BinaryIO) -> set[str]:
+    """The classes and functions that a checkpoint's pickles name, as "module.name"."""
+    names: set[str] = set()
+    with suppress(ValueError, zipfile.BadZipFile):  # no checkpoint: torch says why
+        for opcode, argument, _ in _opcodes(file):
+            if opcode.name == "GLOBAL":  # __builtin__ was Python 2's name, which its protocol keeps
+                names.add(str(argument).replace(" ", ".").replace("__builtin__.", "builtins."))
+    return names
+
+
+def _opcodes(file: BinaryIO) -> Iterator[tuple[pickletools.OpcodeInfo, Any, int | None]]:
+    if file.read(2) == b"PK":  # since torch 1.6
+        with zipfile.ZipFile(file) as archive:
+            for name in archive.namelist():
+                if name.endswith("data.pkl"):
+                    yield from pickletools.genops(BytesIO(archive.read(name)))
+        return
+    file.seek(0)
+    for _ in ("magic number", "version", "byte order", "what was saved"):  # a pickle each; then the tensors' bytes
+        yield from pickletools.genops(file)
+
+
+def _stand_in(name: str) -> type:
+    """A class to be taken for `name`: its objects hold what was stored of one, and do nothing."""
+    if name.startswith("numpy."):  # restored from tuples, which are of no use here
+        return type(name, (), {"__init__": _ignore, "__setstate__": _ignore})
+
+    def new(cls: type, *args: object) -> "OrderedDict[str, object]":
+        # The one kind of object to which torch's unpickler adds items and attributes.
+        made: OrderedDict[str, object] = OrderedDict()
+        made.__dict__["stands_for"] = name
+        return made
+
+    return type(name, (), {"__new__": new})
+
+
+def _ignore(*_: object) -> None:
+    pass
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong, out of what torch says of it at length."""
+    text = str(error).strip()
+    if "Only persistent_load of storage" in text:
+        return "a whole network was pickled, with its source code, instead of its weights"
+    found = re.search(r"WeightsUnpickler error:\s*(.+)", text)
+    return found[1] if found else next(iter(text.splitlines()), type(error).__name__)
+
+
+def find_weights(stored: object, source: str) -> Checkpoint:
+    """Find the weights in what a checkpoint holds.
+
+    Raises: NetworkError when there are none, or several and no telling which are meant.
+    """
+    if _are_weights(stored):
+        return Checkpoint(_by_name(stored))
+    for level in (stored, *_values(stored, PLAIN)):  # wrapped once, or twice
+        sets = {str(key): value for key, value in _items(level) if _are_weights(value)}
+        names = [name for name in (*AVERAGED, *PLAIN) if name in sets] or list(sets)
+        if names and (len(sets) == 1 or names[0] in (*AVERAGED, *PLAIN)):
+            return Checkpoint(_by_name(sets[names[0]]), _note(names))
+        if names:
+            raise NetworkError(
+                f"{source}: holds several sets of weights ({', '.join(names)}). Save the one meant by {SAVE_AGAIN}."
+            )
+    raise _no_weights(stored, source)
+
+
+def _are_weights(value: object) -> bool:
     import torch
 
-    for key in ("state_dict", "model"):
-        if isinstance(stored, Mapping) and isinstance(stored.get(key), Mapping):
-            stored = stored[key]
-    if not isinstance(stored, Mapping) or not all(isinstance(value, torch.Tensor) for value in stored.values()):
-        raise NetworkError(f"{source}: holds no state_dict (a mapping of names to tensors).")
-    return {_plain(str(key)): value for key, value in stored.items()}
+    items = _items(value)
+    return bool(items) and all(isinstance(item, torch.Tensor) for _, item in items)
 
 
-def _plain(key: str) -> str:
-    return ".".join(part for part in key.split(".") if part not in ("module", "_orig_mod"))
+def _items(value: object) -> list[tuple[object, Any]]:
+    return list(value.items()) if isinstance(value, Mapping) else []
 
 
-def load_weights(network: "nn.Module", weights: dict[str, Any], source: str, num_classes: int) -> None:
-    """Load a state_dict strictly.
-
-    Raises: NetworkError saying for how many classes the weights are, or which names or shapes do not fit.
-    """
-    own = network.state_dict()
-    weights = _renamed(weights, own)
-    if not set(own) & set(weights):
-        raise NetworkError(
-            f"{source}: none of its {len(weights)} tensors belongs to this network (first: "
-            f"{next(iter(weights), 'none')!r}). Is --network NAME the network it was saved from?"
-        )
-    wrong = [key for key in own if key in weights and own[key].shape != weights[key].shape]
-    last = [key for key in wrong if own[key].shape[:1] == (num_classes,)]
-    if wrong and wrong == last:
-        raise NetworkError(
-            f"{source}: these weights are for {weights[last[0]].shape[0]:,} classes, the data set has {num_classes:,}."
-        )
-    missing, unexpected = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
-    if wrong or missing or unexpected:
-        first = (wrong or missing or unexpected)[0]
-        raise NetworkError(
-            f"{source}: does not fit this network: {len(wrong)} tensors of another shape, {len(missing)} missing, "
-            f"{len(unexpected)} unknown; first {first!r}. Is --network NAME the network it was saved from?"
-        )
-    network.load_state_dict(weights)
+def _values(stored: object, keys: tuple[str, ...]) -> list[object]:
+    return [stored[key] for key in keys if isinstance(stored, Mapping) and key in stored]
 
 
-def _renamed(weights: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Weights under today's names: torchvision's DenseNets once had `norm.1` for `norm1`; without unused heads."""
-    renamed = {}
-    for key, value in weights.items():
-        today = re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.", r"\1\2.", key)
-        if today in own or not key.startswith(AUXILIARY):
-            renamed[today if today in own else key] = value
-    return renamed
+def _by_name(weights: Any) -> dict[str, Any]:
+    return {str(key): value for key, value in weights.items()}
 
 
-def download(url: str) -> dict[str, Any]:
-    """Download a state_dict once, into torch.hub's cache.
+def _note(names: list[str]) -> str:
+    plain = [name for name in names if name not in AVERAGED]
+    return f"{names[0]} is taken, the moving average, not {plain[0]}" if names[0] in AVERAGED and plain else ""
 
-    Raises: NetworkError when it cannot be had, or is damaged.
+
+def _no_weights(stored: object, source: str) -> NetworkError:
+    import torch
+
+    kept = _values(stored, (*AVERAGED, *PLAIN))
+    for one in (stored, *kept):
+        if hasattr(one, "stands_for"):
+            return NetworkError(
+                f"{source}: holds a whole {one.stands_for}, pickled with its code, which is not run here. Save its "
+                f"weights where it was made: {SAVE_AGAIN}."
+            )
+    for one in (stored, *kept):
+        tensors = [isinstance(value, torch.Tensor) for _, value in _items(one)]
+        if any(tensors):
+            key, value = _items(one)[tensors.index(False)]
+            return NetworkError(f"{source}: {str(key)!r} among its weights is a {type(value).__name__}, not a tensor.")
+    return NetworkError(f"{source}: holds no state_dict (a mapping of names to tensors).")
+
+
+def download(url: str) -> Checkpoint:
+    """Download weights once, into torch.hub's cache.
+
+    Raises: NetworkError when they cannot be had, or are damaged.
     """
     from torch import hub
 
