@@ -3,7 +3,7 @@
 Five pickles of protocol 2 (a magic number, the version 1001, the machine's sizes, what was saved, the keys of its
 storages in order), then each storage as a count of its elements, int64, and these. A storage within the third is a
 persistent id: ("storage", class, key, where it was, its number of elements, None). Python 2's pickles hold text as
-bytes (SHORT_BINSTRING), and an OrderedDict as a list of pairs.
+bytes (SHORT_BINSTRING; BINSTRING from 256 on), numbers above 2^31 in digits (INT), an OrderedDict as a list of pairs.
 """
 
 import io
@@ -55,7 +55,12 @@ class Pickler2(pickle._Pickler):
             self.storages[key] = obj
             return ("storage", Named("torch.cuda", "FloatStorage"), key, "cuda:0", len(obj.values), None)
         if isinstance(obj, SourceCode):
-            return ("module", Named("torchvision.models.resnet", "ResNet"), "resnet.py", "# by Zoë\nclass ResNet: ...")
+            return (
+                "module",
+                Named("torchvision.models.resnet", "ResNet"),
+                "resnet.py",
+                "# by Zoë\nclass ResNet:\n" + 300 * "#",
+            )
         return None
 
     def reducer_override(self, obj):
@@ -79,11 +84,22 @@ class Pickler2(pickle._Pickler):
 
     def save_text(self, obj):
         raw = obj if isinstance(obj, bytes) else obj.encode()
-        self.write(pickle.SHORT_BINSTRING + bytes([len(raw)]) + raw)
+        is_short = len(raw) < 256
+        self.write(
+            pickle.SHORT_BINSTRING + bytes([len(raw)]) if is_short else pickle.BINSTRING + struct.pack("<i", len(raw))
+        )
+        self.write(raw)
         self.memoize(obj)
+
+    def save_number(self, obj):
+        if -(2**31) <= obj < 2**31:
+            self.save_long(obj)
+        else:  # an int of C's long, in digits
+            self.write(pickle.INT + f"{obj}\n".encode())
 
     dispatch[Named] = save_named
     dispatch[str] = dispatch[bytes] = save_text
+    dispatch[int] = save_number
 
 
 def save(value, path):
@@ -92,8 +108,9 @@ def save(value, path):
     pickler = Pickler2(saved)
     pickler.dump(value)
     with path.open("wb") as file:
-        for header in (MAGIC, VERSION, SIZES):
-            Pickler2(file).dump(header)
+        file.write(pickle.dumps(MAGIC, 2))
+        Pickler2(file).dump(VERSION)
+        Pickler2(file).dump(SIZES)
         file.write(saved.getvalue())
         Pickler2(file).dump(sorted(pickler.storages))
         for key in sorted(pickler.storages):

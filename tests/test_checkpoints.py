@@ -147,14 +147,20 @@ def test_torchvisions_checkpoints_of_2017_load(tmp_path):
         torch.testing.assert_close(network.state_dict()[key], value, rtol=0, atol=0)
 
 
-def test_numbers_and_settings_of_python_2_are_read_past(tmp_path, weights):
-    """0xc3 is no UTF-8 of its own, nor ASCII: what ended the reading of CSAIL's files in Python 3."""
+def test_what_python_2_stored_beside_weights_is_read_past(tmp_path, weights):
+    """0xc3 is no UTF-8 of its own, nor ASCII: what ended the reading of such files in Python 3. An optimizer named its
+    parameters by their addresses then."""
     old = {key: value for key, value in weights.items() if not key.endswith("num_batches_tracked")}
-    number = np.frombuffer(b"\xc3" * 8)[0]
-    old_torch.save(
-        {"state_dict": OrderedDict(old), "best_prec1": number, "args": SETTINGS, "who": "Zoë"}, tmp_path / "w"
-    )
-    assert_loads(tmp_path / "w", old)
+    address = 139_652_874_212_488
+    momentum = {"state": {address: {"momentum_buffer": torch.ones(3)}}, "param_groups": [{"params": [address]}]}
+    stored = {
+        "state_dict": OrderedDict(old),
+        "best_prec1": np.frombuffer(b"\xc3" * 8)[0],
+        "args": argparse.Namespace(data="Zoë's images", command="python train.py " * 20, seed=-address),
+        "optimizer": momentum,
+    }
+    old_torch.save(stored, tmp_path / "w.pth.tar")
+    assert_loads(tmp_path / "w.pth.tar", old)
 
 
 def test_whole_networks_are_refused_with_what_to_do(tmp_path):

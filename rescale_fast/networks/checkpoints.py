@@ -1,24 +1,15 @@
-"""Checkpoints people have: plain or wrapped, of any age, pickled or safetensors; read without running what is in them.
-
-Pickles go through torch's restricted unpickler (weights_only). What a training stored beside the weights (its settings,
-NumPy's numbers, loggers) is read as stand-ins: nothing that a file names is imported or called.
-"""
+"""Checkpoints people have: plain or among what else a training stored, pickled or safetensors."""
 
 import pickle
-import pickletools
 import re
-import warnings
-import zipfile
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.error import URLError
 
 from rescale_fast.errors import NetworkError
+from rescale_fast.networks.pickles import load_pickled
 
 # Where weights are kept. Moving averages come first, as in timm: they are what their trainings were judged by.
 AVERAGED = ("state_dict_ema", "model_ema")  # timm's and torchvision's names
@@ -51,19 +42,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _load(path: Path) -> object:
-    import torch
+    with path.open("rb") as file:
+        if not _is_safetensors(file):
+            return load_pickled(file)
+    from safetensors.torch import load_file
 
-    with path.open("rb") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # such as that `encoding` does nothing, which is not so
-        if _is_safetensors(file):
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        stand_ins = [(_stand_in(name), name) for name in _names_in(file)]
-        file.seek(0)
-        with torch.serialization.safe_globals(stand_ins):  # type: ignore[arg-type]
-            # Python 2 pickled bytes as text. Latin-1 takes any, and is what NumPy's numbers are in.
-            return torch.load(file, map_location="cpu", weights_only=True, encoding="latin1")
+    return load_file(path)
 
 
 def _is_safetensors(file: BinaryIO) -> bool:
@@ -72,46 +56,6 @@ def _is_safetensors(file: BinaryIO) -> bool:
     size = file.seek(0, 2)
     file.seek(0)
     return head[8:] == b"{" and int.from_bytes(head[:8], "little") <= size
-
-
-def _names_in(file: BinaryIO) -> set[str]:
-    """The classes and functions that a checkpoint's pickles name, as "module.name"."""
-    names: set[str] = set()
-    with suppress(ValueError, zipfile.BadZipFile):  # no checkpoint: torch says why
-        for opcode, argument, _ in _opcodes(file):
-            if opcode.name == "GLOBAL":  # __builtin__ was Python 2's name, which its protocol keeps
-                names.add(str(argument).replace(" ", ".").replace("__builtin__.", "builtins."))
-    return names
-
-
-def _opcodes(file: BinaryIO) -> Iterator[tuple[pickletools.OpcodeInfo, Any, int | None]]:
-    if file.read(2) == b"PK":  # since torch 1.6
-        with zipfile.ZipFile(file) as archive:
-            for name in archive.namelist():
-                if name.endswith("data.pkl"):
-                    yield from pickletools.genops(BytesIO(archive.read(name)))
-        return
-    file.seek(0)
-    for _ in ("magic number", "version", "byte order", "what was saved"):  # a pickle each; then the tensors' bytes
-        yield from pickletools.genops(file)
-
-
-def _stand_in(name: str) -> type:
-    """A class to be taken for `name`: its objects hold what was stored of one, and do nothing."""
-    if name.startswith("numpy."):  # restored from tuples, which are of no use here
-        return type(name, (), {"__init__": _ignore, "__setstate__": _ignore})
-
-    def new(cls: type, *args: object) -> "OrderedDict[str, object]":
-        # The one kind of object to which torch's unpickler adds items and attributes.
-        made: OrderedDict[str, object] = OrderedDict()
-        made.__dict__["stands_for"] = name
-        return made
-
-    return type(name, (), {"__new__": new})
-
-
-def _ignore(*_: object) -> None:
-    pass
 
 
 def _reason(error: Exception) -> str:
