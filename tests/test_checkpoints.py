@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import pickle
 import re
 import subprocess
@@ -74,7 +75,14 @@ WRAPPINGS = {
     "Lightning's, self.model": lambda w: {
         "state_dict": prefixed(w, "model."),
         "pytorch-lightning_version": "2.5.0",
-        "hyper_parameters": {"config": OfTheirs(), "seen": defaultdict(list, a=[1])},
+        "hyper_parameters": {
+            "config": OfTheirs(),
+            "seen": defaultdict(list, a=[1]),
+            "optimizer": functools.partial(torch.optim.SGD, lr=0.1),
+            "layers": range(3),
+            "type": int,
+            "random": torch.Generator(),
+        },
         "callbacks": {"ModelCheckpoint{'monitor': 'val'}": {"best_model_score": torch.tensor(0.7)}},
     },
     "Lightning's, self.net": lambda w: {"state_dict": prefixed(w, "net.")},
@@ -109,7 +117,7 @@ def test_mmengine_keeps_the_average_as_its_state_dict(tmp_path, weights):
 
 def test_several_sets_of_weights_are_not_guessed_among(tmp_path, weights):
     torch.save({"student": weights, "teacher": weights}, tmp_path / "w.pt")
-    with pytest.raises(NetworkError, match=r"holds several sets of weights \(student, teacher\)"):
+    with pytest.raises(NetworkError, match=r"holds several sets of weights \('student', 'teacher'\)"):
         read_checkpoint(tmp_path / "w.pt")
 
 
@@ -167,14 +175,21 @@ def test_whole_networks_are_refused_with_what_to_do(tmp_path):
     """Zipped, they are told by their class; older ones hold their source code."""
     expected = r"torch.save\(network.state_dict\(\), FILE\)"
     torch.save(build_network("small", 7), tmp_path / "whole.pt")
-    with pytest.raises(NetworkError, match=f"holds a whole .*SmallNet, pickled with its code.*{expected}"):
+    with pytest.raises(NetworkError, match=f"holds a whole network, a pickled .*SmallNet', whose.*{expected}"):
         read_checkpoint(tmp_path / "whole.pt")
     torch.save({"epoch": 3, "model": build_network("small", 7)}, tmp_path / "whole.pt")
-    with pytest.raises(NetworkError, match=f"holds a whole .*SmallNet, pickled with its code.*{expected}"):
+    with pytest.raises(NetworkError, match=f"holds a whole network, a pickled .*SmallNet', whose.*{expected}"):
         read_checkpoint(tmp_path / "whole.pt")
     old_torch.save(old_torch.SourceCode(), tmp_path / "whole.pth.tar")
     with pytest.raises(NetworkError, match=f"a whole network was pickled, with its source code.*{expected}"):
         read_checkpoint(tmp_path / "whole.pth.tar")
+
+
+@pytest.mark.parametrize("name", ["model-00001-of-00002.safetensors", "model.safetensors.index.json"])
+def test_weights_in_several_files_are_told_to_be_joined(tmp_path, name):
+    (tmp_path / name).write_bytes(b"{}")
+    with pytest.raises(NetworkError, match="is one of several files that hold weights together. Save them as one"):
+        read_checkpoint(tmp_path / name)
 
 
 def test_counters_may_be_missing_but_nothing_else(weights):

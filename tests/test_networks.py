@@ -16,7 +16,7 @@ from rescale_fast.errors import NetworkError, SettingError
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks import glyph_network
 from rescale_fast.networks.build import build_network
-from rescale_fast.networks.pretrained import choose_network, default_transform, load_network
+from rescale_fast.networks.pretrained import NetworkChoice, choose_network, default_transform, load_network
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions.settings import ValidateSettings
 from rescale_fast.predictions.types import Predictions
@@ -238,6 +238,16 @@ def test_a_checkpoint_of_ones_own_may_be_for_the_part_or_for_all(small_glyphs, t
     with torch.inference_mode():
         expected = own(images) if num_outputs == 3 else own(images)[:, [1, 2, 999]]
         torch.testing.assert_close(loaded.network(images), expected)
+
+
+def test_copies_of_torchvisions_files_are_told_by_their_hash(imagenet_like, tmp_path):
+    """Their first weights have a transform of their own; and GoogLeNet's want their input scaled as TensorFlow's."""
+    copies = [("mobilenet_v2", "b0353104", 256), ("mobilenet_v2", "7ebf99e0", 232), ("googlenet", "1378be20", 256)]
+    for name, digest, resize in [*copies, ("mobilenet_v2", "00b0353104", 232)]:
+        torch.save(build_network(name, 1000).state_dict(), tmp_path / "w.pth")
+        loaded = load_network(NetworkChoice(name, f"sha256:{digest}00", tmp_path / "w.pth"), imagenet_like)
+        assert (loaded.transform.resize, loaded.transform.crop) == (resize, 224)
+        assert getattr(loaded.network, "transform_input", False) == (name == "googlenet")
 
 
 def test_all_classes_are_the_network_itself(imagenet_like, monkeypatch):

@@ -29,8 +29,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read a state_dict, plain or among what else a training stored, pickled (by Python 2 and old torch, too) or
     safetensors. Of a moving average and plain weights side by side the average is taken, and noted.
 
-    Raises: NetworkError when the file is no checkpoint, or holds a whole network instead of its weights.
+    Raises: NetworkError when the file is no checkpoint, or holds a whole network instead of its weights, or a part.
     """
+    if re.search(r"-\d{5}-of-\d{5}\b|\.index\.json$", path.name):
+        raise NetworkError(
+            f"{path}: is one of several files that hold weights together. Save them as one: {SAVE_AGAIN}."
+        )
     try:
         stored = _load(path)
     except Exception as error:  # the unpickler raises many kinds on bytes that are no checkpoint
@@ -81,7 +85,8 @@ def find_weights(stored: object, source: str) -> Checkpoint:
             return Checkpoint(_by_name(sets[names[0]]), _note(names))
         if names:
             raise NetworkError(
-                f"{source}: holds several sets of weights ({', '.join(names)}). Save the one meant by {SAVE_AGAIN}."
+                f"{source}: holds several sets of weights ({', '.join(map(repr, names))}). Save the one meant by "
+                f"{SAVE_AGAIN}."
             )
     raise _no_weights(stored, source)
 
@@ -117,7 +122,7 @@ def _no_weights(stored: object, source: str) -> NetworkError:
     for one in (stored, *kept):
         if hasattr(one, "stands_for"):
             return NetworkError(
-                f"{source}: holds a whole {one.stands_for}, pickled with its code, which is not run here. Save its "
+                f"{source}: holds a whole network, a pickled {one.stands_for!r}, whose code is not run here. Save its "
                 f"weights where it was made: {SAVE_AGAIN}."
             )
     for one in (stored, *kept):

@@ -8,6 +8,7 @@ import pickle
 import pickletools
 import warnings
 import zipfile
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import OrderedDict
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -16,6 +17,8 @@ Opcode = tuple[pickletools.OpcodeInfo, Any, int]  # with its argument and where 
 
 # Of Python 2 for large numbers and long strings; the restricted unpickler lacks them.
 OF_PYTHON_2 = ("INT", "BINSTRING")
+# Whose objects are restored from states of their own kinds; those of others from attributes, or items.
+WITH_STATES = ("numpy.", "torch.", "functools.")
 
 
 def load_pickled(file: BinaryIO) -> object:
@@ -56,9 +59,14 @@ def _zipped_opcodes(file: BinaryIO) -> list[Opcode]:
 
 
 def _names_in(opcodes: list[Opcode]) -> set[str]:
-    """The classes and functions that are named, as "module.name"; __builtin__ was Python 2's name."""
-    names = (str(argument) for opcode, argument, _ in opcodes if opcode.name == "GLOBAL")
-    return {name.replace(" ", ".").replace("__builtin__.", "builtins.") for name in names}
+    """The classes and functions that are named, as "module.name" of Python 3."""
+    names: set[str] = set()
+    for opcode, argument, _ in opcodes:
+        if opcode.name == "GLOBAL":
+            module, _, name = str(argument).partition(" ")
+            module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+            names.add(f"{module}.{name}")
+    return names
 
 
 def _translated(file: BinaryIO, opcodes: list[Opcode]) -> BinaryIO:
@@ -79,9 +87,9 @@ def _translated(file: BinaryIO, opcodes: list[Opcode]) -> BinaryIO:
 
 
 def _stand_in(name: str) -> type:
-    """A class to be taken for `name`: its objects hold what was stored of one, and do nothing."""
-    if name.startswith("numpy."):  # restored from tuples, which are of no use here
-        return type(name, (), {"__init__": _ignore, "__setstate__": _ignore})
+    """A class to be taken for `name`: its objects take what was stored of one, and do nothing."""
+    if name.startswith(WITH_STATES):
+        return type(name, (), {"__init__": _ignore, "__setstate__": _ignore, "stands_for": name})
 
     def new(cls: type, *args: object) -> "OrderedDict[str, object]":
         # The one kind of object to which torch's unpickler adds items and attributes.

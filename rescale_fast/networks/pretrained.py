@@ -62,7 +62,7 @@ def choose_network(dataset: Dataset, settings: NetworkSettings) -> NetworkChoice
             raise SettingError("--weights FILE needs --network NAME, the network it is a checkpoint of.")
         file = settings.weights.expanduser().resolve()
         if not file.is_file():
-            raise NetworkError(f"{file}: no such weights file.")
+            raise NetworkError(f"{file}: {'is a folder, expected a' if file.is_dir() else 'no such'} weights file.")
         return NetworkChoice(name, f"sha256:{file_sha256(file)}", file)
     if dataset.kind == "glyphs":
         from rescale_fast.networks.glyph_network import RECIPE
@@ -106,7 +106,7 @@ def load_network(choice: NetworkChoice, dataset: Dataset, *, track: Track = sile
         return LoadedNetwork(glyph_network.load_or_train(dataset, track=track), glyph_network.transform(dataset))
     published = published_outputs(dataset)
     if choice.file is not None:
-        return _from_file(choice.name, choice.file, dataset, published)
+        return _from_file(choice, choice.file, dataset, published)
     if published is None:
         raise NetworkError(f"{choice.weights}: these weights are for other classes than those of {dataset.name}.")
     if choice.weights.startswith(TIMM):
@@ -120,20 +120,42 @@ def load_network(choice: NetworkChoice, dataset: Dataset, *, track: Track = sile
     return _for_classes(LoadedNetwork(network.eval(), transform), choice.name, published)
 
 
-def _from_file(name: str, file: Path, dataset: Dataset, published: PublishedOutputs | None) -> LoadedNetwork:
+def _from_file(
+    choice: NetworkChoice, file: Path, dataset: Dataset, published: PublishedOutputs | None
+) -> LoadedNetwork:
     """A checkpoint of one's own: with an output for each class of the data set, or a copy of published weights."""
     checkpoint = read_checkpoint(file)
-    network = build_network(name, dataset.num_classes)
+    network = build_network(choice.name, dataset.num_classes)
     weights = fit_names(checkpoint.weights, network.state_dict())
     num_outputs = count_outputs(network, weights, dataset.num_classes)
     if published is None or num_outputs != published.num_outputs:
         published, num_outputs = None, dataset.num_classes
     elif not published.are_all:
-        network = build_network(name, num_outputs)
+        network = build_network(choice.name, num_outputs)
     load_weights(network, weights, str(file), num_outputs)
+    transform = default_transform(choice.name, dataset)
+    copied = _copied_from_torchvision(choice)
+    if copied is not None:
+        transform = _torchvision_transform(copied)
+        if hasattr(network, "transform_input"):  # Inception and GoogLeNet, whose weights come from TensorFlow
+            network.transform_input = True  # type: ignore[assignment]
     notes = (f"{file.name}: {checkpoint.note}",) if checkpoint.note else ()
-    loaded = LoadedNetwork(network.eval(), default_transform(name, dataset), notes)
-    return loaded if published is None else _for_classes(loaded, name, published)
+    loaded = LoadedNetwork(network.eval(), transform, notes)
+    return loaded if published is None else _for_classes(loaded, choice.name, published)
+
+
+def _copied_from_torchvision(choice: NetworkChoice) -> Any:
+    """Those of torchvision's weights that a file is a copy of, by the hash in their name; None when it is another."""
+    from torchvision import models
+
+    if choice.name not in models.list_models(module=models):
+        return None
+    digest = choice.weights.removeprefix("sha256:")
+    return next((one for one in models.get_model_weights(choice.name) if digest.startswith(_hash_in(one.url))), None)
+
+
+def _hash_in(url: str) -> str:
+    return url.rpartition("-")[2].partition(".")[0]
 
 
 def _for_classes(loaded: LoadedNetwork, name: str, published: PublishedOutputs) -> LoadedNetwork:
