@@ -1,108 +1,29 @@
-"""Checkpoints people have: prefixes, wrong classes, wrong networks, and files that are none."""
+"""Networks by name, with the weights and the transform that suit a data set, or a part of its classes."""
 
-import re
 from dataclasses import replace
+from pathlib import Path
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 
+from rescale_fast.datasets.imagenet import imagenet_classes
+from rescale_fast.datasets.open import open_dataset
+from rescale_fast.datasets.places365 import places365_classes
+from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.errors import NetworkError, SettingError
+from rescale_fast.machine import MachineSettings
+from rescale_fast.networks import glyph_network
 from rescale_fast.networks.build import build_network
-from rescale_fast.networks.checkpoints import load_weights, read_checkpoint, state_dict_of
-from rescale_fast.networks.pretrained import (
-    choose_network,
-    default_transform,
-    load_network,
-)
+from rescale_fast.networks.pretrained import NetworkChoice, choose_network, default_transform, load_network
 from rescale_fast.networks.settings import NetworkSettings
-
-
-@pytest.mark.parametrize("wrap", [lambda w: w, lambda w: {"state_dict": w, "epoch": 3}, lambda w: {"model": w}])
-def test_a_checkpoint_is_found_in_its_wrappings_and_loses_its_prefixes(tmp_path, wrap):
-    torch.manual_seed(0)
-    network = build_network("small", 7)
-    prefixed = {f"module.{key}": value for key, value in network.state_dict().items()}
-    torch.save(wrap(prefixed), tmp_path / "w.pt")
-    other = build_network("small", 7)
-    load_weights(other, read_checkpoint(tmp_path / "w.pt"), "w.pt", 7)
-    images = torch.randn(2, 3, 24, 24)
-    torch.testing.assert_close(other.eval()(images), network.eval()(images), rtol=0, atol=0)
-
-
-def test_safetensors_are_read(tmp_path):
-    from safetensors.torch import save_file
-
-    network = build_network("small", 7)
-    save_file(network.state_dict(), tmp_path / "w.safetensors")
-    other = build_network("small", 7)
-    load_weights(other, read_checkpoint(tmp_path / "w.safetensors"), "w", 7)
-    for key, value in network.state_dict().items():
-        torch.testing.assert_close(other.state_dict()[key], value, rtol=0, atol=0)
-    (tmp_path / "w.safetensors").write_bytes(b"torn")
-    with pytest.raises(NetworkError, match="not a checkpoint that can be read safely"):
-        read_checkpoint(tmp_path / "w.safetensors")
-
-
-def test_densenets_of_old_fit_todays():
-    network = build_network("densenet121", 3)
-    old = {
-        re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)\.", r"\1.\2.", key): value
-        for key, value in network.state_dict().items()
-    }
-    assert "features.denseblock1.denselayer1.norm.1.weight" in old
-    load_weights(build_network("densenet121", 3), old, "densenet", 3)
-
-
-def test_heads_that_only_training_uses_are_left_out():
-    from torchvision import models
-
-    trained = models.get_model("inception_v3", weights=None, num_classes=4, aux_logits=True, init_weights=False)
-    load_weights(build_network("inception_v3", 4), trained.state_dict(), "inception", 4)
-
-
-def test_inner_module_prefixes_are_dropped():
-    weights = {"features.module.0.weight": torch.zeros(1)}
-    assert list(state_dict_of({"state_dict": weights}, "alexnet")) == ["features.0.weight"]
-
-
-def test_only_whole_parts_of_a_name_are_prefixes():
-    weights = {"submodule.weight": torch.zeros(1), "_orig_mod.fc.bias": torch.zeros(1)}
-    assert list(state_dict_of(weights, "w")) == ["submodule.weight", "fc.bias"]
-
-
-def test_weights_for_another_number_of_classes_are_refused():
-    with pytest.raises(NetworkError, match="for 5 classes, the data set has 7"):
-        load_weights(build_network("small", 7), build_network("small", 5).state_dict(), "w.pt", 7)
-
-
-def test_weights_of_another_network_are_refused():
-    with pytest.raises(NetworkError, match="none of its .* belongs|does not fit this network"):
-        load_weights(build_network("small", 7), build_network("resnet18", 7).state_dict(), "w.pt", 7)
-
-
-@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 not really a zip", b"\x80\x02}q\x00X"])
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
-    (tmp_path / "w.pt").write_bytes(content)
-    with pytest.raises(NetworkError, match="not a checkpoint that can be read safely"):
-        read_checkpoint(tmp_path / "w.pt")
-
-
-class _Bomb:
-    def __reduce__(self):
-        return (pytest.fail, ("a checkpoint ran code",))
-
-
-def test_a_checkpoint_cannot_run_code(tmp_path):
-    torch.save({"state_dict": _Bomb()}, tmp_path / "w.pt")
-    with pytest.raises(NetworkError, match="not a checkpoint"):
-        read_checkpoint(tmp_path / "w.pt")
-
-
-def test_a_tensor_is_no_state_dict(tmp_path):
-    torch.save([torch.zeros(3)], tmp_path / "w.pt")
-    with pytest.raises(NetworkError, match="holds no state_dict"):
-        read_checkpoint(tmp_path / "w.pt")
+from rescale_fast.predictions.settings import ValidateSettings
+from rescale_fast.predictions.types import Predictions
+from rescale_fast.run import stages
+from rescale_fast.run.folder import RunFolder
+from tests import old_torch
+from tests.photos import photo
 
 
 def test_an_unknown_network_gets_the_nearest_names():
@@ -133,9 +54,10 @@ def test_a_checkpoint_of_ones_own_is_used(tmp_path, small_glyphs):
     torch.save(build_network("small", 12).state_dict(), tmp_path / "w.pt")
     choice = choose_network(small_glyphs, NetworkSettings("small", tmp_path / "w.pt"))
     assert choice.weights.startswith("sha256:")
-    network, transform = load_network(choice, small_glyphs)
-    assert not network.training
-    assert (transform.resize, transform.crop) == (24, 24)
+    loaded = load_network(choice, small_glyphs)
+    assert not loaded.network.training
+    assert (loaded.transform.resize, loaded.transform.crop) == (24, 24)
+    assert loaded.notes == ()
 
 
 def test_published_transforms_come_from_torchvision(small_glyphs):
@@ -151,19 +73,20 @@ def test_published_transforms_come_from_torchvision(small_glyphs):
     ],
 )
 def test_impossible_choices_are_explained(small_glyphs, settings, error, message):
-    from pathlib import Path
-
     if settings.weights is not None:
         settings = NetworkSettings(settings.network, Path(settings.weights))
     with pytest.raises(error, match=message):
         choose_network(small_glyphs, settings)
 
 
+def of_classes(dataset, kind, class_ids):
+    return replace(dataset, kind=kind, class_ids=tuple(class_ids), class_names=tuple(class_ids))
+
+
 @pytest.fixture
 def imagenet_like(small_glyphs):
-    """A data set of 1,000 classes."""
-    ids = tuple(f"c{i}" for i in range(1000))
-    return replace(small_glyphs, kind="imagenet", class_ids=ids, class_names=ids)
+    """A data set of ImageNet's 1,000 classes."""
+    return of_classes(small_glyphs, "imagenet", imagenet_classes())
 
 
 def test_timms_transforms_are_those_of_its_own_evaluation(imagenet_like):
@@ -205,25 +128,176 @@ def unreachable(*_, **__):
     raise URLError("no route to host")
 
 
-def test_places_weights_are_fetched_once_into_torchs_cache(small_glyphs, tmp_path, monkeypatch):
-    """From a server of our own, under the address that the code asks for."""
-    places = replace(small_glyphs, kind="places365")
-    choice = choose_network(places, NetworkSettings("resnet18"))
-    assert choice.weights.endswith("/resnet18_places365.pth.tar")
-    weights = {f"module.{key}": value for key, value in build_network("resnet18", 12).state_dict().items()}
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """Makes torch.hub get files from a function of ours; gives the addresses that were asked for."""
     asked = []
 
-    def serve(url, path, *_, **__):
-        asked.append(url)
-        torch.save({"state_dict": weights, "arch": "resnet18"}, path)
+    def serve(write):
+        def download(url, path, *_, **__):
+            asked.append(url)
+            write(url, Path(path))
+
+        monkeypatch.setattr("torch.hub.download_url_to_file", download)
+        return asked
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("torch.hub.download_url_to_file", serve)
-    for _ in range(2):
-        network, transform = load_network(choice, places)
-        assert (transform.resize, transform.crop) == (256, 224)
-        torch.testing.assert_close(network.conv1.weight, weights["module.conv1.weight"], rtol=0, atol=0)
-    assert asked == [choice.weights]
-    (tmp_path / "hub" / "checkpoints" / "resnet18_places365.pth.tar").write_bytes(b"torn")
+    return serve
+
+
+@pytest.mark.parametrize("name", old_torch.PLACES)
+def test_the_checkpoints_that_csail_published_load(small_glyphs, tmp_path, served, name):
+    """All four, as torch 0.2 wrote them: no num_batches_tracked, `module.` anywhere; every tensor is looked at."""
+    places = of_classes(small_glyphs, "places365", places365_classes())
+    weights = old_torch.made_up_weights(old_torch.PLACES[name])
+    asked = served(lambda _, path: old_torch.save_places_checkpoint(name, weights, path))
+    choice = choose_network(places, NetworkSettings(name))
+    for _ in range(2 if name == "resnet18" else 1):
+        loaded = load_network(choice, places)
+    assert asked == [f"http://places2.csail.mit.edu/models_places365/{name}_places365.pth.tar"]
+    got = loaded.network.state_dict()
+    assert len([key for key in got if not key.endswith("num_batches_tracked")]) == len(weights)
+    for key, value in weights.items():
+        today = key.replace(".norm.1.", ".norm1.").replace(".norm.2.", ".norm2.")
+        today = today.replace(".conv.1.", ".conv1.").replace(".conv.2.", ".conv2.")
+        torch.testing.assert_close(got[today], value, rtol=0, atol=0)
+    assert (loaded.transform.resize, loaded.transform.crop) == (256, 224)
+    assert not loaded.network.training
+
+
+def test_a_damaged_download_says_what_to_delete(small_glyphs, served):
+    places = of_classes(small_glyphs, "places365", places365_classes())
+    served(lambda _, path: path.write_bytes(b"torn"))
     with pytest.raises(NetworkError, match="not a checkpoint .* delete it to have that done again"):
-        load_network(choice, places)
+        load_network(choose_network(places, NetworkSettings("resnet18")), places)
+
+
+def sliced(network, images, outputs):
+    """Probabilities among some outputs, by hand: exponentials over their sum."""
+    logits = network.eval()(images).double()
+    among = torch.stack([logits[:, output].exp() for output in outputs], dim=1)
+    return among / among.sum(1, keepdim=True)
+
+
+PARTS = {
+    "Imagenette": ("imagenet", "n03394916 n01440764 n02102040 n02979186 n03000684 n03028079 n03417042 n03425413"),
+    "in a folder": ("folder", "n03888257 n03445777 n03394916"),
+    "Places365 in a folder": ("folder", "zen_garden airfield apartment_building-outdoor"),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_published_weights_tell_a_part_of_their_classes_apart(small_glyphs, served, monkeypatch, part):
+    """Outputs by name, in the data set's order: against a list of line numbers made here."""
+    kind, class_ids = PARTS[part][0], PARTS[part][1].split()
+    dataset = of_classes(small_glyphs, kind, class_ids)
+    torch.manual_seed(0)
+    if "Places365" in part:
+        whole = build_network("resnet18", 365)
+        served(lambda _, path: torch.save({"state_dict": whole.state_dict()}, path))
+        outputs = [places365_classes().index(class_id) for class_id in class_ids]
+    else:
+        whole = build_network("resnet18", 1000)
+        monkeypatch.setattr("torchvision.models.get_model", lambda name, weights: whole)
+        outputs = [sorted(imagenet_classes()).index(class_id) for class_id in class_ids]
+    choice = choose_network(dataset, NetworkSettings("resnet18"))
+    assert choice.outputs == f"{len(class_ids)} of {365 if 'Places365' in part else '1,000'}"
+    loaded = load_network(choice, dataset)
+    assert loaded.notes[-1].startswith(f"resnet18: {choice.outputs} outputs are used")
+    images = torch.randn(3, 3, 64, 64)
+    with torch.inference_mode():
+        got = loaded.network(images).double().softmax(1)
+        torch.testing.assert_close(got, sliced(whole, images, outputs), rtol=1e-5, atol=1e-7)
+
+
+def test_timms_published_weights_tell_a_part_of_their_classes_apart(small_glyphs, monkeypatch):
+    import timm
+
+    whole = timm.create_model("resnet10t", num_classes=1000)
+    monkeypatch.setattr("timm.create_model", lambda *_, **__: whole)
+    class_ids = ["n09835506", "n01440764"]
+    dataset = of_classes(small_glyphs, "imagenet", class_ids)
+    choice = choose_network(dataset, NetworkSettings("timm:resnet10t"))
+    assert (choice.weights.partition(":")[0], choice.outputs) == ("timm", "2 of 1,000")
+    images = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        got = load_network(choice, dataset).network(images).double().softmax(1)
+        expected = sliced(whole, images, [sorted(imagenet_classes()).index(wnid) for wnid in class_ids])
+        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("num_outputs", [3, 1000])
+def test_a_checkpoint_of_ones_own_may_be_for_the_part_or_for_all(small_glyphs, tmp_path, num_outputs):
+    dataset = of_classes(small_glyphs, "imagenet", ["n01443537", "n01484850", "n15075141"])
+    torch.manual_seed(0)
+    own = build_network("resnet18", num_outputs).eval()
+    torch.save(own.state_dict(), tmp_path / "w.pt")
+    loaded = load_network(choose_network(dataset, NetworkSettings("resnet18", tmp_path / "w.pt")), dataset)
+    assert len(loaded.notes) == (num_outputs == 1000)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        expected = own(images) if num_outputs == 3 else own(images)[:, [1, 2, 999]]
+        torch.testing.assert_close(loaded.network(images), expected)
+
+
+def test_copies_of_torchvisions_files_are_told_by_their_hash(imagenet_like, tmp_path):
+    """Their first weights have a transform of their own; and GoogLeNet's want their input scaled as TensorFlow's."""
+    copies = [("mobilenet_v2", "b0353104", 256), ("mobilenet_v2", "7ebf99e0", 232), ("googlenet", "1378be20", 256)]
+    for name, digest, resize in [*copies, ("mobilenet_v2", "00b0353104", 232)]:
+        torch.save(build_network(name, 1000).state_dict(), tmp_path / "w.pth")
+        loaded = load_network(NetworkChoice(name, f"sha256:{digest}00", tmp_path / "w.pth"), imagenet_like)
+        assert (loaded.transform.resize, loaded.transform.crop) == (resize, 224)
+        assert getattr(loaded.network, "transform_input", False) == (name == "googlenet")
+
+
+def test_all_classes_are_the_network_itself(imagenet_like, monkeypatch):
+    whole = build_network("resnet18", 1000)
+    monkeypatch.setattr("torchvision.models.get_model", lambda name, weights: whole)
+    choice = choose_network(imagenet_like, NetworkSettings("resnet18"))
+    assert choice.outputs == "1,000 of 1,000"
+    loaded = load_network(choice, imagenet_like)
+    assert loaded.network is whole
+    assert loaded.notes == ()
+
+
+def test_a_folder_with_one_class_that_is_not_published_is_told_so(small_glyphs):
+    dataset = of_classes(small_glyphs, "folder", ["n01440764", "n01443537", "my_fish"])
+    with pytest.raises(SettingError, match="no network is known for these classes"):
+        choose_network(dataset, NetworkSettings("resnet18"))
+
+
+def test_validating_a_part_says_so_and_notes_it(tmp_path, rng, monkeypatch, capsys):
+    """Weights for 1,000 classes lie where torch.hub had put them; three classes of images in folders."""
+    class_ids = ["n01440764", "n02102040", "n03888257"]
+    for class_id in class_ids:
+        folder = tmp_path / "images" / "val" / class_id
+        folder.mkdir(parents=True)
+        for number in range(2):
+            photo(rng, 80, 70).save(folder / f"{number}.jpg")
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    whole = build_network("squeezenet1_1", 1000)
+    torch.save(whole.state_dict(), tmp_path / "hub" / "checkpoints" / "squeezenet1_1-b8a52dc0.pth")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    dataset = open_dataset(DatasetSettings("folder", tmp_path / "images"))
+    folder, machine = RunFolder(tmp_path / "out"), MachineSettings(device="cpu", num_threads=1)
+    stages.validate(folder, dataset, NetworkSettings("squeezenet1_1"), ValidateSettings("torchvision"), machine)
+    assert "network  squeezenet1_1: 3 of 1,000 outputs are used" in capsys.readouterr().err
+    predictions = Predictions.load(folder.predictions)
+    assert predictions.origin.config["outputs"] == "3 of 1,000"
+    assert predictions.class_ids == tuple(class_ids)
+    np.testing.assert_allclose(predictions.top_probabilities.sum(1), 1, rtol=1e-5)
+
+
+def test_the_glyph_network_is_trained_anew_when_its_cached_weights_are_damaged(small_glyphs, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(glyph_network, "_train", lambda dataset, track: build_network("small", dataset.num_classes))
+    glyph_network.load_or_train(small_glyphs)
+    (path,) = tmp_path.rglob("glyph-network-*.pt")
+    whole = path.read_bytes()
+    for damage in (b"", b"PK\x03\x04", whole[:1000], b"\x80\x02K\x01."):
+        path.write_bytes(damage)
+        assert not glyph_network.load_or_train(small_glyphs).training
+        assert len(path.read_bytes()) == len(whole)
+    torch.save({"wrong": [1, 2]}, path)
+    glyph_network.load_or_train(small_glyphs)
+    assert len(path.read_bytes()) == len(whole)

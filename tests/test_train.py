@@ -143,9 +143,8 @@ def test_a_resumed_training_ends_as_if_it_had_not_stopped(colours, tmp_path, mon
     resumed = train(colours, tmp_path / "cut", settings)
     for one, other in zip(whole.epochs, resumed.epochs, strict=True):
         assert {key: one[key] for key in one.keys() - TIMES} == {key: other[key] for key in other.keys() - TIMES}
-    weights = [torch.load(tmp_path / name / WEIGHTS, weights_only=True) for name in ("whole", "cut")]
-    assert weights[0].keys() == weights[1].keys()
-    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    weights = [(tmp_path / name / WEIGHTS).read_bytes() for name in ("whole", "cut")]
+    assert weights[0] == weights[1], "the same training, the same file"
     log = [json.loads(line) for line in (tmp_path / "cut" / LOG).read_text().splitlines()]
     assert log == list(resumed.epochs), "the log holds each epoch once"
 

@@ -1,110 +1,142 @@
-"""Checkpoints people have: plain, wrapped, prefixed, safetensors, of older versions; read safely, loaded strictly.
-
-Only tensors are unpickled (weights_only).
-"""
+"""Checkpoints people have: plain or among what else a training stored, pickled or safetensors."""
 
 import pickle
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO
 from urllib.error import URLError
 
 from rescale_fast.errors import NetworkError
+from rescale_fast.networks.pickles import load_pickled
 
-if TYPE_CHECKING:
-    from torch import nn
+# Where weights are kept. Moving averages come first, as in timm: they are what their trainings were judged by.
+AVERAGED = ("state_dict_ema", "model_ema")  # timm's and torchvision's names
+PLAIN = ("state_dict", "model", "model_state_dict", "model_state", "net")
+SAVE_AGAIN = "torch.save(network.state_dict(), FILE)"
 
-AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")  # heads of Inception and GoogLeNet that only training uses
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights as a file holds them."""
+
+    weights: dict[str, Any]  # name -> tensor on the CPU
+    note: str = ""  # for people: which were taken, where there are several
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a state_dict: plain, or under "state_dict" or "model", with or without `module.`; pickled or safetensors.
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a state_dict, plain or among what else a training stored, pickled (by Python 2 and old torch, too) or
+    safetensors. Of a moving average and plain weights side by side the average is taken, and noted.
 
-    Raises: NetworkError when the file is no checkpoint.
+    Raises: NetworkError when the file is no checkpoint, or holds a whole network instead of its weights, or a part.
     """
+    if re.search(r"-\d{5}-of-\d{5}\b|\.index\.json$", path.name):
+        raise NetworkError(
+            f"{path}: is one of several files that hold weights together. Save them as one: {SAVE_AGAIN}."
+        )
     try:
         stored = _load(path)
     except Exception as error:  # the unpickler raises many kinds on bytes that are no checkpoint
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise NetworkError(
-            f"{path}: not a checkpoint that can be read safely ({first_line}). "
-            "Expected a state_dict saved by torch.save(network.state_dict(), FILE), or a .safetensors file."
+            f"{path}: not a checkpoint that can be read safely ({_reason(error)}). "
+            f"Expected a state_dict saved by {SAVE_AGAIN}, or a .safetensors file."
         ) from error
-    return state_dict_of(stored, str(path))
+    return find_weights(stored, str(path))
 
 
 def _load(path: Path) -> object:
-    import torch
+    with path.open("rb") as file:
+        if not _is_safetensors(file):
+            return load_pickled(file)
+    from safetensors.torch import load_file
 
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except UnicodeDecodeError:  # pickled by Python 2
-        return torch.load(path, map_location="cpu", weights_only=True, encoding="latin1")
+    return load_file(path)
 
 
-def state_dict_of(stored: object, source: str) -> dict[str, Any]:
-    """Find the state_dict in what a checkpoint holds, without DataParallel's `module.` and compile's `_orig_mod.`."""
-    import torch
-
-    for key in ("state_dict", "model"):
-        if isinstance(stored, Mapping) and isinstance(stored.get(key), Mapping):
-            stored = stored[key]
-    if not isinstance(stored, Mapping) or not all(isinstance(value, torch.Tensor) for value in stored.values()):
-        raise NetworkError(f"{source}: holds no state_dict (a mapping of names to tensors).")
-    return {_plain(str(key)): value for key, value in stored.items()}
+def _is_safetensors(file: BinaryIO) -> bool:
+    """Whether a file begins as safetensors do, whatever it is called: with the length of a JSON object, and that."""
+    head = file.read(9)
+    size = file.seek(0, 2)
+    file.seek(0)
+    return head[8:] == b"{" and int.from_bytes(head[:8], "little") <= size
 
 
-def _plain(key: str) -> str:
-    return ".".join(part for part in key.split(".") if part not in ("module", "_orig_mod"))
+def _reason(error: Exception) -> str:
+    """What is wrong, out of what torch says of it at length."""
+    text = str(error).strip()
+    if "Only persistent_load of storage" in text:
+        return "a whole network was pickled, with its source code, instead of its weights"
+    found = re.search(r"WeightsUnpickler error:\s*(.+)", text)
+    return found[1] if found else next(iter(text.splitlines()), type(error).__name__)
 
 
-def load_weights(network: "nn.Module", weights: dict[str, Any], source: str, num_classes: int) -> None:
-    """Load a state_dict strictly.
+def find_weights(stored: object, source: str) -> Checkpoint:
+    """Find the weights in what a checkpoint holds.
 
-    Raises: NetworkError saying for how many classes the weights are, or which names or shapes do not fit.
+    Raises: NetworkError when there are none, or several and no telling which are meant.
     """
-    own = network.state_dict()
-    weights = _renamed(weights, own)
-    if not set(own) & set(weights):
-        raise NetworkError(
-            f"{source}: none of its {len(weights)} tensors belongs to this network (first: "
-            f"{next(iter(weights), 'none')!r}). Is --network NAME the network it was saved from?"
-        )
-    wrong = [key for key in own if key in weights and own[key].shape != weights[key].shape]
-    last = [key for key in wrong if own[key].shape[:1] == (num_classes,)]
-    if wrong and wrong == last:
-        raise NetworkError(
-            f"{source}: these weights are for {weights[last[0]].shape[0]:,} classes, the data set has {num_classes:,}."
-        )
-    missing, unexpected = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
-    if wrong or missing or unexpected:
-        first = (wrong or missing or unexpected)[0]
-        raise NetworkError(
-            f"{source}: does not fit this network: {len(wrong)} tensors of another shape, {len(missing)} missing, "
-            f"{len(unexpected)} unknown; first {first!r}. Is --network NAME the network it was saved from?"
-        )
-    network.load_state_dict(weights)
+    if _are_weights(stored):
+        return Checkpoint(_by_name(stored))
+    for level in (stored, *_values(stored, PLAIN)):  # wrapped once, or twice
+        sets = {str(key): value for key, value in _items(level) if _are_weights(value)}
+        names = [name for name in (*AVERAGED, *PLAIN) if name in sets] or list(sets)
+        if names and (len(sets) == 1 or names[0] in (*AVERAGED, *PLAIN)):
+            return Checkpoint(_by_name(sets[names[0]]), _note(names))
+        if names:
+            raise NetworkError(
+                f"{source}: holds several sets of weights ({', '.join(map(repr, names))}). Save the one meant by "
+                f"{SAVE_AGAIN}."
+            )
+    raise _no_weights(stored, source)
 
 
-def _renamed(weights: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Weights under today's names: torchvision's DenseNets once had `norm.1` for `norm1`; without unused heads."""
-    renamed = {}
-    for key, value in weights.items():
-        today = re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.", r"\1\2.", key)
-        if today in own or not key.startswith(AUXILIARY):
-            renamed[today if today in own else key] = value
-    return renamed
+def _are_weights(value: object) -> bool:
+    import torch
+
+    items = _items(value)
+    return bool(items) and all(isinstance(item, torch.Tensor) for _, item in items)
 
 
-def download(url: str) -> dict[str, Any]:
-    """Download a state_dict once, into torch.hub's cache.
+def _items(value: object) -> list[tuple[object, Any]]:
+    return list(value.items()) if isinstance(value, Mapping) else []
 
-    Raises: NetworkError when it cannot be had, or is damaged.
+
+def _values(stored: object, keys: tuple[str, ...]) -> list[object]:
+    return [stored[key] for key in keys if isinstance(stored, Mapping) and key in stored]
+
+
+def _by_name(weights: Any) -> dict[str, Any]:
+    return {str(key): value for key, value in weights.items()}
+
+
+def _note(names: list[str]) -> str:
+    plain = [name for name in names if name not in AVERAGED]
+    return f"{names[0]} is taken, the moving average, not {plain[0]}" if names[0] in AVERAGED and plain else ""
+
+
+def _no_weights(stored: object, source: str) -> NetworkError:
+    import torch
+
+    kept = _values(stored, (*AVERAGED, *PLAIN))
+    for one in (stored, *kept):
+        if hasattr(one, "stands_for"):
+            return NetworkError(
+                f"{source}: holds a whole network, a pickled {one.stands_for!r}, whose code is not run here. Save its "
+                f"weights where it was made: {SAVE_AGAIN}."
+            )
+    for one in (stored, *kept):
+        tensors = [isinstance(value, torch.Tensor) for _, value in _items(one)]
+        if any(tensors):
+            key, value = _items(one)[tensors.index(False)]
+            return NetworkError(f"{source}: {str(key)!r} among its weights is a {type(value).__name__}, not a tensor.")
+    return NetworkError(f"{source}: holds no state_dict (a mapping of names to tensors).")
+
+
+def download(url: str) -> Checkpoint:
+    """Download weights once, into torch.hub's cache.
+
+    Raises: NetworkError when they cannot be had, or are damaged.
     """
     from torch import hub
 

@@ -4,18 +4,20 @@ Reads the train split of a glyphs data set; makes a checkpoint in the cache, nam
 reuses it. Trained on the CPU from memory: SGD with Nesterov momentum, one-cycle learning rate, label smoothing.
 """
 
-import pickle
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rescale_fast.artifact import write_whole
 from rescale_fast.cache import cache_folder
 from rescale_fast.datasets.types import Dataset, ImageList
-from rescale_fast.errors import DatasetError
+from rescale_fast.errors import DatasetError, NetworkError
+from rescale_fast.networks.build import build_network
+from rescale_fast.networks.checkpoints import read_checkpoint
+from rescale_fast.networks.saving import save_state
 from rescale_fast.networks.schedule import one_cycle
 from rescale_fast.networks.types import EvalTransform
+from rescale_fast.networks.weights import load_weights
 from rescale_fast.types import Track, silent
 
 if TYPE_CHECKING:
@@ -40,19 +42,14 @@ def load_or_train(dataset: Dataset, *, track: Track = silent) -> "nn.Module":
 
     Raises: DatasetError when the data set has no train split.
     """
-    import torch
-
-    from rescale_fast.networks._small_net import SmallNet
-
-    network: nn.Module = SmallNet(dataset.num_classes)
     path = cache_folder() / "networks" / f"{RECIPE.replace('/', '-')}-{dataset.digest[:24]}.pt"
+    network = build_network("small", dataset.num_classes)
     try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):  # absent or damaged: train it
+        load_weights(network, read_checkpoint(path).weights, str(path), dataset.num_classes)
+    except NetworkError:  # absent or damaged: train it
         network = _train(dataset, track)
-        with write_whole(path) as temporary:
-            torch.save(network.state_dict(), temporary)
-    return network
+        save_state(path, network.state_dict())
+    return network.eval()
 
 
 def _train(dataset: Dataset, track: Track) -> "nn.Module":
@@ -89,7 +86,7 @@ def _train(dataset: Dataset, track: Track) -> "nn.Module":
                 schedule.step()
                 advance(batch)
             advance(len(labels) - steps_per_epoch * batch)  # left out of this epoch: less than a batch
-    return network.eval()
+    return network
 
 
 def _normalise(images: "torch.Tensor") -> "torch.Tensor":

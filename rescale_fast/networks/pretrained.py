@@ -15,9 +15,11 @@ from rescale_fast.artifact import file_sha256
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import NetworkError, SettingError
 from rescale_fast.networks.build import TIMM, build_network, check_timm_name, check_torchvision_name
-from rescale_fast.networks.checkpoints import download, download_failed, load_weights, read_checkpoint
+from rescale_fast.networks.checkpoints import download, download_failed, read_checkpoint
+from rescale_fast.networks.published import PublishedOutputs, published_outputs
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.networks.types import EvalTransform
+from rescale_fast.networks.weights import count_outputs, fit_names, load_weights
 from rescale_fast.types import Track, silent
 
 if TYPE_CHECKING:
@@ -35,21 +37,32 @@ class NetworkChoice:
     name: str
     weights: str  # what identifies them: "sha256:...", "torchvision:DEFAULT", "timm:TAG", a URL, "trained:..."
     file: Path | None  # of the user's own checkpoint
+    outputs: str | None = None  # of published weights, how many are used, such as "100 of 1,000"
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A network in evaluation mode that gives a logit for each class of a data set."""
+
+    network: "nn.Module"
+    transform: EvalTransform  # how it wants its images
+    notes: tuple[str, ...] = ()  # what a person should know of its weights, in words
 
 
 def choose_network(dataset: Dataset, settings: NetworkSettings) -> NetworkChoice:
-    """Decide which network and weights suit the data set.
+    """Decide which network and weights suit the data set, whose classes may be a part of those of published weights.
 
     Raises: SettingError when the data set has no published weights and no --weights FILE is given;
         NetworkError when that file is missing.
     """
-    name = settings.network or DEFAULT_NETWORKS.get(dataset.kind)
+    published = published_outputs(dataset)
+    name = settings.network or DEFAULT_NETWORKS.get(published.kind if published else dataset.kind)
     if settings.weights is not None:
         if name is None:
             raise SettingError("--weights FILE needs --network NAME, the network it is a checkpoint of.")
         file = settings.weights.expanduser().resolve()
         if not file.is_file():
-            raise NetworkError(f"{file}: no such weights file.")
+            raise NetworkError(f"{file}: {'is a folder, expected a' if file.is_dir() else 'no such'} weights file.")
         return NetworkChoice(name, f"sha256:{file_sha256(file)}", file)
     if dataset.kind == "glyphs":
         from rescale_fast.networks.glyph_network import RECIPE
@@ -57,49 +70,104 @@ def choose_network(dataset: Dataset, settings: NetworkSettings) -> NetworkChoice
         if name != "small":
             raise SettingError(f"--network {name}: the network for glyphs is `small`; others need --weights FILE.")
         return NetworkChoice("small", f"trained:{RECIPE}", None)
-    if dataset.kind == "imagenet" and name is not None:
-        if name.startswith(TIMM):
-            return NetworkChoice(name, f"timm:{_timm_config(name).tag}", None)
-        check_torchvision_name(name)
-        return NetworkChoice(name, "torchvision:DEFAULT", None)
-    if dataset.kind == "places365" and name is not None:
-        if name not in PLACES365_NETWORKS:
-            raise SettingError(
-                f"--network {name}: Places365 weights are published for {', '.join(PLACES365_NETWORKS)}. "
-                "For another network pass --weights FILE."
-            )
-        return NetworkChoice(name, PLACES365_URL.format(name), None)
-    raise SettingError(
-        f"--dataset {dataset.kind}: no network is known for these classes. Pass --network NAME --weights FILE, "
-        "a checkpoint with their number of outputs; or --predictions or --confusion made elsewhere."
-    )
+    if published is None or name is None:
+        raise SettingError(
+            f"--dataset {dataset.kind}: no network is known for these classes. Pass --network NAME --weights FILE, "
+            "a checkpoint with their number of outputs; or --predictions or --confusion made elsewhere."
+        )
+    weights = _imagenet_weights(name) if published.kind == "imagenet" else _places365_weights(name)
+    return NetworkChoice(name, weights, None, str(published))
 
 
-def load_network(
-    choice: NetworkChoice, dataset: Dataset, *, track: Track = silent
-) -> "tuple[nn.Module, EvalTransform]":
+def _imagenet_weights(name: str) -> str:
+    if name.startswith(TIMM):
+        return f"timm:{_timm_config(name).tag}"
+    check_torchvision_name(name)
+    return "torchvision:DEFAULT"
+
+
+def _places365_weights(name: str) -> str:
+    if name not in PLACES365_NETWORKS:
+        raise SettingError(
+            f"--network {name}: Places365 weights are published for {', '.join(PLACES365_NETWORKS)}. "
+            "For another network pass --weights FILE."
+        )
+    return PLACES365_URL.format(name)
+
+
+def load_network(choice: NetworkChoice, dataset: Dataset, *, track: Track = silent) -> LoadedNetwork:
     """Load the chosen network in evaluation mode, downloading or training its weights if need be.
 
     Raises: NetworkError for a download that fails, a file that is no checkpoint, or weights that do not fit.
     """
-    if choice.file is not None:
-        network = build_network(choice.name, dataset.num_classes)
-        load_weights(network, read_checkpoint(choice.file), choice.file.name, dataset.num_classes)
-        transform = default_transform(choice.name, dataset)
-    elif choice.weights.startswith(TIMM):
-        network, transform = _from_timm(choice.name, dataset.num_classes)
-    elif choice.weights == "torchvision:DEFAULT":
-        network, transform = _from_torchvision(choice.name)
-    elif choice.weights.startswith("http"):
-        network = build_network(choice.name, dataset.num_classes)
-        load_weights(network, download(choice.weights), choice.weights, dataset.num_classes)
-        transform = EvalTransform(resize=256, crop=224)
-    else:
+    if choice.weights.startswith("trained:"):
         from rescale_fast.networks import glyph_network
 
-        network = glyph_network.load_or_train(dataset, track=track)
-        transform = glyph_network.transform(dataset)
-    return network.eval(), transform
+        return LoadedNetwork(glyph_network.load_or_train(dataset, track=track), glyph_network.transform(dataset))
+    published = published_outputs(dataset)
+    if choice.file is not None:
+        return _from_file(choice, choice.file, dataset, published)
+    if published is None:
+        raise NetworkError(f"{choice.weights}: these weights are for other classes than those of {dataset.name}.")
+    if choice.weights.startswith(TIMM):
+        network, transform = _from_timm(choice.name, published.num_outputs)
+    elif choice.weights == "torchvision:DEFAULT":
+        network, transform = _from_torchvision(choice.name)
+    else:
+        network = build_network(choice.name, published.num_outputs)
+        load_weights(network, download(choice.weights).weights, choice.weights, published.num_outputs)
+        transform = default_transform(choice.name, dataset)
+    return _for_classes(LoadedNetwork(network.eval(), transform), choice.name, published)
+
+
+def _from_file(
+    choice: NetworkChoice, file: Path, dataset: Dataset, published: PublishedOutputs | None
+) -> LoadedNetwork:
+    """A checkpoint of one's own: with an output for each class of the data set, or a copy of published weights."""
+    checkpoint = read_checkpoint(file)
+    network = build_network(choice.name, dataset.num_classes)
+    weights = fit_names(checkpoint.weights, network.state_dict())
+    num_outputs = count_outputs(network, weights, dataset.num_classes)
+    if published is None or num_outputs != published.num_outputs:
+        published, num_outputs = None, dataset.num_classes
+    elif not published.are_all:
+        network = build_network(choice.name, num_outputs)
+    load_weights(network, weights, str(file), num_outputs)
+    transform = default_transform(choice.name, dataset)
+    copied = _copied_from_torchvision(choice)
+    if copied is not None:
+        transform = _torchvision_transform(copied)
+        if hasattr(network, "transform_input"):  # Inception and GoogLeNet, whose weights come from TensorFlow
+            network.transform_input = True  # type: ignore[assignment]
+    notes = (f"{file.name}: {checkpoint.note}",) if checkpoint.note else ()
+    loaded = LoadedNetwork(network.eval(), transform, notes)
+    return loaded if published is None else _for_classes(loaded, choice.name, published)
+
+
+def _copied_from_torchvision(choice: NetworkChoice) -> Any:
+    """Those of torchvision's weights that a file is a copy of, by the hash in their name; None when it is another."""
+    from torchvision import models
+
+    if choice.name not in models.list_models(module=models):
+        return None
+    digest = choice.weights.removeprefix("sha256:")
+    return next((one for one in models.get_model_weights(choice.name) if digest.startswith(_hash_in(one.url))), None)
+
+
+def _hash_in(url: str) -> str:
+    return url.rpartition("-")[2].partition(".")[0]
+
+
+def _for_classes(loaded: LoadedNetwork, name: str, published: PublishedOutputs) -> LoadedNetwork:
+    """With the outputs of the data set's classes alone, in its order."""
+    if published.are_all:
+        return loaded
+    from rescale_fast.networks._chosen_outputs import ChosenOutputs
+
+    note = f"{name}: {published} outputs are used, those of the data set's classes; probabilities are among these alone"
+    return LoadedNetwork(
+        ChosenOutputs(loaded.network, published.chosen).eval(), loaded.transform, (*loaded.notes, note)
+    )
 
 
 def default_transform(name: str, dataset: Dataset) -> EvalTransform:
@@ -108,7 +176,8 @@ def default_transform(name: str, dataset: Dataset) -> EvalTransform:
         from rescale_fast.networks import glyph_network
 
         return glyph_network.transform(dataset)
-    if dataset.kind == "places365":
+    published = published_outputs(dataset)
+    if published is not None and published.kind == "places365":
         return EvalTransform(resize=256, crop=224)
     if name.startswith(TIMM):
         return _timm_transform(name)
@@ -126,16 +195,16 @@ def _from_torchvision(name: str) -> "tuple[nn.Module, EvalTransform]":
     return network, _torchvision_transform(weights)
 
 
-def _from_timm(name: str, num_classes: int) -> "tuple[nn.Module, EvalTransform]":
+def _from_timm(name: str, num_outputs: int) -> "tuple[nn.Module, EvalTransform]":
     import timm
     from timm.models import set_pretrained_check_hash
 
     config = _timm_config(name)
-    if config.num_classes != num_classes:
+    if config.num_classes != num_outputs:
         tags = ", ".join(full.partition(".")[2] for full in timm.list_pretrained(f"{config.architecture}.*"))
         raise NetworkError(
             f"--network {name}: these weights ({config.tag}) are for {config.num_classes:,} classes, the data set has "
-            f"{num_classes:,}. Other weights of this network, as timm:{config.architecture}.TAG: {tags}."
+            f"{num_outputs:,}. Other weights of this network, as timm:{config.architecture}.TAG: {tags}."
         )
     # Its own address before the hub of another company: that goes through torch.hub's cache, and has a hash.
     source = {"hf_hub_id": None} if config.url else {}

@@ -19,7 +19,7 @@ from rescale_fast.predictions.settings import ValidateSettings
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.ranks import Meeting
 from rescale_fast.run.folder import RunFolder, digest, names_of
-from rescale_fast.terminal import track
+from rescale_fast.terminal import say, track
 
 
 def validate(
@@ -37,7 +37,12 @@ def validate(
     choice = choose_network(dataset, network)
     origin = Origin(
         made_from={"dataset": dataset.digest},
-        config={"network": choice.name, "weights": choice.weights, "loader": settings.loader},
+        config={
+            "network": choice.name,
+            "weights": choice.weights,
+            "outputs": choice.outputs,
+            "loader": settings.loader,
+        },
     )
     num_images = len(dataset.splits["val"])
     meeting = Meeting("load network")
@@ -45,8 +50,10 @@ def validate(
         start = time.perf_counter()
         with meeting.first_before_others("load"):
             loaded = load_network(choice, dataset, track=track)
+        for note in loaded.notes:
+            say(f"{'network':>9}  {note}")
         if not meeting.ranks.is_first:
-            predict(dataset, *loaded, settings, folder.predictions, origin, machine=machine)
+            predict(dataset, loaded.network, loaded.transform, settings, folder.predictions, origin, machine=machine)
             return
         folder.record("load network", time.perf_counter() - start, 1, "network")
     elif not meeting.ranks.is_first:
@@ -62,7 +69,16 @@ def validate(
         folder.predictions,
         origin,
         load,
-        lambda: validate(dataset, *loaded, settings, folder.predictions, origin, machine=machine, track=track),
+        lambda: validate(
+            dataset,
+            loaded.network,
+            loaded.transform,
+            settings,
+            folder.predictions,
+            origin,
+            machine=machine,
+            track=track,
+        ),
         describe=lambda made: (
             f"{len(made.indices):,} images, top-1 {100 * made.accuracy:.1f} %"
             + (f", {len(made.skipped):,} unreadable" if made.skipped else "")

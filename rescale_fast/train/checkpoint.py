@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rescale_fast.artifact import Origin, parse_json, write_whole
+from rescale_fast.artifact import Origin, parse_json
 from rescale_fast.errors import ArtifactError
 from rescale_fast.fields import typed
+from rescale_fast.networks.saving import save_state
 from rescale_fast.reading import DamageError, reading
 from rescale_fast.train.types import check_records
 
@@ -22,11 +23,8 @@ THEN = "Delete it to train anew."
 
 def save_checkpoint(path: Path, origin: Origin, records: Sequence[Mapping[str, Any]], state: Mapping[str, Any]) -> None:
     """Write the trainer's state after the epochs in `records`."""
-    import torch
-
     stored = {"schema": SCHEMA, "origin": json.dumps(origin.to_dict()), "records": json.dumps(records), **state}
-    with write_whole(path) as temporary:
-        torch.save(stored, temporary)
+    save_state(path, stored)
 
 
 def load_checkpoint(path: Path, origin: Origin) -> tuple[list[dict[str, Any]], dict[str, Any]] | None:

@@ -19,6 +19,7 @@ from rescale_fast.export.types import BetonInfo
 from rescale_fast.loaders import beton_loader
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.machine import MachineSettings
+from rescale_fast.networks.saving import save_state
 from rescale_fast.reading import reading
 from rescale_fast.train.checkpoint import THEN, load_checkpoint, save_checkpoint
 from rescale_fast.train.group import Group
@@ -87,8 +88,6 @@ def _train_epochs(
     track: Track,
 ) -> list[Record]:
     """Train from the checkpoint, or from the start, to the end; the first rank writes what there is to write."""
-    import torch
-
     records, epochs, group = _resume(trainer, folder, origin), trainer.recipe.epochs, trainer.group
     group.wait()  # until all have read the checkpoint
     total = (epochs - len(records)) * sum(len(loader.beton) for loader in loaders.values())
@@ -102,8 +101,7 @@ def _train_epochs(
                 write(records[-1])
                 save_checkpoint(folder / CHECKPOINT, origin, records, trainer.state())
     if group.is_first:
-        with write_whole(folder / WEIGHTS) as temporary:
-            torch.save(trainer.tested.state_dict(), temporary)
+        save_state(folder / WEIGHTS, trainer.tested.state_dict())
     return records
 
 
