@@ -160,13 +160,16 @@ Payload make_payload(std::int64_t index, const std::string& path, const ImageOpt
     payload.how = how_by_kind(header.kind);
     const int eighths = eighths_within_limit({header.width, header.height}, options);
     const bool turn = options.apply_exif && header.orientation > 1;
-    if (header.kind == JpegKind::plain && options.mode == Mode::passthrough && !turn && eighths > 0 &&
-        bytes.size() <= options.page_size) {
+    const bool as_it_is = header.kind == JpegKind::plain && options.mode == Mode::passthrough && !turn && eighths > 0 &&
+                          bytes.size() <= options.page_size;
+    // FFCV serves the image before for one that its decoder does not begin.
+    if (as_it_is && is_decodable(bytes.data(), bytes.size())) {
       if (eighths < options.eighths) payload.how = How::original_scaled;
       payload.width = scaled(header.width, eighths);
       payload.height = scaled(header.height, eighths);
       payload.bytes = std::move(bytes);
     } else {
+      if (as_it_is) payload.how = How::odd;
       convert(index, bytes, header, options, fallback, payload);
     }
   } catch (const ImageError& error) {

@@ -2,12 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
-#include <memory>
 
 #include "beton_resize.h"
-#include "jpeg_codec.h"
-#include "jpeg_errors.h"
+#include "jpeg_library.h"
 
 namespace rescale_fast {
 namespace {
@@ -26,36 +23,9 @@ Plane make_plane(std::vector<std::uint8_t>& samples, std::size_t stride, std::si
   return {samples.data(), stride, 0, 0, 0, 0};
 }
 
-// The functions between setjmp and longjmp own nothing that needs a destructor.
-bool start(jpeg_decompress_struct& codec, JpegErrors& errors, const std::uint8_t* data, std::size_t size,
-           int eighths) {
-  if (setjmp(errors.escape)) return false;
-  jpeg_mem_src(&codec, data, static_cast<unsigned long>(size));
-  jpeg_read_header(&codec, TRUE);
-  codec.scale_num = static_cast<unsigned>(eighths);
-  codec.scale_denom = 8;
-  codec.out_color_space = codec.jpeg_color_space;
-  codec.raw_data_out = TRUE;
-  codec.dct_method = JDCT_ISLOW;
-  jpeg_start_decompress(&codec);
-  return true;
-}
-
-bool read_planes(jpeg_decompress_struct& codec, JpegErrors& errors, const Planes& planes) {
-  if (setjmp(errors.escape)) return false;
-  JSAMPROW rows[3][kMaxRows];
-  JSAMPARRAY arrays[3] = {rows[0], rows[1], rows[2]};
-  const auto lines = static_cast<unsigned>(codec.max_v_samp_factor * codec.min_DCT_scaled_size);
-  for (std::size_t band = 0; codec.output_scanline < codec.output_height; ++band) {
-    for (std::size_t c = 0; c < planes.count; ++c) {
-      const auto high = static_cast<std::size_t>(codec.comp_info[c].v_samp_factor * codec.comp_info[c].DCT_scaled_size);
-      const Plane& plane = planes.planes[c];
-      for (std::size_t i = 0; i < high; ++i) rows[c][i] = plane.data + (band * high + i) * plane.stride;
-    }
-    jpeg_read_raw_data(&codec, arrays, lines);
-  }
-  jpeg_finish_decompress(&codec);
-  return true;
+// Rows of a component that the decoder gives at once.
+std::size_t band_rows(const jpeg_component_info& component) {
+  return static_cast<std::size_t>(component.v_samp_factor * block_height(component));
 }
 
 // Memory for what the decoder will give: whole blocks, of as many bands as there are.
@@ -68,32 +38,37 @@ Planes planes_for(const jpeg_decompress_struct& codec) {
   const double image_width = codec.image_width, image_height = codec.image_height;
   for (std::size_t c = 0; c < planes.count; ++c) {
     const jpeg_component_info& component = codec.comp_info[c];
-    const auto block = static_cast<std::size_t>(component.DCT_scaled_size);
-    const std::size_t high = static_cast<std::size_t>(component.v_samp_factor) * block;
+    const std::size_t stride = component.width_in_blocks * static_cast<std::size_t>(block_width(component));
     Plane& plane = planes.planes[c];
-    plane = make_plane(planes.samples[c], component.width_in_blocks * block, codec.total_iMCU_rows * high);
+    plane = make_plane(planes.samples[c], stride, codec.total_iMCU_rows * band_rows(component));
     plane.width = static_cast<int>(component.downsampled_width);
     plane.height = static_cast<int>(component.downsampled_height);
-    const double part = static_cast<double>(component.DCT_scaled_size) / 8;
-    plane.across = image_width * part * component.h_samp_factor / codec.max_h_samp_factor;
-    plane.down = image_height * part * component.v_samp_factor / codec.max_v_samp_factor;
+    plane.across = image_width * block_width(component) / 8 * component.h_samp_factor / codec.max_h_samp_factor;
+    plane.down = image_height * block_height(component) / 8 * component.v_samp_factor / codec.max_v_samp_factor;
   }
   return planes;
 }
 
 Planes decode(const std::uint8_t* data, std::size_t size, int eighths) {
-  JpegErrors errors;
-  jpeg_progress_mgr progress{};
-  progress.progress_monitor = on_progress;
-  jpeg_decompress_struct codec{};
-  codec.err = prepare(errors, false);
-  jpeg_create_decompress(&codec);
-  codec.progress = &progress;
-  const auto destroy = [](jpeg_decompress_struct* one) { jpeg_destroy_decompress(one); };
-  const std::unique_ptr<jpeg_decompress_struct, decltype(destroy)> owner(&codec, destroy);
-  if (!start(codec, errors, data, size, eighths)) throw ImageError(errors.text);
+  Decompressor decompressor(false);
+  decompressor.start(data, size, eighths, true);
+  jpeg_decompress_struct& codec = decompressor.codec();
   Planes planes = planes_for(codec);
-  if (planes.count > 0 && !read_planes(codec, errors, planes)) throw ImageError(errors.text);
+  if (planes.count == 0) return planes;
+  decompressor.run([&] {
+    JSAMPROW rows[3][kMaxRows];
+    JSAMPARRAY arrays[3] = {rows[0], rows[1], rows[2]};
+    const auto lines = static_cast<unsigned>(codec.max_v_samp_factor * least_block_height(codec));
+    for (std::size_t band = 0; codec.output_scanline < codec.output_height; ++band) {
+      for (std::size_t c = 0; c < planes.count; ++c) {
+        const std::size_t high = band_rows(codec.comp_info[c]);
+        const Plane& plane = planes.planes[c];
+        for (std::size_t i = 0; i < high; ++i) rows[c][i] = plane.data + (band * high + i) * plane.stride;
+      }
+      jpeg_read_raw_data(&codec, arrays, lines);
+    }
+    jpeg_finish_decompress(&codec);
+  });
   return planes;
 }
 
@@ -129,31 +104,23 @@ Planes resized(const Planes& from, int width, int height) {
   return to;
 }
 
-bool write_planes(jpeg_compress_struct& codec, JpegErrors& errors, const Planes& planes, int width, int height,
-                  int quality, unsigned char** buffer, unsigned long* size) {
-  if (setjmp(errors.escape)) return false;
-  jpeg_create_compress(&codec);
-  jpeg_mem_dest(&codec, buffer, size);
-  codec.image_width = static_cast<unsigned>(width);
-  codec.image_height = static_cast<unsigned>(height);
-  codec.input_components = 3;
-  codec.in_color_space = JCS_YCbCr;
-  jpeg_set_defaults(&codec);  // 4:2:0
-  jpeg_set_quality(&codec, quality, TRUE);
-  codec.raw_data_in = TRUE;
-  jpeg_start_compress(&codec, TRUE);
-  JSAMPROW rows[3][kMcu];
-  JSAMPARRAY arrays[3] = {rows[0], rows[1], rows[2]};
-  for (std::size_t band = 0; codec.next_scanline < codec.image_height; ++band) {
-    for (std::size_t c = 0; c < 3; ++c) {
-      const std::size_t high = c == 0 ? kMcu : kMcu / 2;
-      const Plane& plane = planes.planes[c];
-      for (std::size_t i = 0; i < high; ++i) rows[c][i] = plane.data + (band * high + i) * plane.stride;
+std::vector<std::uint8_t> encode(const Planes& planes, int width, int height, int quality) {
+  Compressor compressor;
+  compressor.start(width, height, quality, true);
+  jpeg_compress_struct& codec = compressor.codec();
+  compressor.run([&] {
+    JSAMPROW rows[3][kMcu];
+    JSAMPARRAY arrays[3] = {rows[0], rows[1], rows[2]};
+    for (std::size_t band = 0; codec.next_scanline < codec.image_height; ++band) {
+      for (std::size_t c = 0; c < 3; ++c) {
+        const std::size_t high = c == 0 ? kMcu : kMcu / 2;
+        const Plane& plane = planes.planes[c];
+        for (std::size_t i = 0; i < high; ++i) rows[c][i] = plane.data + (band * high + i) * plane.stride;
+      }
+      jpeg_write_raw_data(&codec, arrays, static_cast<unsigned>(kMcu));
     }
-    jpeg_write_raw_data(&codec, arrays, static_cast<unsigned>(kMcu));
-  }
-  jpeg_finish_compress(&codec);
-  return true;
+  });
+  return compressor.finish();
 }
 
 }  // namespace
@@ -162,17 +129,7 @@ std::vector<std::uint8_t> resize_jpeg(const std::uint8_t* data, std::size_t size
                                       int quality) {
   const Planes decoded = decode(data, size, eighths);
   if (decoded.count == 0) return {};
-  const Planes planes = resized(decoded, width, height);
-  JpegErrors errors;
-  jpeg_compress_struct codec{};
-  codec.err = prepare(errors, false);
-  unsigned char* buffer = nullptr;
-  unsigned long length = 0;
-  const bool fine = write_planes(codec, errors, planes, width, height, quality, &buffer, &length);
-  jpeg_destroy_compress(&codec);
-  const std::unique_ptr<unsigned char, decltype(&std::free)> owner(buffer, &std::free);
-  if (!fine) throw ImageError(errors.text);
-  return std::vector<std::uint8_t>(buffer, buffer + length);
+  return encode(resized(decoded, width, height), width, height, quality);
 }
 
 }  // namespace rescale_fast

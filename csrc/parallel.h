@@ -17,8 +17,8 @@ inline int resolve_threads(int num_threads) {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-// Calls body(thread, begin, end) so that the ranges cover [0, num_items) once, in order of thread.
-// Rethrows the first exception once all threads have ended.
+// Calls body(thread, begin, end) so that the ranges cover [0, num_items) once, in order of thread. The caller works on
+// those for which the machine allows no thread. Rethrows the first exception once all threads have ended.
 inline void parallel_ranges(std::int64_t num_items, int num_threads,
                             const std::function<void(int, std::int64_t, std::int64_t)>& body) {
   const int threads = static_cast<int>(
@@ -39,8 +39,13 @@ inline void parallel_ranges(std::int64_t num_items, int num_threads,
   };
   std::vector<std::thread> workers;
   workers.reserve(static_cast<std::size_t>(threads - 1));
-  for (int thread = 1; thread < threads; ++thread) workers.emplace_back(run, thread);
+  int started = 1;  // with this one
+  try {
+    for (; started < threads; ++started) workers.emplace_back(run, started);
+  } catch (...) {  // no more threads, or no memory for one: std::thread must not be left behind unjoined
+  }
   run(0);
+  for (int thread = started; thread < threads; ++thread) run(thread);
   for (std::thread& worker : workers) worker.join();
   if (failure) std::rethrow_exception(failure);
 }

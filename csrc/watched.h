@@ -12,59 +12,60 @@
 
 namespace rescale_fast {
 
-// Called on the calling thread now and then; false = stop. It must not throw.
+// Called on the calling thread now and then; false = stop.
 using Poll = std::function<bool()>;
 
-// Runs work(thread) on num_threads threads. Calls poll every few hundredths of a second until all have ended. When
-// poll says stop, or a worker throws, `stop` is called (workers are expected to end soon then). Rethrows
-// the first exception. Returns whether poll never said stop.
+// Runs work(thread) on num_threads threads, or on as many as the machine allows. Calls poll every few hundredths of a
+// second until all have ended. When poll says stop, or poll or a worker throws, `stop` is called (workers are expected
+// to end soon then). Rethrows the first exception, or why there was no thread at all. Returns whether poll never
+// said stop.
 inline bool run_watched(int num_threads, const std::function<void(int)>& work, const std::function<void()>& stop,
                         const Poll& poll) {
   std::mutex mutex;
   std::condition_variable ended;
   std::exception_ptr failure;
   int running = 0;
+  const auto fail = [&] {
+    {
+      const std::lock_guard<std::mutex> lock(mutex);
+      if (!failure) failure = std::current_exception();
+    }
+    stop();
+  };
   const auto run = [&](int thread) {
     try {
       work(thread);
     } catch (...) {
-      {
-        const std::lock_guard<std::mutex> lock(mutex);
-        if (!failure) failure = std::current_exception();
-      }
-      stop();
+      fail();
     }
     const std::lock_guard<std::mutex> lock(mutex);
     --running;
     ended.notify_all();
   };
   std::vector<std::thread> workers;
-  bool wanted = true;
-  try {
-    for (int thread = 0; thread < num_threads; ++thread) {
-      {
-        const std::lock_guard<std::mutex> lock(mutex);
-        ++running;
-      }
-      try {
-        workers.emplace_back(run, thread);
-      } catch (const std::system_error&) {  // the machine allows no more threads: fewer will do
-        const std::lock_guard<std::mutex> lock(mutex);
-        --running;
-        if (workers.empty()) throw;
-        break;
-      }
+  workers.reserve(static_cast<std::size_t>(num_threads));
+  std::unique_lock<std::mutex> lock(mutex);  // nobody ends before all are counted
+  for (int thread = 0; thread < num_threads; ++thread) {
+    try {
+      workers.emplace_back(run, thread);
+    } catch (...) {  // no more threads, or no memory for one: fewer will do
+      if (workers.empty()) throw;
+      break;
     }
-  } catch (...) {
-    failure = std::current_exception();
+    ++running;
   }
-  std::unique_lock<std::mutex> lock(mutex);
+  bool wanted = true;
   while (running > 0) {
     ended.wait_for(lock, std::chrono::milliseconds(30));
     lock.unlock();
-    if (wanted && !poll()) {
+    try {
+      if (wanted && !poll()) {
+        wanted = false;
+        stop();
+      }
+    } catch (...) {
       wanted = false;
-      stop();
+      fail();
     }
     lock.lock();
   }
