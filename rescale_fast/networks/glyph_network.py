@@ -14,6 +14,7 @@ from rescale_fast.artifact import write_whole
 from rescale_fast.cache import cache_folder
 from rescale_fast.datasets.types import Dataset, ImageList
 from rescale_fast.errors import DatasetError
+from rescale_fast.image_file import open_image
 from rescale_fast.networks.schedule import one_cycle
 from rescale_fast.networks.types import EvalTransform
 from rescale_fast.types import Track, silent
@@ -106,7 +107,7 @@ def _read_all(dataset: Dataset, images: ImageList) -> "tuple[torch.Tensor, torch
     side = transform(dataset).crop
 
     def read(path: str) -> np.ndarray:
-        with Image.open(dataset.root / path) as image:
+        with open_image(dataset.root / path) as image:
             return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR))
 
     with ThreadPoolExecutor() as pool:
@@ -115,7 +116,5 @@ def _read_all(dataset: Dataset, images: ImageList) -> "tuple[torch.Tensor, torch
 
 
 def _image_side(dataset: Dataset) -> int:
-    from PIL import Image
-
-    with Image.open(dataset.root / dataset.splits["val"].paths[0]) as image:
+    with open_image(dataset.root / dataset.splits["val"].paths[0]) as image:
         return min(image.size)
