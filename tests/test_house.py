@@ -15,7 +15,10 @@ ROOMS = [
     *("datasets", "predictions", "confusion", "class_subset", "image_subset", "evaluate", "export", "train", "report"),
     "run",
 ]
-FLOOR = {"types", "errors", "settings", "artifact", "beton_file", "cache", "machine", "ranks", "terminal"}
+FLOOR = {
+    *("types", "errors", "settings", "artifact", "beton_file", "beton_json", "image_file"),
+    *("cache", "machine", "ranks", "terminal"),
+}
 # networks serves predictions, scoring and train; loaders is the public door that the latter two, too, go through.
 SIDE_ROOMS = {"networks": ["datasets"], "loaders": []}
 USES = {

@@ -4,6 +4,7 @@ Any beton will do, those that FFCV's writer made included, with any of FFCV's ow
 (csrc/beton_copy.cpp) in threads without the GIL, a MiB of the new file at a time.
 """
 
+import errno
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,11 +27,13 @@ from rescale_fast.beton_file import (
     read_beton,
     set_pointers,
 )
-from rescale_fast.errors import SettingError
+from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.export.digest import Blocks
 from rescale_fast.export.tables import write_tables
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.types import IntArray, Track, silent
+
+MAX_NUMBERED = 1_000_000  # classes; labels above are other numbers, such as those of a person or a place
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,13 @@ class Classes:
     ids: tuple[str, ...]  # (k,) by label
     names: tuple[str, ...]  # (k,)
     original_labels: tuple[tuple[int, ...], ...]  # (k,) in the data set
+
+    def joined(self, other: "Classes") -> "Classes":
+        """These classes, then those of `other` that are not among them."""
+        known = set(self.ids)
+        new = [label for label, one in enumerate(other.ids) if one not in known]
+        added = other.take([[label] for label in new], [other.ids[label] for label in new])
+        return Classes(self.ids + added.ids, self.names + added.names, self.original_labels + added.original_labels)
 
     def take(self, groups: Sequence[Sequence[int]], ids: Sequence[str]) -> "Classes":
         """Each group of these classes as one, of a new id; a group of one keeps its name."""
@@ -74,17 +84,21 @@ def compose_beton(
     Raises: ArtifactError for a damaged source; SettingError when fields differ, a row or label is out of range, or
         nothing is left; OutputError when the file cannot be written.
     """
+    if target.suffix == ".json":
+        raise SettingError(f"{target}: is where the JSON beside the beton goes. Call the beton otherwise.")
     betons = [read_beton(part.path) for part in parts]
     _check_alike(betons)
-    fields, page_size = betons[0].fields, max(PAGE_SIZE, *(beton.page_size for beton in betons))
-    rows = [_rows(part, beton) for part, beton in zip(parts, betons, strict=True)]
+    fields = betons[0].fields
+    rows = [chosen_rows(part, beton) for part, beton in zip(parts, betons, strict=True)]
     records = np.concatenate([beton.records[chosen] for beton, chosen in zip(betons, rows, strict=True)])
     if not len(records):
         raise SettingError(f"{target}: no sample is left to write. Choose at least one row.")
     _relabel(records, fields, parts, rows)
-    classes = classes or classes_beside(betons[0]) or numbered(_label_column(records, fields))
-    counts = _count(records, fields, classes, target)
+    labels = _label_column(records, fields)
+    classes = numbered(None) if labels is None else classes or classes_beside(betons[0]) or numbered(labels)
+    counts = _count(labels, classes, target)
     sizes = np.concatenate([beton.sizes[chosen] for beton, chosen in zip(betons, rows, strict=True)])
+    page_size = _page_size(sizes)
     start = pages_start(fields, len(records), page_size)
     pointers = _core.place_payloads(np.ascontiguousarray(sizes), start=start, page_size=page_size)
     set_pointers(records, fields, pointers)
@@ -102,17 +116,23 @@ def _check_alike(betons: Sequence[BetonFile]) -> None:
     if not betons:
         raise SettingError("no beton was given to take samples from.")
     for beton in betons:
-        if beton.fields != betons[0].fields:
-            found, expected = ([(f.name, f.type_id) for f in one.fields] for one in (beton, betons[0]))
+        found, expected = ([(f.name, f.type_id) for f in one.fields] for one in (beton, betons[0]))
+        if found != expected:
             raise SettingError(
                 f"{beton.path}: its fields (name, type) are {found}, those of {betons[0].path} are {expected}. "
-                "Only betons with the same fields go together."
+                "Only betons with the same fields in the same order go together."
+            )
+        if beton.fields != betons[0].fields:
+            raise SettingError(
+                f"{beton.path}: its fields have the names and types of those of {betons[0].path}, but other arguments: "
+                "arrays of another shape or of other numbers. Only betons with the same fields go together."
             )
         if not beton.sizes.shape[1]:
             raise SettingError(f"{beton.path}: none of its fields has a payload; there is nothing to copy.")
 
 
-def _rows(part: Part, beton: BetonFile) -> IntArray:
+def chosen_rows(part: Part, beton: BetonFile) -> IntArray:
+    """(m,) the rows of a part. Raises: SettingError for a row that the beton has not."""
     if part.rows is None:
         return np.arange(len(beton))
     rows = np.asarray(part.rows)
@@ -148,14 +168,22 @@ def _relabel(records: Records, fields: tuple[Field, ...], parts: Sequence[Part],
         at += len(chosen)
 
 
-def _count(records: Records, fields: tuple[Field, ...], classes: Classes, target: Path) -> tuple[int, ...]:
-    """Samples of each class; empty where labels are no class numbers."""
-    labels = _label_column(records, fields)
-    if labels is None or labels.min() < 0:
+def _count(labels: IntArray | None, classes: Classes, target: Path) -> tuple[int, ...]:
+    """Samples of each class; empty when there are no classes."""
+    if labels is None or not classes.ids:
         return ()
-    if labels.max() >= len(classes.ids):
-        raise SettingError(f"{target}: a label would be {labels.max()}, but there are {len(classes.ids)} classes.")
+    if labels.min() < 0 or labels.max() >= len(classes.ids):
+        wrong = int(labels.min() if labels.min() < 0 else labels.max())
+        raise SettingError(f"{target}: a label would be {wrong}, but there are {len(classes.ids)} classes.")
     return tuple(np.bincount(labels, minlength=len(classes.ids)).tolist())
+
+
+def _page_size(sizes: IntArray) -> int:
+    """FFCV's, doubled until each sample fits. That of a source may be far larger than it need be: up to 2 GiB."""
+    page_size = PAGE_SIZE
+    while page_size < int(sizes.sum(axis=1).max()):
+        page_size *= 2
+    return page_size
 
 
 def _copy(
@@ -175,17 +203,23 @@ def _copy(
         origins = [beton.pointers[chosen].ravel() for beton, chosen in zip(betons, rows, strict=True)]
         advance = opened.enter_context(track(f"Writing {name}", total=int(sizes.sum()), unit="bytes"))
         file = opened.enter_context(target.open("rb+", buffering=0))
-        return _core.copy_payloads(
-            target=file.fileno(),
-            sources=np.concatenate(sources),
-            origins=np.concatenate(origins),
-            targets=np.ascontiguousarray(pointers.ravel()),
-            sizes=np.ascontiguousarray(sizes.ravel()),
-            start=bounds[0],
-            end=bounds[1],
-            num_threads=num_threads,
-            advance=advance,
-        )
+        try:
+            return _core.copy_payloads(
+                target=file.fileno(),
+                sources=np.concatenate(sources),
+                origins=np.concatenate(origins),
+                targets=np.ascontiguousarray(pointers.ravel()),
+                sizes=np.ascontiguousarray(sizes.ravel()),
+                start=bounds[0],
+                end=bounds[1],
+                num_threads=num_threads,
+                advance=advance,
+            )
+        except OSError as error:
+            if error.errno != errno.ENODATA:
+                raise
+            names = ", ".join(str(beton.path) for beton in betons)
+            raise ArtifactError(f"{names}: became shorter while it was read. Do not change it meanwhile.") from error
 
 
 def _describe(
@@ -237,7 +271,13 @@ def classes_beside(beton: BetonFile) -> Classes | None:
 
 
 def numbered(labels: IntArray | None) -> Classes:
-    """One class a label, called by its number."""
-    count = 0 if labels is None or labels.min() < 0 else int(labels.max()) + 1
+    """One class a label, called by its number; none where the labels are no class numbers."""
+    if labels is None or labels.min() < 0 or labels.max() >= MAX_NUMBERED:
+        return numbered_classes(0)
+    return numbered_classes(int(labels.max()) + 1)
+
+
+def numbered_classes(count: int) -> Classes:
+    """Classes that are called by their numbers."""
     ids = tuple(map(str, range(count)))
     return Classes(ids, ids, tuple((label,) for label in range(count)))
