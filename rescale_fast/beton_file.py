@@ -208,6 +208,9 @@ def _match(path: Path, pointers: IntArray, table: Records, first: int, end: int,
     if not np.array_equal(flat // max(1, pointers.shape[1]), table["sample"].astype(np.int64)):
         raise _damaged(path, "its allocation table names other samples than its records")
     ends = places + lengths
+    if not lengths.all():
+        row = int(table["sample"][np.flatnonzero(lengths == 0)[0]])
+        raise _damaged(path, f"sample {row:,} has an empty payload, which FFCV confuses with the one that follows")
     bad = (places < first) | (lengths <= 0) | (lengths > page_size) | (ends > end)
     bad |= places // page_size != (ends - 1) // page_size
     bad[1:] |= places[1:] < ends[:-1]

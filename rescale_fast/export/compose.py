@@ -159,7 +159,8 @@ def _relabel(records: Records, fields: tuple[Field, ...], parts: Sequence[Part],
         if part.labels is not None:
             labels = np.asarray(part.labels)
             if column is None:
-                raise SettingError(f"{part.path}: has no integer field 'label' to change.")
+                names = ", ".join(repr(field.name) for field in fields)
+                raise SettingError(f"{part.path}: has no integer field 'label' to change. Its fields: {names}.")
             if labels.shape != chosen.shape or (labels.size and labels.min() < 0):
                 raise SettingError(
                     f"{part.path}: labels have the shape {labels.shape}, expected {chosen.shape}, none below 0."
