@@ -33,7 +33,7 @@ from rescale_fast.export.tables import write_tables
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.types import IntArray, Track, silent
 
-MAX_NUMBERED = 1_000_000  # classes; labels above are other numbers, such as those of a person or a place
+MAX_NUMBERED = 100_000  # classes; labels above are numbers of another kind, and would fill a JSON with classes
 
 
 @dataclass(frozen=True)
