@@ -43,7 +43,7 @@ def test_check_says_what_is_there_and_what_is_wrong(beton, capsys):
 
 
 def test_cut_by_classes_and_by_rows(beton, tmp_path, capsys):
-    (tmp_path / "classes.txt").write_text("c  # first\n\na\n")
+    (tmp_path / "classes.txt").write_text("\ufeffc  # first\n\na\n", encoding="utf-8")
     assert run("cut", beton, "--classes", tmp_path / "classes.txt", "--target", tmp_path / "cut.beton") == 0
     assert contents(tmp_path / "cut.beton") == (["a", "c"] * 3, [0, 2, 3, 5, 6, 8])
     assert "cut.beton: 6 images of 2 classes" in capsys.readouterr().err
@@ -87,6 +87,14 @@ def test_bad_images_are_counted_listed_with_their_files_and_left_out(damaged, tm
     assert contents(cut) == (["a", "b", "a", "c", "a", "c"], [0, 1, 3, 5, 6, 8])
     assert run("check", cut, "--decode", True) == 0
     assert "all its JPEGs decode" in capsys.readouterr().out
+
+
+def test_the_list_takes_nobodys_place(damaged, capsys):
+    before = damaged.read_bytes(), damaged.with_suffix(".json").read_bytes()
+    for path in (damaged, damaged.with_suffix(".json")):
+        assert run("check", damaged, "--list", path) == 2
+        assert "would take the place of the beton, or of its JSON" in capsys.readouterr().err
+    assert before == (damaged.read_bytes(), damaged.with_suffix(".json").read_bytes())
 
 
 def test_warnings_alone_are_no_failure(damaged, tmp_path, capsys):

@@ -114,7 +114,9 @@ def test_impossible_edits_are_explained_and_leave_nothing(betons, tmp_path):
         (lambda: cut_beton(betons[0], target, np.array([0.5])), "expected a list of integers"),
         (lambda: cut_classes(betons[0], target, ["a", "z"]), "has no class 'z'"),
         (lambda: relabel_beton(betons[0], target, np.arange(40)), "a label would be 39, but there are 3 classes"),
-        (lambda: relabel_beton(betons[0], target, np.arange(3)), "labels have the shape"),
+        (lambda: relabel_beton(betons[0], target, np.arange(3)), "int64 of the shape .3,., expected integers of"),
+        (lambda: relabel_beton(betons[0], target, np.arange(40) / 20), "labels are float64 of the shape .40,., exp"),
+        (lambda: relabel_beton(betons[0], target, np.full(40, 2**63, np.uint64)), "expected none below 0"),
     ):
         with pytest.raises(SettingError, match=message):
             edit()

@@ -13,6 +13,7 @@ from rescale_fast.artifact import file_sha256, write_whole
 from rescale_fast.beton_file import IMAGE_FIELD, JPEG_MODE, BetonFile, read_beton
 from rescale_fast.beton_json import compare_with_json
 from rescale_fast.errors import ArtifactError
+from rescale_fast.export.classes import info_beside
 from rescale_fast.export.digest import file_digest
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.image_file import MAX_PIXELS
@@ -56,9 +57,9 @@ def check_beton(path: Path, *, num_threads: int = 0, track: Track = silent) -> B
     Raises: ArtifactError, saying what is wrong.
     """
     beton = read_beton(path)
-    info = None
-    if compare_with_json(beton):
-        info = BetonInfo.load(path.with_suffix(".json"))
+    info = info_beside(beton)
+    if info is not None:
+        compare_with_json(beton, info)
         _compare_digest(beton, info, num_threads, track)
     return BetonReport(path, len(beton), tuple(field.name for field in beton.fields), beton.bytes, info)
 
@@ -114,11 +115,9 @@ def _decode(
 
 def _paths(beton: BetonFile) -> list[str] | None:
     """The file of each sample: its `index` in the ImageSubset that, by the JSON, the beton was made from."""
-    beside, listing = beton.path.with_suffix(".json"), beton.path.with_name(IMAGE_SUBSET)
-    index = beton.integers("index")
-    if index is None or not beside.exists() or not listing.exists():
+    info, index, listing = info_beside(beton), beton.integers("index"), beton.path.with_name(IMAGE_SUBSET)
+    if info is None or index is None or not listing.exists():
         return None
-    info = BetonInfo.load(beside)
     if info.origin.made_from.get("image_subset") != file_sha256(listing):
         return None
     paths = ImageSubset.load(listing).split(info.split).paths

@@ -28,36 +28,11 @@ from rescale_fast.beton_file import (
     set_pointers,
 )
 from rescale_fast.errors import ArtifactError, SettingError
+from rescale_fast.export.classes import Classes, classes_beside, info_beside, numbered
 from rescale_fast.export.digest import Blocks
 from rescale_fast.export.tables import write_tables
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.types import IntArray, Track, silent
-
-MAX_NUMBERED = 100_000  # classes; labels above are numbers of another kind, and would fill a JSON with classes
-
-
-@dataclass(frozen=True)
-class Classes:
-    """What labels mean; k classes."""
-
-    ids: tuple[str, ...]  # (k,) by label
-    names: tuple[str, ...]  # (k,)
-    original_labels: tuple[tuple[int, ...], ...]  # (k,) in the data set
-
-    def joined(self, other: "Classes") -> "Classes":
-        """These classes, then those of `other` that are not among them."""
-        known = set(self.ids)
-        new = [label for label, one in enumerate(other.ids) if one not in known]
-        added = other.take([[label] for label in new], [other.ids[label] for label in new])
-        return Classes(self.ids + added.ids, self.names + added.names, self.original_labels + added.original_labels)
-
-    def take(self, groups: Sequence[Sequence[int]], ids: Sequence[str]) -> "Classes":
-        """Each group of these classes as one, of a new id; a group of one keeps its name."""
-        return Classes(
-            tuple(ids),
-            tuple(self.names[group[0]] if len(group) == 1 else name for group, name in zip(groups, ids, strict=True)),
-            tuple(tuple(sorted(one for old in group for one in self.original_labels[old])) for group in groups),
-        )
 
 
 @dataclass(frozen=True)
@@ -161,10 +136,13 @@ def _relabel(records: Records, fields: tuple[Field, ...], parts: Sequence[Part],
             if column is None:
                 names = ", ".join(repr(field.name) for field in fields)
                 raise SettingError(f"{part.path}: has no integer field 'label' to change. Its fields: {names}.")
-            if labels.shape != chosen.shape or (labels.size and labels.min() < 0):
+            if labels.shape != chosen.shape or not np.issubdtype(labels.dtype, np.integer):
                 raise SettingError(
-                    f"{part.path}: labels have the shape {labels.shape}, expected {chosen.shape}, none below 0."
+                    f"{part.path}: labels are {labels.dtype} of the shape {labels.shape}, expected integers of the "
+                    f"shape {chosen.shape}."
                 )
+            if labels.size and not 0 <= labels.min() <= labels.max() < 2**63:
+                raise SettingError(f"{part.path}: labels from {labels.min()} to {labels.max()}, expected none below 0.")
             column[at : at + len(chosen)] = labels
         at += len(chosen)
 
@@ -199,7 +177,10 @@ def _copy(
     track: Track,
 ) -> Blocks:
     with ExitStack() as opened:
-        files = [opened.enter_context(beton.path.open("rb")) for beton in betons]
+        try:
+            files = [opened.enter_context(beton.path.open("rb")) for beton in betons]
+        except OSError as error:  # of so many at once, perhaps
+            raise ArtifactError(f"{error.filename}: cannot be read ({error.strerror}).") from error
         sources = [np.full(len(c) * sizes.shape[1], f.fileno()) for f, c in zip(files, rows, strict=True)]
         origins = [beton.pointers[chosen].ravel() for beton, chosen in zip(betons, rows, strict=True)]
         advance = opened.enter_context(track(f"Writing {name}", total=int(sizes.sum()), unit="bytes"))
@@ -257,28 +238,3 @@ def _identity(beton: BetonFile) -> str:
     tables = xxhash.xxh3_128(beton.records.tobytes())
     tables.update(beton.sizes.tobytes())
     return info.digest if info else f"xxh3-128 of its records and sizes:{tables.hexdigest()}"
-
-
-def info_beside(beton: BetonFile) -> BetonInfo | None:
-    """The JSON beside a beton, if there is one. Raises: ArtifactError when it is damaged."""
-    beside = beton.path.with_suffix(".json")
-    return BetonInfo.load(beside) if beside.exists() else None
-
-
-def classes_beside(beton: BetonFile) -> Classes | None:
-    """The classes that the JSON beside a beton names."""
-    info = info_beside(beton)
-    return Classes(info.class_ids, info.class_names, info.original_labels) if info else None
-
-
-def numbered(labels: IntArray | None) -> Classes:
-    """One class a label, called by its number; none where the labels are no class numbers."""
-    if labels is None or labels.min() < 0 or labels.max() >= MAX_NUMBERED:
-        return numbered_classes(0)
-    return numbered_classes(int(labels.max()) + 1)
-
-
-def numbered_classes(count: int) -> Classes:
-    """Classes that are called by their numbers."""
-    ids = tuple(map(str, range(count)))
-    return Classes(ids, ids, tuple((label,) for label in range(count)))

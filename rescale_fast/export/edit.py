@@ -7,15 +7,8 @@ import numpy as np
 
 from rescale_fast.beton_file import BetonFile, read_beton
 from rescale_fast.errors import ArtifactError, SettingError
-from rescale_fast.export.compose import (
-    Classes,
-    Part,
-    chosen_rows,
-    classes_beside,
-    compose_beton,
-    numbered,
-    numbered_classes,
-)
+from rescale_fast.export.classes import Classes, classes_beside, numbered, numbered_classes
+from rescale_fast.export.compose import Part, chosen_rows, compose_beton
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.types import IntArray, Track, silent
 

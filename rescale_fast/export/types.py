@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from rescale_fast.artifact import Artifact, Origin, read_json, write_json
-from rescale_fast.beton_json import SCHEMA
 from rescale_fast.errors import ArtifactError
 from rescale_fast.export.settings import VariantForm
 
@@ -18,7 +17,7 @@ class BetonInfo(Artifact):
     `index` is the image's row within its split of the ImageSubset: it leads back to the file.
     """
 
-    schema: ClassVar[str] = SCHEMA
+    schema: ClassVar[str] = "beton_info/2"
 
     split: str
     num_images: int

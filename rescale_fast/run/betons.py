@@ -104,6 +104,8 @@ def _decode(settings: CheckCommand) -> str:
     """Decode every image, list those that are bad, and say so. Raises: ArtifactError for errors."""
     from rescale_fast.export.check import find_bad_images, write_bad_images
 
+    if settings.list in (settings.file, settings.file.with_suffix(".json")):
+        raise SettingError(f"--list {settings.list}: would take the place of the beton, or of its JSON.")
     bad = find_bad_images(settings.file, num_threads=settings.num_threads, track=track)
     if settings.list is not None:
         write_bad_images(bad, settings.list)
@@ -132,7 +134,7 @@ def cut(settings: CutCommand) -> None:
     source, target, num_threads = settings.source, settings.target, settings.num_threads
     if source.is_dir():
         if settings.classes is None:
-            raise SettingError(f"{source}: is a down-sampled set, from which classes alone are cut: --classes FILE.")
+            raise SettingError(f"{source}: is a down-sampled set; pass --classes FILE.")
         downsampling.cut_classes(source, target, [words[0] for words in _lines(settings.classes, 1)])
         return
     if settings.classes is not None:
@@ -180,7 +182,7 @@ def _say(target: Path, info: BetonInfo) -> None:
 def _lines(path: Path, num_words: int) -> list[list[str]]:
     """The words of each line that is not empty; `#` starts a comment."""
     lines = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
         words = line.split("#")[0].split()
         if words and len(words) < num_words:
             raise SettingError(f"{path}, line {number}: {line.strip()!r} has {len(words)} words, expected {num_words}.")
