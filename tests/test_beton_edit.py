@@ -1,5 +1,7 @@
 """Betons from betons: samples, labels and classes after cutting, merging, appending, reordering and relabelling."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xxhash
@@ -210,7 +212,10 @@ def test_betons_that_differ_in_an_array_alone_are_told_apart(tmp_path):
         merge_betons([a, b], tmp_path / "t.beton")
 
 
-def test_the_place_of_the_json_is_no_place_for_the_beton(tmp_path):
+def test_the_place_of_the_json_and_no_place_at_all_are_none_for_a_beton(tmp_path):
+    for place in (Path(), Path("/")):
+        with pytest.raises(SettingError, match="is a folder. Give the beton a name in it"):
+            cut_beton(foreign(tmp_path / "a.beton"), place, np.arange(2))
     with pytest.raises(SettingError, match=r"t\.json: is where the JSON beside the beton goes"):
         cut_beton(foreign(tmp_path / "a.beton"), tmp_path / "t.json", np.arange(2))
     assert [path.name for path in tmp_path.iterdir()] == ["a.beton"]

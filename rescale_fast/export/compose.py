@@ -59,6 +59,8 @@ def compose_beton(
     Raises: ArtifactError for a damaged source; SettingError when fields differ, a row or label is out of range, or
         nothing is left; OutputError when the file cannot be written.
     """
+    if not target.name:
+        raise SettingError(f"{target}: is a folder. Give the beton a name in it.")
     if target.suffix == ".json":
         raise SettingError(f"{target}: is where the JSON beside the beton goes. Call the beton otherwise.")
     betons = [read_beton(part.path) for part in parts]
