@@ -22,10 +22,16 @@ struct JpegPlace {
   int width, height;           // as the record names them
 };
 
-// Decodes each payload strictly and compares its size with the record's (n/8 of it will do). Returns the reasons of
-// those that fail, by position. done counts payloads; interrupted: whether poll said stop.
-std::map<std::int64_t, std::string> check_payloads(int fd, const std::vector<JpegPlace>& places, int num_threads,
-                                                   const Poll& poll, std::atomic<std::int64_t>& done,
-                                                   bool& interrupted);
+// By position among the places.
+struct BadImages {
+  std::map<std::int64_t, std::string> errors;    // readers get no image, part of one, or another one
+  std::map<std::int64_t, std::string> warnings;  // readers get an image, of which the decoder complains
+};
+
+// Decodes each payload and compares its size with the record's (n/8 of it will do). Images of more than max_pixels are
+// errors and are not decoded; what is decoded at once keeps to a limit. done counts payloads; interrupted: whether
+// poll said stop.
+BadImages check_payloads(int fd, const std::vector<JpegPlace>& places, std::int64_t max_pixels, int num_threads,
+                         const Poll& poll, std::atomic<std::int64_t>& done, bool& interrupted);
 
 }  // namespace rescale_fast

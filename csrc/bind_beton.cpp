@@ -103,6 +103,7 @@ py::array_t<std::uint8_t> copy_payloads_checked(int target, const IdArray& sourc
   check_same_length(sources, origins, "origins");
   check_same_length(sources, targets, "targets");
   check_same_length(sources, sizes, "sizes");
+  check_range("num_threads", num_threads, 0, 1024);
   check_blocks("start", start, 0, std::uint64_t{1} << 62);
   check_blocks("end", end, start, std::uint64_t{1} << 62);
   std::vector<Copy> copies(static_cast<std::size_t>(sources.size()));
@@ -128,6 +129,7 @@ py::array_t<std::uint8_t> copy_payloads_checked(int target, const IdArray& sourc
 py::array_t<std::uint8_t> digest_file_checked(int fd, std::int64_t size, int num_threads,
                                               const py::function& advance) {
   check_range("size", size, 0, std::int64_t{1} << 62);
+  check_range("num_threads", num_threads, 0, 1024);
   Done done{0};
   std::vector<Digest> blocks;
   run_polled(advance, done, [&](const Poll& poll) {
@@ -138,12 +140,14 @@ py::array_t<std::uint8_t> digest_file_checked(int fd, std::int64_t size, int num
   return to_array(blocks);
 }
 
-py::dict check_payloads_checked(int fd, const IdArray& pointers, const IdArray& sizes, const IdArray& widths,
-                                const IdArray& heights, int num_threads, const py::function& advance) {
+py::tuple check_payloads_checked(int fd, const IdArray& pointers, const IdArray& sizes, const IdArray& widths,
+                                 const IdArray& heights, std::int64_t max_pixels, int num_threads,
+                                 const py::function& advance) {
   check_dimensions(pointers, "pointers", 1);
   check_same_length(pointers, sizes, "sizes");
   check_same_length(pointers, widths, "widths");
   check_same_length(pointers, heights, "heights");
+  check_range("num_threads", num_threads, 0, 1024);
   std::vector<JpegPlace> places(static_cast<std::size_t>(pointers.size()));
   for (py::ssize_t i = 0; i < pointers.size(); ++i) {
     if (pointers.at(i) < 0) throw py::value_error("negative pointer");
@@ -152,13 +156,13 @@ py::dict check_payloads_checked(int fd, const IdArray& pointers, const IdArray& 
                                            static_cast<int>(heights.at(i))};
   }
   Done done{0};
-  std::map<std::int64_t, std::string> reasons;
+  BadImages bad;
   run_polled(advance, done, [&](const Poll& poll) {
     bool interrupted = false;
-    reasons = check_payloads(fd, places, num_threads, poll, done, interrupted);
+    bad = check_payloads(fd, places, max_pixels, num_threads, poll, done, interrupted);
     return !interrupted;
   });
-  return reasons_dict(reasons);
+  return py::make_tuple(reasons_dict(bad.errors), reasons_dict(bad.warnings));
 }
 
 }  // namespace
@@ -175,7 +179,8 @@ void register_beton(py::module_& module) {
              "num_threads"_a, "advance"_a);
   module.def("digest_file", &digest_file_checked, py::kw_only(), "fd"_a, "size"_a, "num_threads"_a, "advance"_a);
   module.def("check_payloads", &check_payloads_checked, py::kw_only(), "fd"_a, "pointers"_a.noconvert(),
-             "sizes"_a.noconvert(), "widths"_a.noconvert(), "heights"_a.noconvert(), "num_threads"_a, "advance"_a);
+             "sizes"_a.noconvert(), "widths"_a.noconvert(), "heights"_a.noconvert(), "max_pixels"_a, "num_threads"_a,
+             "advance"_a);
 }
 
 }  // namespace rescale_fast

@@ -114,9 +114,12 @@ def check_payloads(
     sizes: IntArray,
     widths: IntArray,
     heights: IntArray,
+    max_pixels: int,
     num_threads: int,
     advance: Advance,
-) -> dict[int, str]: ...
+) -> tuple[dict[int, str], dict[int, str]]:
+    """Errors (readers get no image, or another one) and warnings, by position."""
+
 def downsample_images(
     *,
     root: bytes,

@@ -4,9 +4,13 @@
 
 The format has no magic number and no checksum, and a file whose writer died opens in FFCV without an error. So
 everything is compared here: each payload that a record points to has exactly one entry in the allocation table, lies
-whole within a page between the records and the table, and overlaps no other. Little-endian throughout.
+whole within a page between the records and the table, overlaps no other, and has the size that its record or its field
+says. Lengths are compared with the file's before anything of that length is read. Little-endian throughout.
 """
 
+import math
+import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +28,7 @@ ALLOCATION = np.dtype([("sample", "<u8"), ("pointer", "<u8"), ("size", "<u8")])
 IMAGE = np.dtype([("mode", "u1"), ("width", "<u2"), ("height", "<u2"), ("pointer", "<u8")])
 BYTES = np.dtype([("pointer", "<u8"), ("size", "<u8")])
 FLOAT_FIELD, INT_FIELD, IMAGE_FIELD = 0, 1, 2
+ARRAY_FIELDS, CUSTOM_FIELD = (4, 6), 255
 RECORD_TYPES = {
     FLOAT_FIELD: np.dtype("<f8"),
     INT_FIELD: np.dtype("<i8"),
@@ -111,7 +116,10 @@ def read_beton(path: Path) -> BetonFile:
 
 
 def _read(path: Path) -> BetonFile:
-    size = path.stat().st_size
+    found = path.stat()
+    size = found.st_size
+    if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for somebody to write
+        raise _damaged(path, "it is not a file")
     with path.open("rb") as file:
         start = file.read(HEADER.itemsize)
         if len(start) < HEADER.itemsize:
@@ -125,16 +133,22 @@ def _read(path: Path) -> BetonFile:
         records_end = HEADER.itemsize + descriptors.nbytes + dtype.itemsize * count
         if records_end > table_at:
             raise _damaged(path, f"{count:,} records do not fit before its allocation table")
+        entries, expected = (size - table_at) // ALLOCATION.itemsize, count * sum(field.has_payload for field in fields)
+        if entries != expected:
+            raise _damaged(path, f"its allocation table has {entries:,} entries, expected {expected:,}")
         records = np.frombuffer(file.read(dtype.itemsize * count), dtype)
         file.seek(table_at)
         table = np.frombuffer(file.read(size - table_at), ALLOCATION)
-    per_sample = sum(field.has_payload for field in fields)
-    if len(table) != count * per_sample:
-        raise _damaged(path, f"its allocation table has {len(table):,} entries, expected {count * per_sample:,}")
+    if len(records) != count or len(table) != entries:
+        raise _damaged(path, "it became shorter while it was read")
     pointers = _pointers(records, fields)
     sizes = _match(path, pointers, table, records_end, table_at, page_size)
     beton = BetonFile(path, fields, page_size, records, pointers, sizes, size)
-    _check_images(beton)
+    payload = 0
+    for i, field in enumerate(fields):
+        if field.has_payload:
+            _check_payloads(beton, i, sizes[:, payload])
+            payload += 1
     return beton
 
 
@@ -157,10 +171,17 @@ def _check_header(path: Path, header: np.void, size: int) -> None:
 
 
 def _field(path: Path, descriptor: np.void) -> Field:
-    type_id, name = int(descriptor["type_id"]), bytes(descriptor["name"])
+    type_id, name = int(descriptor["type_id"]), bytes(descriptor["name"]).split(b"\0")[0]
+    if not all(0x20 <= byte < 0x7F for byte in name):
+        raise _damaged(path, f"a field is called {name!r}, expected printable ASCII")
+    if type_id == CUSTOM_FIELD:
+        raise ArtifactError(
+            f"{path}: the field {name.decode()!r} is of a type of its maker's own, whose layout only the maker's code "
+            "knows. Only betons whose fields are of FFCV's types can be read."
+        )
     if type_id not in RECORD_TYPES:
-        raise _damaged(path, f"field {name!r} is of the type {type_id}, which is not one of FFCV's")
-    return Field(name.decode("ascii", "replace"), type_id, bytes(descriptor["arguments"]))
+        raise _damaged(path, f"the field {name.decode()!r} is of the type {type_id}, which is not one of FFCV's")
+    return Field(name.decode(), type_id, bytes(descriptor["arguments"]))
 
 
 def _pointers(records: Records, fields: tuple[Field, ...]) -> IntArray:
@@ -187,6 +208,9 @@ def _match(path: Path, pointers: IntArray, table: Records, first: int, end: int,
     if not np.array_equal(flat // max(1, pointers.shape[1]), table["sample"].astype(np.int64)):
         raise _damaged(path, "its allocation table names other samples than its records")
     ends = places + lengths
+    if not lengths.all():
+        row = int(table["sample"][np.flatnonzero(lengths == 0)[0]])
+        raise _damaged(path, f"sample {row:,} has an empty payload, which FFCV confuses with the one that follows")
     bad = (places < first) | (lengths <= 0) | (lengths > page_size) | (ends > end)
     bad |= places // page_size != (ends - 1) // page_size
     bad[1:] |= places[1:] < ends[:-1]
@@ -201,18 +225,36 @@ def _match(path: Path, pointers: IntArray, table: Records, first: int, end: int,
     return sizes.reshape(pointers.shape)
 
 
-def _check_images(beton: BetonFile) -> None:
-    payload = 0
-    for i, field in enumerate(beton.fields):
+def _check_payloads(beton: BetonFile, i: int, sizes: IntArray) -> None:
+    """Compare the sizes of the payloads of one field with what its records, or its arguments, say."""
+    field, records = beton.fields[i], beton.records[f"f{i}"]
+    if field.type_id == IMAGE_FIELD:
+        pixels = records["width"].astype(np.int64) * records["height"] * 3
+        bad = (records["mode"] > RAW_MODE) | (pixels == 0) | ((records["mode"] == RAW_MODE) & (sizes != pixels))
+    elif field.type_id in ARRAY_FIELDS:
+        bad = sizes != _array_bytes(beton.path, field)
+    else:
+        bad = sizes != records["size"].astype(np.int64)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        what = f"{sizes[row]:,} bytes, for a record that says {records[row]}"
         if field.type_id == IMAGE_FIELD:
-            image, sizes = beton.records[f"f{i}"], beton.sizes[:, payload]
-            pixels = image["width"].astype(np.int64) * image["height"] * 3
-            bad = (image["mode"] > RAW_MODE) | (pixels == 0) | ((image["mode"] == RAW_MODE) & (sizes != pixels))
-            if bad.any():
-                row = int(np.flatnonzero(bad)[0])
-                what = f"mode {image['mode'][row]}, {image['width'][row]} x {image['height'][row]} pixels"
-                raise _damaged(beton.path, f"sample {row:,} has an impossible {field.name!r}: {what}")
-        payload += field.has_payload
+            mode, width, height, _ = records[row].item()
+            what = f"mode {mode}, {width} x {height} pixels, {sizes[row]:,} bytes"
+        raise _damaged(beton.path, f"sample {row:,} has an impossible {field.name!r}: {what}")
+
+
+def _array_bytes(path: Path, field: Field) -> int:
+    """How large every payload of an array field is: FFCV keeps the shape and, as NumPy's descr, the type."""
+    shape, (length,) = np.frombuffer(field.arguments, "<u8", 32), np.frombuffer(field.arguments, "<u8", 1, 256)
+    described = re.fullmatch(rb'\[\["", "([<>|=]?[A-Za-z]\d+(\[\w+\])?)"\]\]', field.arguments[264 : 264 + int(length)])
+    try:
+        itemsize = np.dtype(described[1].decode()).itemsize if described else 0
+    except (TypeError, ValueError):
+        itemsize = 0
+    if not itemsize:
+        raise _damaged(path, f"the type of the arrays in {field.name!r} cannot be read")
+    return itemsize * math.prod(int(side) for side in np.trim_zeros(shape, "b"))
 
 
 def _damaged(path: Path, what: str) -> ArtifactError:

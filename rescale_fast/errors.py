@@ -1,5 +1,7 @@
 """Errors a user can act on. Each message says what was found, what was expected, and what to do next."""
 
+from pathlib import Path
+
 
 class RescaleError(Exception):
     """Base of every error that ends a command with one clear message instead of a traceback."""
@@ -15,6 +17,17 @@ class SettingError(RescaleError, ValueError):
 
 class DatasetError(RescaleError, ValueError):
     """The images on disk are not what the command needs."""
+
+
+class ImageError(DatasetError):
+    """One image file cannot be used. `reason` is why, without the path."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)  # what it can be unpickled from
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}: {self.reason}"
 
 
 class NetworkError(RescaleError, RuntimeError):

@@ -12,26 +12,39 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from PIL import Image
 
 from rescale_fast.beton_file import read_beton
 from rescale_fast.export.beton import export_beton
-from rescale_fast.export.check import check_beton
-from rescale_fast.export.edit import cut_beton, merge_betons, relabel_beton
+from rescale_fast.export.check import check_beton, find_bad_images
+from rescale_fast.export.edit import append_beton, cut_beton, merge_betons, relabel_beton
 from rescale_fast.export.parts import StoredPixels, load_part, save_part
 from rescale_fast.export.pixel_beton import write_pixels
 from rescale_fast.export.settings import ExportSettings
-from tests.photos import NOWHERE, odd_files, photo, plain_jpegs, subset_of, write_files
+from tests import foreign_beton
+from tests.photos import NOWHERE, faulty_jpegs, odd_files, photo, plain_jpegs, subset_of, write_files
 
 warnings.simplefilter("ignore")
 
-from ffcv.fields import IntField, RGBImageField  # noqa: E402
-from ffcv.fields.basics import IntDecoder  # noqa: E402
+from ffcv.fields import (  # noqa: E402
+    BytesField,
+    FloatField,
+    IntField,
+    JSONField,
+    NDArrayField,
+    RGBImageField,
+    TorchTensorField,
+)
+from ffcv.fields.basics import FloatDecoder, IntDecoder  # noqa: E402
+from ffcv.fields.bytes import BytesDecoder  # noqa: E402
+from ffcv.fields.ndarray import NDArrayDecoder  # noqa: E402
 from ffcv.fields.rgb_image import (  # noqa: E402
     CenterCropRGBImageDecoder,
     RandomResizedCropRGBImageDecoder,
     SimpleRGBImageDecoder,
 )
+from ffcv.libffcv import imdecode  # noqa: E402
 from ffcv.loader import Loader, OrderOption  # noqa: E402
 from ffcv.transforms import ToTensor  # noqa: E402
 from ffcv.writer import DatasetWriter  # noqa: E402
@@ -130,7 +143,8 @@ def raw_and_resized_as_ffcv_writes_them(folder, rng):
 
 def editing_what_ffcv_wrote(folder):
     theirs, edited = folder / "theirs.beton", folder / "edited.beton"
-    check_beton(theirs, decode=True)
+    check_beton(theirs)
+    assert not find_bad_images(theirs)
     images = read(theirs, SimpleRGBImageDecoder())[2]
     cut_beton(theirs, edited, np.array([7, 3, 39, 3]))
     rows, _, got = read(edited, SimpleRGBImageDecoder())
@@ -158,6 +172,84 @@ def down_sampled_pixels(folder, rng):
         np.testing.assert_array_equal(images, np.broadcast_to(planes, (40, 3, 12, 12)).transpose(0, 2, 3, 1))
 
 
+def all_kinds_of_fields_that_ffcv_writes(folder, rng):
+    """Fields in another order and of other names, on pages of another size, JPEG and raw at random."""
+    images = [rng.integers(0, 256, (40, 50, 3), np.uint8) for _ in range(30)]
+    arrays, blobs = rng.normal(size=(30, 3, 5)).astype(np.float32), rng.integers(0, 256, (30, 9000), np.uint8)
+
+    class Samples:
+        def __len__(self):
+            return 30
+
+        def __getitem__(self, i):
+            array = arrays[i]
+            return i / 2, {"number": int(i)}, blobs[i, : 10 + 250 * i], array, torch.from_numpy(array), i % 3, images[i]
+
+    fields = {
+        "score": FloatField(),
+        "note": JSONField(),
+        "blob": BytesField(),
+        "array": NDArrayField(np.dtype("float32"), (3, 5)),
+        "tensor": TorchTensorField(torch.float32, (3, 5)),
+        "label": IntField(),
+        "a name cut off here": RGBImageField(write_mode="proportion", compress_probability=0.5),
+    }
+    theirs, ours = folder / "fields.beton", folder / "fields-edited.beton"
+    DatasetWriter(str(theirs), fields, num_workers=2, page_size=1 << 25).from_indexed_dataset(Samples(), chunksize=4)
+    check_beton(theirs)
+    assert not find_bad_images(theirs)
+    rows = [29, 0, 0, 7]
+    cut_beton(theirs, ours, np.array(rows))
+    append_beton(ours, [theirs])
+    ours.with_suffix(".json").unlink()
+    append_beton(ours, [theirs])
+    check_beton(append_beton(ours, [theirs]) and ours)
+    rows += 3 * list(range(30))
+    loader = Loader(
+        str(ours),
+        batch_size=7,
+        num_workers=2,
+        order=SEQUENTIAL,
+        drop_last=False,
+        pipelines={
+            "note": [BytesDecoder()],
+            "blob": None,
+            "array": [NDArrayDecoder()],
+            "tensor": [NDArrayDecoder(), ToTensor()],
+            "score": [FloatDecoder()],
+            "label": [IntDecoder()],
+            "a name cut off h": None,
+        },
+    )
+    batches = [[np.array(column) for column in batch] for batch in loader]  # copies: FFCV uses its buffers again
+    names = [name for name in loader.reader.handlers if name not in ("blob", "a name cut off h")]
+    by_name = {name: np.concatenate(column) for name, *column in zip(names, *batches, strict=True)}
+    assert by_name["score"].ravel().tolist() == [row / 2 for row in rows]
+    assert [one["number"] for one in JSONField.unpack(by_name["note"])] == rows
+    assert by_name["label"].ravel().tolist() == [row % 3 for row in rows]
+    np.testing.assert_array_equal(by_name["array"], arrays[rows])
+    np.testing.assert_array_equal(by_name["tensor"], arrays[rows])
+    records = read_beton(theirs).records["f6"][rows]
+    for column in ("mode", "width", "height"):
+        np.testing.assert_array_equal(loader.reader.metadata["f6"][column], records[column])
+
+
+def errors_are_what_ffcv_leaves_out(folder, rng):
+    """FFCV's own decoder, into a buffer of zeros: of errors nothing arrives, of warnings an image does."""
+    faulty = faulty_jpegs(rng)
+    images = [content for content, _, _ in faulty.values()]
+    sizes = [(64, 48)] * len(images)
+    path = folder / "faulty.beton"
+    path.write_bytes(foreign_beton.beton(len(images), images=images, sizes=sizes))
+    kinds = {one.row: one.kind for one in find_bad_images(path)}
+    for row, (name, content) in enumerate(zip(faulty, images, strict=True)):
+        if name in ("other size", "bomb"):  # decoded, askew
+            continue
+        buffer = np.zeros((48, 64, 3), np.uint8)
+        imdecode(np.frombuffer(content, np.uint8).copy(), buffer, 48, 64, 48, 64, 0, 0, 1, 1, False, False)
+        assert (kinds.get(row) == "error") == (not buffer.any()), name
+
+
 def _jpeg(image):
     data = io.BytesIO()
     image.save(data, "JPEG", quality=90)
@@ -170,4 +262,6 @@ if __name__ == "__main__":
     raw_and_resized_as_ffcv_writes_them(place, generator)
     editing_what_ffcv_wrote(place)
     down_sampled_pixels(place, generator)
+    all_kinds_of_fields_that_ffcv_writes(place, generator)
+    errors_are_what_ffcv_leaves_out(place, generator)
     print("all is well")

@@ -67,6 +67,30 @@ def bad_files(rng):
     }
 
 
+def faulty_jpegs(rng):
+    """JPEGs by what becomes of them: {name: (bytes, kind, part of the reason)}."""
+    jpeg, large = encoded(photo(rng, 64, 48)), bytearray(encoded(photo(rng, 64, 48)))
+    frame = large.index(b"\xff\xc0")
+    large[frame + 5 : frame + 9] = struct.pack(">HH", 60_000, 60_000)
+    scan = jpeg.index(b"\xff\xda")
+    tables = bytearray(jpeg)
+    tables[tables.index(b"\xff\xc4") + 5 : tables.index(b"\xff\xc4") + 21] = bytes([255] * 16)  # codes of each length
+    return {
+        "fine": (jpeg, None, ""),
+        "no end": (jpeg[:-2], "warning", "Premature end of JPEG file"),
+        "half": (jpeg[: scan + (len(jpeg) - scan) // 2], "warning", "Premature end of JPEG file"),
+        "more in the scan": (jpeg[:-2] + b"abc\xff\xd9", None, ""),  # behind the last block no decoder looks
+        "before a marker": (jpeg[:20] + b"abcd" + jpeg[20:], "warning", "extraneous bytes before marker"),
+        "huffman": (bytes(tables), "error", "does not decode: Bogus Huffman table definition"),
+        "header alone": (jpeg[: scan - 200], "error", ""),
+        "PNG": (encoded(photo(rng, 64, 48), "PNG"), "error", "is no JPEG"),
+        "zeros": (bytes(500), "error", "is no JPEG"),
+        "CMYK": (encoded(photo(rng, 64, 48).convert("CMYK")), "error", "is a CMYK or YCCK JPEG"),
+        "other size": (encoded(photo(rng, 65, 48)), "error", "is 65 x 48 pixels, its record says 64 x 48 pixels"),
+        "bomb": (bytes(large), "error", "60000 x 60000 pixels: more than the limit of 178956970"),
+    }
+
+
 def write_files(folder, files):
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():

@@ -123,7 +123,7 @@ def test_npz_holds_the_same_without_pickle(whole):
 @pytest.mark.parametrize("colours", ["sRGB", "grey"])
 def test_betons_hold_the_same_pixels(root, tmp_path, colours):
     folder = made(root, tmp_path, "--forms", "beton", "batches", "--colours", colours)
-    check_beton(folder / "train.beton", decode=True)
+    check_beton(folder / "train.beton")
     beton, content = read_beton(folder / "train.beton"), (folder / "train.beton").read_bytes()
     data = np.concatenate([unpickled(folder / name)["data"] for name in batch_names("train")])
     labels = [label for name in batch_names("train") for label in unpickled(folder / name)["labels"]]

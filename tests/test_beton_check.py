@@ -1,16 +1,25 @@
 """`check` and the reader of tables: what is wrong with a beton is found, whoever wrote it."""
 
+import struct
+import subprocess
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rescale_fast.beton_file import ALLOCATION, DESCRIPTOR, HEADER, read_beton
+from rescale_fast.beton_json import compare_with_json
 from rescale_fast.errors import ArtifactError, RescaleError
 from rescale_fast.export.beton import export_beton
-from rescale_fast.export.check import check_beton
+from rescale_fast.export.check import check_beton, find_bad_images
 from rescale_fast.export.settings import ExportSettings
-from tests.photos import NOWHERE, plain_jpegs, subset_of, write_files
+from rescale_fast.export.types import BetonInfo
+from tests import foreign_beton
+from tests.conftest import ROOT
+from tests.photos import NOWHERE, faulty_jpegs, plain_jpegs, subset_of, write_files
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +44,12 @@ def verdict(place, content, beside=None, *, decode=False):
         (place / "b.json").write_bytes(beside)
     (place / "b.beton").write_bytes(content)
     try:
-        check_beton(place / "b.beton", decode=decode)
+        check_beton(place / "b.beton")
+        bad = find_bad_images(place / "b.beton") if decode else ()
     except RescaleError as error:
         assert "b.beton" in str(error)
         return str(error)
-    return None
+    return bad or None
 
 
 def flipped(content, at, bit=0):
@@ -108,17 +118,155 @@ def test_an_image_that_ffcv_would_misread_is_found_by_decoding(sound, place):
     for damage in (b"\x89PNG\r\n\x1a\n" + content[at + 8 : at + size], content[at : at + size // 2].ljust(size, b"\0")):
         damaged = content[:at] + damage + content[at + size :]
         assert verdict(place, damaged) is None  # the tables are sound
-        assert "1 of 43 images are damaged. First: sample 3 " in verdict(place, damaged, decode=True)
+        (bad,) = verdict(place, damaged, decode=True)
+        assert (bad.row, bad.kind) == (3, "error")
 
 
 def test_a_json_of_another_beton_is_noticed(sound, place):
     content, beside, _ = sound
-    assert "its labels are not those" in verdict(
+    assert "15 images with the label 0, but b.json beside it says 14" in verdict(
         place, content, beside.replace(b'"num_images": 15', b'"num_images": 14')
     )
-    assert "holds 43 samples" in verdict(place, content, beside.replace(b'"num_images": 43', b'"num_images": 44'))
+    assert "43 samples, but b.json beside it says 44" in verdict(
+        place, content, beside.replace(b'"num_images": 43', b'"num_images": 44')
+    )
 
 
 def test_a_missing_file_is_one_message(tmp_path):
     with pytest.raises(ArtifactError, match=r"none.beton: cannot be read .No such file"):
         check_beton(tmp_path / "none.beton")
+
+
+def test_a_foreign_beton_of_all_kinds_of_fields_is_sound(place):
+    assert verdict(place, foreign_beton.beton(), decode=True) is None
+    assert len(read_beton(place / "b.beton")) == 6
+
+
+def test_errors_are_told_from_warnings_and_all_are_listed(rng, place):
+    faulty = faulty_jpegs(rng)
+    images = [content for content, _, _ in faulty.values()]
+    sizes = [(60_000, 60_000) if name == "bomb" else (64, 48) for name in faulty]
+    (place / "f.beton").write_bytes(foreign_beton.beton(len(images), images=images, sizes=sizes))
+    bad = {one.row: one for one in find_bad_images(place / "f.beton")}
+    for row, (name, (_, kind, reason)) in enumerate(faulty.items()):
+        assert (bad[row].kind if row in bad else None) == kind, f"{name}: {bad.get(row)}"
+        assert row not in bad or reason in bad[row].reason, f"{name}: {bad[row]}"
+    assert list(bad) == sorted(bad)
+
+
+def in_a_process(code, megabytes):
+    """Run code that may not use more memory than the modules it needs and so much."""
+    limited = f"""
+import resource
+from rescale_fast.beton_file import read_beton
+from rescale_fast.errors import RescaleError
+from rescale_fast.export.check import find_bad_images
+from rescale_fast.export.edit import append_beton, cut_beton, cut_classes, merge_betons
+from pathlib import Path
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + {megabytes << 20},) * 2)
+try:
+    {code}
+except RescaleError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", limited], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_forged_header_of_60000_pixels_takes_no_memory(rng, place):
+    jpeg = faulty_jpegs(rng)["bomb"][0]
+    content = foreign_beton.beton(2, images=[jpeg] * 2, sizes=[(60_000, 60_000), (7_500, 7_500)])
+    (place / "bomb.beton").write_bytes(content)
+    said = in_a_process(f"print(find_bad_images(Path({str(place / 'bomb.beton')!r}), num_threads=1))", 200)
+    assert said.count("60000 x 60000 pixels: more than the limit") == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ((2, 5, 1 << 21, 1 << 60, 1 << 22), "it claims 1,152,921,504,606,846,976 samples"),
+        ((2, 5, 1 << 21, 1 << 39, 1 << 22), "549,755,813,888 records do not fit before its allocation table"),
+        ((2, 65535, 1 << 21, 6, 1 << 22), "it claims 65535 fields"),
+        ((2, 5, 1 << 21, 6, (1 << 39) + 8), "its allocation table has 22,906,492,245 entries, expected 18"),
+        ((2, 5, 1 << 21, 6, 1 << 63), "before its allocation table at 9,223,372,036,854,775,808"),
+    ],
+)
+def test_forged_lengths_are_compared_with_the_file_before_anything_is_read(place, fields, message):
+    """In a file of a terabyte, which is empty but for its tables."""
+    (place / "forged.beton").write_bytes(foreign_beton.HEADER.pack(*fields) + foreign_beton.beton()[24:])
+    with (place / "forged.beton").open("rb+") as file:
+        file.truncate(1 << 40)
+    assert message in in_a_process(f"read_beton(Path({str(place / 'forged.beton')!r}))", 100)
+    (place / "forged.beton").unlink()
+
+
+def replaced(content, old, new):
+    assert content.count(old) >= 1
+    return content.replace(old, new.ljust(len(old), b"\0"))
+
+
+def test_payloads_must_have_the_size_that_their_record_or_field_says(place):
+    content = foreign_beton.beton()
+    note = struct.pack("<Q", 14)
+    at = content.index(note)
+    assert "sample 0 has an impossible 'note': 14 bytes, for a record that says" in verdict(
+        place, content[:at] + struct.pack("<Q", 15) + content[at + 8 :]
+    )
+    arguments = foreign_beton.array_arguments()
+    for changed in (
+        foreign_beton.array_arguments(shape=(2, 4)),
+        foreign_beton.array_arguments(shape=(1 << 63, 1 << 63)),
+        foreign_beton.array_arguments(described=b'[["", "<f8"]]'),
+    ):
+        assert "sample 0 has an impossible 'array': 24 bytes" in verdict(place, replaced(content, arguments, changed))
+    for described in (b"[[[[[[[[[[[[[", b'[["", "|O"]]', b'[["", "<q7"]]'):
+        changed = foreign_beton.array_arguments(described=described)
+        assert "the type of the arrays in 'array' cannot be read" in verdict(
+            place, replaced(content, arguments, changed)
+        )
+
+
+def test_fields_that_nobody_but_their_maker_knows_are_refused_by_name(place):
+    content = foreign_beton.beton()
+    names = replaced(content, b"\x00score", b"\xffscore")
+    assert "the field 'score' is of a type of its maker's own" in verdict(place, names)
+    assert "the field 'score' is of the type 9" in verdict(place, replaced(content, b"\x00score", b"\x09score"))
+    for name in (b"sc\x1bre", b"sc\xf6re"):
+        assert "expected printable ASCII" in verdict(place, replaced(content, b"score", name))
+
+
+def test_an_empty_payload_is_refused_and_said_to_be_one(place):
+    content = bytearray(foreign_beton.beton())
+    content[-8:] = bytes(8)
+    assert "sample 5 has an empty payload, which FFCV confuses" in verdict(place, bytes(content))
+
+
+def test_what_is_no_file_is_refused_without_waiting(tmp_path):
+    (tmp_path / "a.beton").mkdir()
+    with pytest.raises(ArtifactError, match=r"a\.beton: is no sound beton: it is not a file"):
+        read_beton(tmp_path / "a.beton")
+
+
+def test_the_json_is_compared_with_the_tables_without_reading_the_file(sound, place):
+    content, beside, _ = sound
+    (place / "q.json").write_bytes(beside)
+    (place / "q.beton").write_bytes(content)
+    info = BetonInfo.load(place / "q.json")
+    compare_with_json(read_beton(place / "q.beton"), info)
+    record = HEADER.itemsize + DESCRIPTOR.itemsize * 3
+    for at, value, message in (
+        (record + 16, 1, "14 images with the label 0, but q.json beside it says 15"),
+        (record + 16, 3, "1 labels of no class, but q.json beside it says 0"),
+        (record + 17, 255, "1 labels of no class, but q.json beside it says 0"),
+    ):
+        changed = bytearray(content)
+        changed[at] = value
+        (place / "q.beton").write_bytes(changed)
+        with pytest.raises(ArtifactError, match=message):
+            compare_with_json(read_beton(place / "q.beton"), info)
+    (place / "q.beton").write_bytes(content)
+    for change in ({"bytes": 7}, {"num_images": 42}, {"max_width": 231}, {"max_height": 0}):
+        with pytest.raises(ArtifactError, match="q.json beside it says"):
+            compare_with_json(read_beton(place / "q.beton"), replace(info, **change))

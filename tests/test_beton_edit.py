@@ -1,5 +1,7 @@
 """Betons from betons: samples, labels and classes after cutting, merging, appending, reordering and relabelling."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xxhash
@@ -9,8 +11,17 @@ from rescale_fast.beton_file import read_beton
 from rescale_fast.errors import SettingError
 from rescale_fast.export.beton import export_beton
 from rescale_fast.export.check import check_beton
-from rescale_fast.export.edit import append_beton, cut_beton, cut_classes, group_classes, merge_betons, relabel_beton
+from rescale_fast.export.edit import (
+    append_beton,
+    cut_beton,
+    cut_classes,
+    drop_samples,
+    group_classes,
+    merge_betons,
+    relabel_beton,
+)
 from rescale_fast.export.settings import ExportSettings
+from tests import foreign_beton
 from tests.photos import NOWHERE, encoded, photo, subset_of, write_files
 
 
@@ -105,11 +116,109 @@ def test_impossible_edits_are_explained_and_leave_nothing(betons, tmp_path):
         (lambda: cut_beton(betons[0], target, np.array([0.5])), "expected a list of integers"),
         (lambda: cut_classes(betons[0], target, ["a", "z"]), "has no class 'z'"),
         (lambda: relabel_beton(betons[0], target, np.arange(40)), "a label would be 39, but there are 3 classes"),
-        (lambda: relabel_beton(betons[0], target, np.arange(3)), "labels have the shape"),
+        (lambda: relabel_beton(betons[0], target, np.arange(3)), "int64 of the shape .3,., expected integers of"),
+        (lambda: relabel_beton(betons[0], target, np.arange(40) / 20), "labels are float64 of the shape .40,., exp"),
+        (lambda: relabel_beton(betons[0], target, np.full(40, 2**63, np.uint64)), "expected none below 0"),
     ):
         with pytest.raises(SettingError, match=message):
             edit()
     assert not list(tmp_path.iterdir())
+
+
+def foreign(path, *arguments, **options):
+    path.write_bytes(foreign_beton.beton(*arguments, **options))
+    return path
+
+
+def test_foreign_betons_are_edited_with_every_value_in_place(tmp_path):
+    """JSON, array and float fields, raw and JPEG images, read back by the format's description."""
+    a, t = foreign(tmp_path / "a.beton"), tmp_path / "t.beton"
+    whole = foreign_beton.values(a.read_bytes())
+    for edit, expected in (
+        (lambda: cut_beton(a, t, np.array([5, 2, 2, 0])), [whole[i] for i in (5, 2, 2, 0)]),
+        (lambda: drop_samples(a, t, np.array([4, 0, 4])), [whole[i] for i in (1, 2, 3, 5)]),
+        (lambda: merge_betons([a, a], t), whole * 2),
+        (
+            lambda: cut_classes(a, t, ["2", "0"]),
+            [(*one[:3], one[3] // 2 ^ 1, *one[4:]) for one in whole if one[3] != 1],
+        ),
+        (lambda: relabel_beton(a, t, np.arange(6)), [(*one[:3], i, *one[4:]) for i, one in enumerate(whole)]),
+    ):
+        edit()
+        check_beton(t)
+        assert foreign_beton.values(t.read_bytes()) == expected
+
+
+def test_appending_again_and_again_needs_no_json(tmp_path):
+    base, extra = foreign(tmp_path / "base.beton"), foreign(tmp_path / "extra.beton", 4, labels=[0, 7, 1, 7])
+    whole = foreign_beton.values(base.read_bytes())
+    for time in range(1, 4):
+        info = append_beton(base, [extra])
+        assert foreign_beton.values(base.read_bytes()) == whole + foreign_beton.values(extra.read_bytes()) * time
+        assert info.class_ids == tuple("01234567")
+        assert info.images_per_class == (2 + time, 2 + time, 2, 0, 0, 0, 0, 2 * time)
+    check_beton(base)
+    merge_betons([extra, base], tmp_path / "other.beton")  # in either order
+    check_beton(tmp_path / "other.beton")
+
+
+@pytest.mark.parametrize("labels", [[-1, 0, 1, 2, 0, 1], [0, 1, 2, 0, 1, 1 << 62], [0, 1, 2, 3, 4, 100_000]])
+def test_labels_that_are_no_class_numbers_are_kept_and_make_no_classes(tmp_path, labels):
+    a, t = foreign(tmp_path / "a.beton", labels=labels), tmp_path / "t.beton"
+    whole = foreign_beton.values(a.read_bytes())
+    for edit, expected in ((lambda: cut_beton(a, t, np.arange(6)), whole), (lambda: append_beton(t, [a]), whole * 2)):
+        assert edit().class_ids == ()
+        check_beton(t)
+        assert foreign_beton.values(t.read_bytes()) == expected
+    with pytest.raises(SettingError, match="has no class '0'. Its labels are no class numbers"):
+        cut_classes(a, t, ["0"])
+
+
+def test_labels_that_do_not_belong_to_the_json_are_refused(betons, tmp_path):
+    cut_beton(betons[0], tmp_path / "a.beton", np.arange(4))
+    content = bytearray((tmp_path / "a.beton").read_bytes())
+    for label in (-1, 3):
+        at = 24 + 3 * 1041 + 16
+        content[at : at + 8] = label.to_bytes(8, "little", signed=True)
+        (tmp_path / "a.beton").write_bytes(content)
+        with pytest.raises(SettingError, match=f"a label would be {label}, but there are 3 classes"):
+            cut_beton(tmp_path / "a.beton", tmp_path / "t.beton", np.arange(4))
+    assert not (tmp_path / "t.beton").exists()
+
+
+def test_a_huge_page_of_the_source_is_not_copied(tmp_path):
+    source = foreign(tmp_path / "a.beton")
+    content = bytearray(source.read_bytes())
+    content[4:8] = (1 << 31).to_bytes(4, "little")  # nothing crosses such a page either
+    source.write_bytes(content)
+    info = cut_beton(source, tmp_path / "t.beton", np.arange(6))
+    assert info.bytes == read_beton(tmp_path / "t.beton").bytes < 1 << 25
+    assert foreign_beton.values((tmp_path / "t.beton").read_bytes()) == foreign_beton.values(bytes(content))
+
+
+def test_a_sample_larger_than_a_page_makes_larger_pages(rng, tmp_path):
+    image = encoded(photo(rng, 40, 30)) + bytes(9 << 20)
+    source = foreign(tmp_path / "a.beton", 2, images=[image] * 2, sizes=[(40, 30)] * 2, page_size=1 << 25)
+    cut_beton(source, tmp_path / "t.beton", np.array([1, 0, 1]))
+    check_beton(tmp_path / "t.beton")
+    assert read_beton(tmp_path / "t.beton").page_size == 1 << 24
+
+
+def test_betons_that_differ_in_an_array_alone_are_told_apart(tmp_path):
+    a, b = foreign(tmp_path / "a.beton"), foreign(tmp_path / "b.beton")
+    arguments = foreign_beton.array_arguments(), foreign_beton.array_arguments(shape=(3, 2))
+    b.write_bytes(b.read_bytes().replace(*arguments))
+    with pytest.raises(SettingError, match="but other arguments: arrays of another shape"):
+        merge_betons([a, b], tmp_path / "t.beton")
+
+
+def test_the_place_of_the_json_and_no_place_at_all_are_none_for_a_beton(tmp_path):
+    for place in (Path(), Path("/")):
+        with pytest.raises(SettingError, match="is a folder. Give the beton a name in it"):
+            cut_beton(foreign(tmp_path / "a.beton"), place, np.arange(2))
+    with pytest.raises(SettingError, match=r"t\.json: is where the JSON beside the beton goes"):
+        cut_beton(foreign(tmp_path / "a.beton"), tmp_path / "t.json", np.arange(2))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.beton"]
 
 
 def test_copies_of_any_layout_land_where_they_should(rng, tmp_path):

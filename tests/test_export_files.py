@@ -1,8 +1,12 @@
 """Exports that keep files as they are: folders, webdataset tars, parquet."""
 
+import contextlib
+import errno
 import hashlib
 import io
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +14,7 @@ import pytest
 from PIL import Image
 
 from rescale_fast.errors import DatasetError, OutputError, RescaleError, SettingError
-from rescale_fast.export import folder
+from rescale_fast.export import folder, source
 from rescale_fast.export.files import export_files
 from rescale_fast.export.settings import FilesSettings
 from rescale_fast.export.types import FilesInfo
@@ -144,13 +148,107 @@ def test_links_lead_to_the_source(files, tmp_path, link):
     assert len(list((tmp_path / "val").glob("*/*"))) == len(good)
 
 
-def test_a_link_that_the_file_system_cannot_make_is_explained(files, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("link", "code", "what_to_do"),
+    [
+        ("copy", errno.ENOSPC, "No space left on device. Free some space there"),
+        ("copy", errno.EDQUOT, "Free some space there, or pass another --out, or `--link symlink`"),
+        ("hard", errno.EXDEV, "It lies on another file system. Pass `--link symlink`, or `copy`"),
+        ("hard", errno.EMLINK, "as many names as its file system allows. Pass `--link symlink`, or `copy`"),
+        ("hard", errno.EPERM, "you may not link files of others. Pass `--link copy`"),
+        ("reflink", errno.EOPNOTSUPP, "cannot share blocks between files"),
+        ("symlink", errno.EROFS, "Read-only file system. Check that you may write there"),
+    ],
+)
+def test_a_file_that_cannot_be_put_there_is_named_with_the_cause_and_a_way_out(
+    files, tmp_path, monkeypatch, link, code, what_to_do
+):
     def refuse(*_):
-        raise OSError(18, "Invalid cross-device link")
+        raise OSError(code, os.strerror(code), "somewhere")
 
-    monkeypatch.setitem(folder.PLACERS, "hard", refuse)
-    with pytest.raises(OutputError, match=r"--link hard: .*Invalid cross-device link. `--link copy` works anywhere"):
-        export(files, tmp_path / "val", "folder", link="hard")
+    monkeypatch.setitem(folder.PLACERS, link, refuse)
+    with pytest.raises(OutputError) as caught:
+        export(files, tmp_path / "val", "folder", link=link)
+    assert f"{files[0] / files[2][0]}: cannot be put into {tmp_path} by --link {link}: " in str(caught.value)
+    assert what_to_do in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_full_disk_is_named(files, tmp_path):
+    (tmp_path / "small").mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", tmp_path / "small"], check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        for form in FORMS:
+            with pytest.raises(OutputError, match="No space left on device"):
+                export(files, tmp_path / "small" / "val", form)
+            assert not list((tmp_path / "small").iterdir())
+    finally:
+        subprocess.run(["umount", tmp_path / "small"], check=True)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("form", FORMS)
+def test_bombs_pipes_loops_and_odd_names_end_no_export(rng, tmp_path, form):
+    """A header of 65,000 x 65,000 pixels, a pipe, a link to itself, a folder; and a name that is no UTF-8."""
+    root, odd = tmp_path / "set", os.fsdecode(b"caf\xe9.jpg")
+    plain = {name: encoded(photo(rng, 20, 10)) for name in ("a.jpg", odd, "b.jpg")}
+    write_files(root, plain | {"bomb.jpg": bad_files(rng)["bomb.jpg"][0]})
+    os.mkfifo(root / "pipe.jpg")
+    (root / "loop.jpg").symlink_to("loop.jpg")
+    (root / "folder.jpg").mkdir()
+    bad = ["bomb.jpg", "pipe.jpg", "loop.jpg", "folder.jpg", os.fsdecode(b"g\xf6ne.jpg")]
+    subset = subset_of([*plain, *bad], [0] * 8, ("a",))
+    info = export_files(root, subset, "val", tmp_path / "out", FilesSettings(form), NOWHERE)
+    assert [skipped["path"] for skipped in info.skipped] == bad
+    reasons = [skipped["reason"] for skipped in info.skipped]
+    assert "exceeds limit of 178956970 pixels" in reasons[0]
+    assert reasons[1:] == ["not a file", "Too many levels of symbolic links", "not a file", "No such file or directory"]
+    assert FilesInfo.load(tmp_path / "out" / FilesInfo.NAME) == info
+    found = sorted(content for _, _, content in READERS[form](tmp_path / "out"))
+    assert found == sorted(plain.values())
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("form", "link"),
+    [*(("folder", link) for link in folder.PLACERS), ("webdataset", "copy"), ("parquet", "copy")],
+)
+def test_a_file_that_vanishes_meanwhile_is_left_out_with_the_reason(rng, tmp_path, monkeypatch, form, link):
+    names = write_files(tmp_path / "set", {f"{i}.jpg": encoded(photo(rng, 20, 10)) for i in range(3)})
+
+    def kind_then_gone(path):
+        if path.name == "1.jpg":
+            path.unlink()
+        return "jpg"
+
+    monkeypatch.setattr(source, "image_kind", kind_then_gone)
+    if link == "reflink":  # few file systems can; what matters here is the source
+        monkeypatch.setattr(folder.fcntl, "ioctl", lambda *_: 0)
+    subset = subset_of(names, [0, 0, 0], ("a",))
+    settings = FilesSettings(form, link)
+    info = export_files(tmp_path / "set", subset, "val", tmp_path / "out", settings, NOWHERE)
+    assert info.skipped == ({"path": "1.jpg", "reason": "No such file or directory"},)
+    assert (info.num_images, info.images_per_class) == (2, (2,))
+    assert len(READERS[form](tmp_path / "out")) == 2
+
+
+def test_a_class_without_a_readable_image_ends_the_export_at_its_last_file(files, tmp_path):
+    root, names, good = files
+    read = []
+
+    @contextlib.contextmanager
+    def track(*_, **__):
+        yield lambda count, note="": read.append(count)
+
+    subset = subset_of([good[0], "gone.jpg", "empty.jpg", *good[1:]], [0, 1, 1, *[0] * len(good[1:])], ("a", "b"))
+    with pytest.raises(DatasetError, match=r"class 'b' has no readable image. The last of them: .*empty.jpg: empty"):
+        export_files(root, subset, "val", tmp_path / "out", FilesSettings("parquet"), NOWHERE, track=track)
+    assert len(read) == 2
+    with pytest.raises(DatasetError, match="class 'c' has no image in val"):
+        subset = subset_of(names[:2], [0, 1], ("a", "b", "c"))
+        export_files(root, subset, "val", tmp_path / "out", FilesSettings("folder"), NOWHERE)
     assert not list(tmp_path.iterdir())
 
 

@@ -17,7 +17,7 @@ ROOMS = [
 ]
 FLOOR = {
     *("types", "errors", "reading", "settings", "fields", "arrays", "artifact", "tables", "matrices", "csv_files"),
-    *("beton_file", "cache", "lock", "machine", "ranks", "terminal", "workers"),
+    *("beton_file", "beton_json", "image_file", "cache", "lock", "machine", "ranks", "terminal", "workers"),
 }
 # networks serves predictions, scoring and train; loaders is the public door that the latter two, too, go through.
 SIDE_ROOMS = {"networks": ["datasets"], "loaders": []}

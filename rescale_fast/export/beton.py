@@ -30,6 +30,7 @@ from rescale_fast.export.digest import Blocks
 from rescale_fast.export.settings import ExportSettings
 from rescale_fast.export.tables import write_tables
 from rescale_fast.export.types import BetonInfo
+from rescale_fast.image_file import MAX_PIXELS
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 from rescale_fast.types import IntArray, Track, silent
 
@@ -49,7 +50,6 @@ HOW = (
     "converted: turned upright",
     "skipped",
 )
-MAX_PIXELS = 178_956_970  # of an image; more is called a decompression bomb by Pillow, too
 STORES = ("passthrough", "resize", "raw")
 RESIZE_BY = ("short-side", "long-side", "cap")
 

@@ -1,16 +1,26 @@
 """Checks betons: structure, the JSON beside it with its digest and, on request, that every image decodes."""
 
-from dataclasses import dataclass
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from rescale_fast import _core
+from rescale_fast.artifact import file_sha256, write_whole
 from rescale_fast.beton_file import IMAGE_FIELD, JPEG_MODE, BetonFile, read_beton
+from rescale_fast.beton_json import compare_with_json
 from rescale_fast.errors import ArtifactError
+from rescale_fast.export.classes import info_beside
 from rescale_fast.export.digest import file_digest
 from rescale_fast.export.types import BetonInfo
+from rescale_fast.image_file import MAX_PIXELS
+from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.types import Track, silent
+
+IMAGE_SUBSET = "image_subset.parquet"  # in a run folder, beside the betons
 
 
 @dataclass(frozen=True)
@@ -22,76 +32,101 @@ class BetonReport:
     fields: tuple[str, ...]
     bytes: int
     info: BetonInfo | None  # the JSON beside it, if there is one; the digest in it was compared
-    num_decoded: int
 
     def __str__(self) -> str:
         digest = f"content as in its JSON ({self.info.digest})" if self.info else "no JSON beside it, so no digest"
-        decoded = f", {self.num_decoded:,} images decoded" if self.num_decoded else ""
         return (
             f"{self.path}: sound. {self.num_samples:,} samples of {', '.join(self.fields)}; "
-            f"{self.bytes / 1e6:,.1f} MB; {digest}{decoded}"
+            f"{self.bytes / 1e6:,.1f} MB; {digest}"
         )
 
 
-def check_beton(path: Path, *, decode: bool = False, num_threads: int = 0, track: Track = silent) -> BetonReport:
-    """Check a beton, whoever wrote it.
+@dataclass(frozen=True)
+class BadImage:
+    """An image that does not decode as it should. Its fields are the columns of the list that `check` writes."""
 
-    Without a JSON beside it, changed bytes inside a payload are found by `decode` only, and not all of them.
+    row: int  # in the beton
+    path: str  # of its file within the data set; empty where that is not known
+    reason: str
+    kind: Literal["error", "warning"]  # error: readers get no image, or another one; warning: the decoder complains
+
+
+def check_beton(path: Path, *, num_threads: int = 0, track: Track = silent) -> BetonReport:
+    """Check the structure of a beton, whoever wrote it, and its content where there is a JSON beside it.
+
     Raises: ArtifactError, saying what is wrong.
     """
     beton = read_beton(path)
-    beside = path.with_suffix(".json")
-    info = BetonInfo.load(beside) if beside.exists() else None
+    info = info_beside(beton)
     if info is not None:
-        _compare(beton, info, beside, num_threads, track)
-    decoded = _decode(beton, num_threads, track) if decode else 0
-    return BetonReport(path, len(beton), tuple(field.name for field in beton.fields), beton.bytes, info, decoded)
+        compare_with_json(beton, info)
+        _compare_digest(beton, info, num_threads, track)
+    return BetonReport(path, len(beton), tuple(field.name for field in beton.fields), beton.bytes, info)
 
 
-def _compare(beton: BetonFile, info: BetonInfo, beside: Path, num_threads: int, track: Track) -> None:
-    if beton.bytes != info.bytes:
-        raise ArtifactError(f"{beton.path}: has {beton.bytes:,} bytes, {beside.name} says {info.bytes:,}.")
-    if len(beton) != info.num_images:
-        raise ArtifactError(f"{beton.path}: holds {len(beton):,} samples, {beside.name} says {info.num_images:,}.")
-    labels = beton.integers("label")
-    if labels is not None and info.images_per_class:
-        wrong = (labels < 0) | (labels >= len(info.images_per_class))
-        if wrong.any() or tuple(np.bincount(labels, minlength=len(info.images_per_class))) != info.images_per_class:
-            raise ArtifactError(f"{beton.path}: its labels are not those that {beside.name} counts.")
+def _compare_digest(beton: BetonFile, info: BetonInfo, num_threads: int, track: Track) -> None:
     try:
         found = file_digest(beton.path, num_threads=num_threads, track=track)
     except OSError as error:
         raise ArtifactError(f"{beton.path}: cannot be read ({error.strerror}).") from error
     if found != info.digest:
         raise ArtifactError(
-            f"{beton.path}: its content has changed since it was written: {found}, {beside.name} says {info.digest}. "
+            f"{beton.path}: its content has changed since it was written: {found}, its JSON says {info.digest}. "
             "Make it again, or copy it again from where it came."
         )
 
 
-def _decode(beton: BetonFile, num_threads: int, track: Track) -> int:
-    """Decode every JPEG payload; return the number of images."""
-    decoded, payload = 0, 0
-    for i, field in enumerate(beton.fields):
-        if field.type_id == IMAGE_FIELD:
-            image = beton.records[f"f{i}"]
-            rows = np.flatnonzero(image["mode"] == JPEG_MODE)
-            with beton.path.open("rb") as file, track(f"Decoding {beton.path.name}", total=len(rows)) as advance:
-                reasons = _core.check_payloads(
-                    fd=file.fileno(),
-                    pointers=np.ascontiguousarray(beton.pointers[rows, payload]),
-                    sizes=np.ascontiguousarray(beton.sizes[rows, payload]),
-                    widths=image["width"][rows].astype(np.int64),
-                    heights=image["height"][rows].astype(np.int64),
-                    num_threads=num_threads,
-                    advance=advance,
-                )
-            if reasons:
-                at = min(reasons)
-                raise ArtifactError(
-                    f"{beton.path}: {len(reasons):,} of {len(rows):,} images are damaged. First: sample "
-                    f"{int(rows[at]):,} {reasons[at]}."
-                )
-            decoded += len(image)
-        payload += field.has_payload
-    return decoded
+def find_bad_images(path: Path, *, num_threads: int = 0, track: Track = silent) -> tuple[BadImage, ...]:
+    """Decode every JPEG of a beton; return those that do not decode as they should, in the order of their rows.
+
+    Raises: ArtifactError when the beton's structure is not sound.
+    """
+    beton = read_beton(path)
+    paths = _paths(beton)
+    columns = [i for i, field in enumerate(beton.fields) if field.type_id == IMAGE_FIELD]
+    bad = []
+    for i in columns:
+        called = f"{beton.fields[i].name}: " if len(columns) > 1 else ""
+        for row, reason, kind in _decode(beton, i, num_threads, track):
+            bad.append(BadImage(row, paths[row] if paths else "", called + reason, kind))
+    return tuple(sorted(bad, key=lambda one: one.row))
+
+
+def _decode(
+    beton: BetonFile, i: int, num_threads: int, track: Track
+) -> Iterator[tuple[int, str, Literal["error", "warning"]]]:
+    """(row, reason, kind) of each JPEG in the i-th field that does not decode as it should."""
+    image, payload = beton.records[f"f{i}"], sum(field.has_payload for field in beton.fields[:i])
+    rows = np.flatnonzero(image["mode"] == JPEG_MODE)
+    with beton.path.open("rb") as file, track(f"Decoding {beton.path.name}", total=len(rows)) as advance:
+        errors, warnings = _core.check_payloads(
+            fd=file.fileno(),
+            pointers=np.ascontiguousarray(beton.pointers[rows, payload]),
+            sizes=np.ascontiguousarray(beton.sizes[rows, payload]),
+            widths=image["width"][rows].astype(np.int64),
+            heights=image["height"][rows].astype(np.int64),
+            max_pixels=MAX_PIXELS,
+            num_threads=num_threads,
+            advance=advance,
+        )
+    yield from ((int(rows[at]), reason, "error") for at, reason in errors.items())
+    yield from ((int(rows[at]), reason, "warning") for at, reason in warnings.items())
+
+
+def _paths(beton: BetonFile) -> list[str] | None:
+    """The file of each sample: its `index` in the ImageSubset that, by the JSON, the beton was made from."""
+    info, index, listing = info_beside(beton), beton.integers("index"), beton.path.with_name(IMAGE_SUBSET)
+    if info is None or index is None or not listing.exists():
+        return None
+    if info.origin.made_from.get("image_subset") != file_sha256(listing):
+        return None
+    paths = ImageSubset.load(listing).split(info.split).paths
+    return [paths[i] if 0 <= i < len(paths) else "" for i in index.tolist()]
+
+
+def write_bad_images(bad: Sequence[BadImage], path: Path) -> None:
+    """Write a CSV with a line for each image. Raises: OutputError."""
+    with write_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(field.name for field in fields(BadImage))
+        writer.writerows(astuple(one) for one in bad)

@@ -4,6 +4,7 @@ Any beton will do, those that FFCV's writer made included, with any of FFCV's ow
 (csrc/beton_copy.cpp) in threads without the GIL, a MiB of the new file at a time.
 """
 
+import errno
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,28 +27,12 @@ from rescale_fast.beton_file import (
     read_beton,
     set_pointers,
 )
-from rescale_fast.errors import SettingError
+from rescale_fast.errors import ArtifactError, SettingError
+from rescale_fast.export.classes import Classes, classes_beside, info_beside, numbered
 from rescale_fast.export.digest import Blocks
 from rescale_fast.export.tables import write_tables
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.types import IntArray, Track, silent
-
-
-@dataclass(frozen=True)
-class Classes:
-    """What labels mean; k classes."""
-
-    ids: tuple[str, ...]  # (k,) by label
-    names: tuple[str, ...]  # (k,)
-    original_labels: tuple[tuple[int, ...], ...]  # (k,) in the data set
-
-    def take(self, groups: Sequence[Sequence[int]], ids: Sequence[str]) -> "Classes":
-        """Each group of these classes as one, of a new id; a group of one keeps its name."""
-        return Classes(
-            tuple(ids),
-            tuple(self.names[group[0]] if len(group) == 1 else name for group, name in zip(groups, ids, strict=True)),
-            tuple(tuple(sorted(one for old in group for one in self.original_labels[old])) for group in groups),
-        )
 
 
 @dataclass(frozen=True)
@@ -74,17 +59,23 @@ def compose_beton(
     Raises: ArtifactError for a damaged source; SettingError when fields differ, a row or label is out of range, or
         nothing is left; OutputError when the file cannot be written.
     """
+    if not target.name:
+        raise SettingError(f"{target}: is a folder. Give the beton a name in it.")
+    if target.suffix == ".json":
+        raise SettingError(f"{target}: is where the JSON beside the beton goes. Call the beton otherwise.")
     betons = [read_beton(part.path) for part in parts]
     _check_alike(betons)
-    fields, page_size = betons[0].fields, max(PAGE_SIZE, *(beton.page_size for beton in betons))
-    rows = [_rows(part, beton) for part, beton in zip(parts, betons, strict=True)]
+    fields = betons[0].fields
+    rows = [chosen_rows(part, beton) for part, beton in zip(parts, betons, strict=True)]
     records = np.concatenate([beton.records[chosen] for beton, chosen in zip(betons, rows, strict=True)])
     if not len(records):
         raise SettingError(f"{target}: no sample is left to write. Choose at least one row.")
     _relabel(records, fields, parts, rows)
-    classes = classes or classes_beside(betons[0]) or numbered(_label_column(records, fields))
-    counts = _count(records, fields, classes, target)
+    labels = _label_column(records, fields)
+    classes = numbered(None) if labels is None else classes or classes_beside(betons[0]) or numbered(labels)
+    counts = _count(labels, classes, target)
     sizes = np.concatenate([beton.sizes[chosen] for beton, chosen in zip(betons, rows, strict=True)])
+    page_size = _page_size(sizes)
     start = pages_start(fields, len(records), page_size)
     pointers = _core.place_payloads(np.ascontiguousarray(sizes), start=start, page_size=page_size)
     set_pointers(records, fields, pointers)
@@ -102,17 +93,23 @@ def _check_alike(betons: Sequence[BetonFile]) -> None:
     if not betons:
         raise SettingError("no beton was given to take samples from.")
     for beton in betons:
-        if beton.fields != betons[0].fields:
-            found, expected = ([(f.name, f.type_id) for f in one.fields] for one in (beton, betons[0]))
+        found, expected = ([(f.name, f.type_id) for f in one.fields] for one in (beton, betons[0]))
+        if found != expected:
             raise SettingError(
                 f"{beton.path}: its fields (name, type) are {found}, those of {betons[0].path} are {expected}. "
-                "Only betons with the same fields go together."
+                "Only betons with the same fields in the same order go together."
+            )
+        if beton.fields != betons[0].fields:
+            raise SettingError(
+                f"{beton.path}: its fields have the names and types of those of {betons[0].path}, but other arguments: "
+                "arrays of another shape or of other numbers. Only betons with the same fields go together."
             )
         if not beton.sizes.shape[1]:
             raise SettingError(f"{beton.path}: none of its fields has a payload; there is nothing to copy.")
 
 
-def _rows(part: Part, beton: BetonFile) -> IntArray:
+def chosen_rows(part: Part, beton: BetonFile) -> IntArray:
+    """(m,) the rows of a part. Raises: SettingError for a row that the beton has not."""
     if part.rows is None:
         return np.arange(len(beton))
     rows = np.asarray(part.rows)
@@ -139,23 +136,35 @@ def _relabel(records: Records, fields: tuple[Field, ...], parts: Sequence[Part],
         if part.labels is not None:
             labels = np.asarray(part.labels)
             if column is None:
-                raise SettingError(f"{part.path}: has no integer field 'label' to change.")
-            if labels.shape != chosen.shape or (labels.size and labels.min() < 0):
+                names = ", ".join(repr(field.name) for field in fields)
+                raise SettingError(f"{part.path}: has no integer field 'label' to change. Its fields: {names}.")
+            if labels.shape != chosen.shape or not np.issubdtype(labels.dtype, np.integer):
                 raise SettingError(
-                    f"{part.path}: labels have the shape {labels.shape}, expected {chosen.shape}, none below 0."
+                    f"{part.path}: labels are {labels.dtype} of the shape {labels.shape}, expected integers of the "
+                    f"shape {chosen.shape}."
                 )
+            if labels.size and not 0 <= labels.min() <= labels.max() < 2**63:
+                raise SettingError(f"{part.path}: labels from {labels.min()} to {labels.max()}, expected none below 0.")
             column[at : at + len(chosen)] = labels
         at += len(chosen)
 
 
-def _count(records: Records, fields: tuple[Field, ...], classes: Classes, target: Path) -> tuple[int, ...]:
-    """Samples of each class; empty where labels are no class numbers."""
-    labels = _label_column(records, fields)
-    if labels is None or labels.min() < 0:
+def _count(labels: IntArray | None, classes: Classes, target: Path) -> tuple[int, ...]:
+    """Samples of each class; empty when there are no classes."""
+    if labels is None or not classes.ids:
         return ()
-    if labels.max() >= len(classes.ids):
-        raise SettingError(f"{target}: a label would be {labels.max()}, but there are {len(classes.ids)} classes.")
+    if labels.min() < 0 or labels.max() >= len(classes.ids):
+        wrong = int(labels.min() if labels.min() < 0 else labels.max())
+        raise SettingError(f"{target}: a label would be {wrong}, but there are {len(classes.ids)} classes.")
     return tuple(np.bincount(labels, minlength=len(classes.ids)).tolist())
+
+
+def _page_size(sizes: IntArray) -> int:
+    """FFCV's, doubled until each sample fits. That of a source may be far larger than it need be: up to 2 GiB."""
+    page_size = PAGE_SIZE
+    while page_size < int(sizes.sum(axis=1).max()):
+        page_size *= 2
+    return page_size
 
 
 def _copy(
@@ -170,22 +179,31 @@ def _copy(
     track: Track,
 ) -> Blocks:
     with ExitStack() as opened:
-        files = [opened.enter_context(beton.path.open("rb")) for beton in betons]
+        try:
+            files = [opened.enter_context(beton.path.open("rb")) for beton in betons]
+        except OSError as error:  # of so many at once, perhaps
+            raise ArtifactError(f"{error.filename}: cannot be read ({error.strerror}).") from error
         sources = [np.full(len(c) * sizes.shape[1], f.fileno()) for f, c in zip(files, rows, strict=True)]
         origins = [beton.pointers[chosen].ravel() for beton, chosen in zip(betons, rows, strict=True)]
         advance = opened.enter_context(track(f"Writing {name}", total=int(sizes.sum()), unit="bytes"))
         file = opened.enter_context(target.open("rb+", buffering=0))
-        return _core.copy_payloads(
-            target=file.fileno(),
-            sources=np.concatenate(sources),
-            origins=np.concatenate(origins),
-            targets=np.ascontiguousarray(pointers.ravel()),
-            sizes=np.ascontiguousarray(sizes.ravel()),
-            start=bounds[0],
-            end=bounds[1],
-            num_threads=num_threads,
-            advance=advance,
-        )
+        try:
+            return _core.copy_payloads(
+                target=file.fileno(),
+                sources=np.concatenate(sources),
+                origins=np.concatenate(origins),
+                targets=np.ascontiguousarray(pointers.ravel()),
+                sizes=np.ascontiguousarray(sizes.ravel()),
+                start=bounds[0],
+                end=bounds[1],
+                num_threads=num_threads,
+                advance=advance,
+            )
+        except OSError as error:
+            if error.errno != errno.ENODATA:
+                raise
+            names = ", ".join(str(beton.path) for beton in betons)
+            raise ArtifactError(f"{names}: became shorter while it was read. Do not change it meanwhile.") from error
 
 
 def _describe(
@@ -222,22 +240,3 @@ def _identity(beton: BetonFile) -> str:
     tables = xxhash.xxh3_128(beton.records.tobytes())
     tables.update(beton.sizes.tobytes())
     return info.digest if info else f"xxh3-128 of its records and sizes:{tables.hexdigest()}"
-
-
-def info_beside(beton: BetonFile) -> BetonInfo | None:
-    """The JSON beside a beton, if there is one. Raises: ArtifactError when it is damaged."""
-    beside = beton.path.with_suffix(".json")
-    return BetonInfo.load(beside) if beside.exists() else None
-
-
-def classes_beside(beton: BetonFile) -> Classes | None:
-    """The classes that the JSON beside a beton names."""
-    info = info_beside(beton)
-    return Classes(info.class_ids, info.class_names, info.original_labels) if info else None
-
-
-def numbered(labels: IntArray | None) -> Classes:
-    """One class a label, called by its number."""
-    count = 0 if labels is None or labels.min() < 0 else int(labels.max()) + 1
-    ids = tuple(map(str, range(count)))
-    return Classes(ids, ids, tuple((label,) for label in range(count)))

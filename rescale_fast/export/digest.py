@@ -16,11 +16,18 @@ from rescale_fast.types import Track, silent
 Blocks = NDArray[np.uint8]  # (n, 16), the XXH3-128 of each MiB
 
 
-def block_digests(data: bytes) -> Blocks:
-    """The digests of the blocks of bytes in memory; the last block may be shorter."""
-    view, size = memoryview(data), _core.DIGEST_BLOCK
+def block_digests(data: bytes, padded_to: int = 0) -> Blocks:
+    """The digests of the blocks of bytes in memory; the last block may be shorter.
+
+    Args: padded_to: bytes, a multiple of a block's; as if zeros followed up to there.
+    """
+    size = _core.DIGEST_BLOCK
+    if len(data) < padded_to:
+        data = data.ljust(-(-len(data) // size) * size, b"\0")
+    view = memoryview(data)
     digests = b"".join(xxhash.xxh3_128_digest(view[at : at + size]) for at in range(0, len(view), size))
-    return np.frombuffer(digests, np.uint8).reshape(-1, 16)
+    zeros = xxhash.xxh3_128_digest(bytes(size)) * max(0, (padded_to - len(data)) // size)
+    return np.frombuffer(digests + zeros, np.uint8).reshape(-1, 16)
 
 
 def digest_of(*parts: Blocks) -> str:

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from rescale_fast import _core
 from rescale_fast.errors import ArtifactError
-from rescale_fast.export.beton import MAX_PIXELS
 from rescale_fast.export.parts import Part, load_part, save_part
 from rescale_fast.export.settings import DownsampleSettings, Filter, Fit
+from rescale_fast.image_file import MAX_PIXELS
 from rescale_fast.types import Advance, Track, silent
 
 PART_IMAGES = 4096

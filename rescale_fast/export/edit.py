@@ -7,7 +7,8 @@ import numpy as np
 
 from rescale_fast.beton_file import BetonFile, read_beton
 from rescale_fast.errors import ArtifactError, SettingError
-from rescale_fast.export.compose import Classes, Part, classes_beside, compose_beton, numbered
+from rescale_fast.export.classes import Classes, classes_beside, numbered, numbered_classes
+from rescale_fast.export.compose import Part, chosen_rows, compose_beton
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.types import IntArray, Track, silent
 
@@ -15,6 +16,15 @@ from rescale_fast.types import IntArray, Track, silent
 def cut_beton(source: Path, target: Path, rows: IntArray, *, num_threads: int = 0, track: Track = silent) -> BetonInfo:
     """Write the samples `rows` of `source`, in that order, to `target`. Also the way to reorder."""
     return compose_beton([Part(source, rows)], target, num_threads=num_threads, track=track)
+
+
+def drop_samples(
+    source: Path, target: Path, rows: IntArray, *, num_threads: int = 0, track: Track = silent
+) -> BetonInfo:
+    """Write the samples of `source` but for `rows`, in the order they have, to `target`."""
+    beton = read_beton(source)
+    left = np.setdiff1d(np.arange(len(beton)), chosen_rows(Part(source, rows), beton))
+    return compose_beton([Part(source, left)], target, num_threads=num_threads, track=track)
 
 
 def cut_classes(
@@ -33,10 +43,11 @@ def group_classes(
     Raises: SettingError for a class that `source` has not; else as compose_beton.
     """
     beton = read_beton(source)
-    old = _classes(beton)
+    old = classes_beside(beton) or numbered(_labels(beton))
     unknown = [one for one in groups if one not in old.ids]
     if unknown:
-        raise SettingError(f"{source}: has no class {unknown[0]!r}. Its classes: {', '.join(old.ids[:10])} ...")
+        known = f"Its classes: {', '.join(old.ids[:10])} ..." if old.ids else "Its labels are no class numbers."
+        raise SettingError(f"{source}: has no class {unknown[0]!r}. {known}")
     ids = tuple(dict.fromkeys(groups.values()))
     members = [[old.ids.index(one) for one, group in groups.items() if group == new] for new in ids]
     new_label = np.full(len(old.ids), -1)
@@ -59,39 +70,47 @@ def merge_betons(sources: Sequence[Path], target: Path, *, num_threads: int = 0,
     """Write the samples of all sources, one source after another, to `target`.
 
     Classes are matched by their ids, as the JSON files beside the sources name them; new ones are added at the end.
-    Where no source has a JSON, labels stay as they are.
-    Raises: SettingError when some sources have a JSON and others have none; else as compose_beton.
+    Where no source has a JSON that names them, labels stay as they are: numbers.
+    Raises: SettingError when classes have names in some sources and none in others; else as compose_beton.
     """
-    known = [path.with_suffix(".json").exists() for path in sources]
-    if not any(known):
-        return compose_beton([Part(path) for path in sources], target, num_threads=num_threads, track=track)
-    if not all(known):
-        raise SettingError(
-            f"{sources[known.index(False)]}: has no JSON beside it, so that its labels cannot be matched with the "
-            f"classes of {sources[known.index(True)]}. Merge with the JSON files in place, or with none."
-        )
-    parts, merged = [], Classes((), (), ())
-    for path in sources:
-        beton = read_beton(path)
-        own = _classes(beton)
-        added = [old for old, one in enumerate(own.ids) if one not in merged.ids]
-        merged = Classes(
-            merged.ids + tuple(own.ids[old] for old in added),
-            merged.names + tuple(own.names[old] for old in added),
-            merged.original_labels + tuple(own.original_labels[old] for old in added),
-        )
-        place = np.array([merged.ids.index(one) for one in own.ids])
-        parts.append(Part(path, None, _translate(beton, place)))
+    betons = [read_beton(path) for path in sources]
+    named = [_named_classes(beton) for beton in betons]
+    if not any(named):
+        parts, merged = [Part(path) for path in sources], _all_numbered(betons)
+    else:
+        parts, merged = [], numbered_classes(0)
+        for beton, own in zip(betons, named, strict=True):
+            if own is None:
+                other = sources[[one is not None for one in named].index(True)]
+                raise SettingError(
+                    f"{beton.path}: has no JSON beside it that names its classes, so that its labels cannot be matched "
+                    f"with the classes of {other}. Merge with the JSON files in place, or with none."
+                )
+            merged = merged.joined(own)
+            place = np.array([merged.ids.index(one) for one in own.ids])
+            parts.append(Part(beton.path, None, _translate(beton, place)))
     return compose_beton(parts, target, classes=merged, num_threads=num_threads, track=track)
+
+
+def _named_classes(beton: BetonFile) -> Classes | None:
+    """The classes that the JSON beside a beton names; None when they are but numbers, as those of a foreign beton."""
+    classes = classes_beside(beton)
+    return None if classes is None or classes == numbered_classes(len(classes.ids)) else classes
+
+
+def _all_numbered(betons: Sequence[BetonFile]) -> Classes | None:
+    """As many classes as there are labels in all betons, or in any JSON beside them; None without labels."""
+    labels = [one for one in (beton.integers("label") for beton in betons) if one is not None]
+    if not labels:
+        return None
+    found = numbered(np.concatenate(labels))
+    said = [classes for classes in map(classes_beside, betons) if classes] if found.ids else []
+    return max([found, *said], key=lambda classes: len(classes.ids))
 
 
 def append_beton(base: Path, extra: Sequence[Path], *, num_threads: int = 0, track: Track = silent) -> BetonInfo:
     """Append the samples of `extra` to `base`, which is replaced only when the new file is complete."""
     return merge_betons([base, *extra], base, num_threads=num_threads, track=track)
-
-
-def _classes(beton: BetonFile) -> Classes:
-    return classes_beside(beton) or numbered(_labels(beton))
 
 
 def _translate(beton: BetonFile, new_label: IntArray) -> IntArray:
@@ -108,5 +127,8 @@ def _translate(beton: BetonFile, new_label: IntArray) -> IntArray:
 def _labels(beton: BetonFile) -> IntArray:
     labels = beton.integers("label")
     if labels is None:
-        raise SettingError(f"{beton.path}: has no integer field 'label', so that there are no classes in it.")
+        names = ", ".join(repr(field.name) for field in beton.fields)
+        raise SettingError(
+            f"{beton.path}: has no integer field 'label', so that there are no classes in it. Its fields: {names}."
+        )
     return labels

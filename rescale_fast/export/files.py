@@ -5,10 +5,8 @@ One folder a split. It gets its name when all is in it, and holds a hidden JSON 
 
 from pathlib import Path
 
-import numpy as np
-
 from rescale_fast.artifact import Origin, write_whole_folder
-from rescale_fast.errors import DatasetError, OutputError
+from rescale_fast.errors import OutputError
 from rescale_fast.export.folder import write_folder
 from rescale_fast.export.parquet import write_parquet
 from rescale_fast.export.settings import FilesSettings
@@ -32,17 +30,18 @@ def export_files(
     """Write one split of a subset into the folder `target`, which is replaced if an earlier export made it.
 
     Files are taken as they are, once their headers have been found to be those of images.
-    Raises: DatasetError when no image of a class can be read, or for the first bad file with --on-bad fail;
+    Raises: DatasetError as soon as no image of a class can be read, or for the first bad file with --on-bad fail;
         OutputError when `target` is something else, or cannot be written.
     """
     if target.exists() and not (target / FilesInfo.NAME).exists():
         raise OutputError(f"{target}: is there already, and no export made it. Move it away, or pass another --out.")
-    source = SourceImages(root, subset.split(split), settings.on_bad)
+    is_linked = settings.form == "folder" and settings.link != "copy"
+    source = SourceImages(root, subset, split, settings.on_bad, is_linked=is_linked)
     with write_whole_folder(target) as temporary:
         with track(f"Writing {target.name}", total=len(source.images)) as advance:
             images = source.read(advance)
             if settings.form == "folder":
-                write_folder(temporary, images, subset, settings.link)
+                write_folder(temporary, images, subset, settings.link, source.skip)
             elif settings.form == "webdataset":
                 write_tars(temporary, images, subset)
             else:
@@ -55,19 +54,15 @@ def export_files(
 def _describe(
     subset: ImageSubset, source: SourceImages, split: str, settings: FilesSettings, made: Path, origin: Origin
 ) -> FilesInfo:
-    rows = np.setdiff1d(np.arange(len(source.images)), list(source.skipped))
-    counts = np.bincount(source.images.new_labels[rows], minlength=len(subset.class_ids))
-    if counts.min() == 0:
-        raise DatasetError(f"class {subset.class_ids[int(counts.argmin())]!r} has no readable image.")
     files = [path for path in made.rglob("*") if path.is_file()]
     return FilesInfo(
         origin=origin,
         form=settings.form,
         split=split,
-        num_images=len(rows),
+        num_images=len(source.images) - len(source.skipped),
         class_ids=subset.class_ids,
         class_names=subset.class_names,
-        images_per_class=tuple(counts.tolist()),
+        images_per_class=tuple(source.left.tolist()),
         skipped=tuple({"path": source.images.paths[row], "reason": why} for row, why in sorted(source.skipped.items())),
         num_files=len(files),
         bytes=sum(path.stat().st_size for path in files),

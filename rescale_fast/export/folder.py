@@ -1,8 +1,8 @@
 """A folder for each class, as torchvision's ImageFolder and our own `--dataset folder` read it: <class id>/<file>."""
 
+import errno
 import fcntl
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,12 +12,31 @@ from rescale_fast.export.source import SourceImage
 from rescale_fast.image_subset.types import ImageSubset
 
 FICLONE = 0x40049409  # <linux/fs.h>: share the blocks of another file until one of the two is changed
+NO_SPACE = "Free some space there, or pass another --out, or `--link symlink` or `hard`, which take none."
+NO_REFLINK = "That file system cannot share blocks between files (Btrfs and XFS can). Pass `--link hard`, or `copy`."
+WHAT_TO_DO = {
+    errno.ENOSPC: NO_SPACE,
+    errno.EDQUOT: NO_SPACE,
+    errno.EXDEV: "It lies on another file system. Pass `--link symlink`, or `copy`.",
+    errno.EMLINK: "It has as many names as its file system allows. Pass `--link symlink`, or `copy`.",
+    errno.EPERM: "That file system has no such links, or you may not link files of others. Pass `--link copy`.",
+    errno.EOPNOTSUPP: NO_REFLINK,
+    errno.ENOTTY: NO_REFLINK,
+    errno.EINVAL: NO_REFLINK,
+}
 
 
-def write_folder(target: Path, images: Iterator[SourceImage], subset: ImageSubset, link: Link) -> None:
+def write_folder(
+    target: Path,
+    images: Iterator[SourceImage],
+    subset: ImageSubset,
+    link: Link,
+    skip: Callable[[int, str], None],
+) -> None:
     """Put each image into the folder of its class, under its own name (with its row where that is taken).
 
-    Raises: SettingError for a class id that is no name for a folder; OutputError where files cannot be linked so.
+    Args: skip: told the row of a file that vanished before it could be linked, and the reason.
+    Raises: SettingError for a class id that is no name for a folder; OutputError where files cannot be put so.
     """
     folders = [target / _checked(class_id) for class_id in subset.class_ids]
     for folder in folders:
@@ -30,11 +49,13 @@ def write_folder(target: Path, images: Iterator[SourceImage], subset: ImageSubse
             goal = goal.with_name(f"{goal.stem}-{image.row}{goal.suffix}")
         taken.add(goal)
         try:
-            place(image.path.resolve(), goal)
+            place(image, goal)
+        except FileNotFoundError as error:
+            skip(image.row, error.strerror or str(error))
         except OSError as error:
             raise OutputError(
-                f"{image.path}, --link {link}: cannot put it into {target.parent}: {error.strerror}. "
-                "`--link copy` works anywhere."
+                f"{image.path}: cannot be put into {target.parent} by --link {link}: {error.strerror}. "
+                + WHAT_TO_DO.get(error.errno or 0, "Check that you may write there, or pass another --out.")
             ) from error
 
 
@@ -44,18 +65,26 @@ def _checked(class_id: str) -> str:
     return class_id
 
 
-def _reflink(source: Path, target: Path) -> None:
-    with source.open("rb") as old, target.open("xb") as new:
+def _copy(image: SourceImage, goal: Path) -> None:
+    goal.write_bytes(image.content)
+
+
+def _hard(image: SourceImage, goal: Path) -> None:
+    os.link(os.path.realpath(image.path), goal)
+
+
+def _symlink(image: SourceImage, goal: Path) -> None:
+    goal.symlink_to(os.path.realpath(image.path, strict=True))
+
+
+def _reflink(image: SourceImage, goal: Path) -> None:
+    with image.path.open("rb") as old, goal.open("xb") as new:
         fcntl.ioctl(new, FICLONE, old.fileno())
 
 
-def _copy(source: Path, target: Path) -> None:
-    shutil.copyfile(source, target)
-
-
-PLACERS: dict[Link, Callable[[Path, Path], None]] = {
+PLACERS: dict[Link, Callable[[SourceImage, Path], None]] = {
     "copy": _copy,
-    "hard": os.link,
-    "symlink": os.symlink,
+    "hard": _hard,
+    "symlink": _symlink,
     "reflink": _reflink,
 }

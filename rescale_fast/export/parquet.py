@@ -50,8 +50,13 @@ def _table(group: Sequence[SourceImage], schema: Any) -> Any:
     import pyarrow as pa
 
     columns = {
-        "image": [{"bytes": image.path.read_bytes(), "path": image.path.name} for image in group],
+        "image": [{"bytes": image.content, "path": _text(image.path.name)} for image in group],
         "label": [image.label for image in group],
         "index": [image.row for image in group],
     }
     return pa.table(columns, schema)
+
+
+def _text(name: str) -> str:
+    """A file's name as UTF-8, which is all that parquet holds; bytes that are none are written as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()

@@ -36,7 +36,7 @@ def write_tables(
     start, end = pages_start(fields, len(records), page_size), pages_end(pointers, sizes, page_size)
     header = np.zeros(1, HEADER)
     header[0] = (2, len(fields), page_size, len(records), end)
-    head = (header.tobytes() + _descriptors(fields) + records.tobytes()).ljust(start, b"\0")
+    head = header.tobytes() + _descriptors(fields) + records.tobytes()
     table = np.empty(sizes.size, ALLOCATION)
     table["sample"] = np.repeat(np.arange(len(records), dtype=np.uint64), sizes.shape[1])
     table["pointer"] = pointers.ravel()
@@ -51,7 +51,7 @@ def write_tables(
         os.fsync(file.fileno())
         file.seek(0)
         file.write(header.tobytes())
-    return digest_of(block_digests(head), pages, block_digests(table.tobytes()))
+    return digest_of(block_digests(head, padded_to=start), pages, block_digests(table.tobytes()))
 
 
 def _descriptors(fields: tuple[Field, ...]) -> bytes:

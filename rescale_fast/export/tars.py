@@ -23,5 +23,5 @@ def write_tars(target: Path, images: Iterator[SourceImage], subset: ImageSubset)
                 shard = opened.enter_context(TarWriter(file, mtime=0))
                 number, size = number + 1, 0
             facts = {"class_id": subset.class_ids[image.label], "index": image.row, "file": image.path.name}
-            sample = {image.kind: image.path.read_bytes(), "cls": image.label, "json": facts}
+            sample = {image.kind: image.content, "cls": image.label, "json": facts}
             size += shard.write({"__key__": f"{image.row:08d}", **sample})

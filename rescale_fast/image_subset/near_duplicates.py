@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rescale_fast.errors import ImageError
+from rescale_fast.image_file import open_image
 from rescale_fast.image_subset.types import ImageSubset, NearDuplicates
 from rescale_fast.types import IntArray, Track, silent
 
@@ -48,14 +50,13 @@ def perceptual_hashes(
 ) -> tuple[Hashes, NDArray[np.bool_]]:
     """(n,) hashes, and (n,) whether each file could be read."""
     import imagehash
-    from PIL import Image
 
     def hash_of(path: str) -> int | None:
         try:
-            with Image.open(root / path) as image:
+            with open_image(root / path) as image:
                 image.draft("L", (64, 64))  # a JPEG is decoded at a smaller scale: the hash looks at 32 x 32 pixels
                 bits = imagehash.phash(image).hash
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        except ImageError:
             return None
         return int.from_bytes(np.packbits(bits).tobytes(), "big")
 

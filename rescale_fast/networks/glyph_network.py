@@ -12,6 +12,7 @@ import numpy as np
 from rescale_fast.cache import cache_folder
 from rescale_fast.datasets.types import Dataset, ImageList
 from rescale_fast.errors import DatasetError, NetworkError
+from rescale_fast.image_file import open_image
 from rescale_fast.networks.build import build_network
 from rescale_fast.networks.checkpoints import read_checkpoint
 from rescale_fast.networks.saving import save_state
@@ -103,7 +104,7 @@ def _read_all(dataset: Dataset, images: ImageList) -> "tuple[torch.Tensor, torch
     side = transform(dataset).crop
 
     def read(path: str) -> np.ndarray:
-        with Image.open(dataset.root / path) as image:
+        with open_image(dataset.root / path) as image:
             return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR))
 
     with ThreadPoolExecutor() as pool:
@@ -112,7 +113,5 @@ def _read_all(dataset: Dataset, images: ImageList) -> "tuple[torch.Tensor, torch
 
 
 def _image_side(dataset: Dataset) -> int:
-    from PIL import Image
-
-    with Image.open(dataset.root / dataset.splits["val"].paths[0]) as image:
+    with open_image(dataset.root / dataset.splits["val"].paths[0]) as image:
         return min(image.size)

@@ -4,17 +4,18 @@ import base64
 import io
 from pathlib import Path
 
+from rescale_fast.errors import ImageError
+from rescale_fast.image_file import open_image
+
 
 def thumbnail(path: Path, side: int) -> str | None:
     """A small JPEG as a data URI, of twice `side` pixels for sharp screens; None for a file that cannot be read."""
-    from PIL import Image
-
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             picture = image.convert("RGB")
-    except (OSError, ValueError):  # listed among the skipped files; a page can do without its picture
+            picture.thumbnail((2 * side, 2 * side))
+    except ImageError:  # listed among the skipped files; a page can do without its picture
         return None
-    picture.thumbnail((2 * side, 2 * side))
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=85)
     return data_uri(buffer.getvalue(), "jpeg")

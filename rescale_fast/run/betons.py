@@ -1,27 +1,35 @@
 """The commands about betons that exist already, whoever wrote them: check, cut, merge, append, relabel."""
 
+import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tyro
 
-from rescale_fast.errors import SettingError
+from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.run import downsampling
 from rescale_fast.settings import InputPath, NumThreads, Settings
 from rescale_fast.terminal import say, show, track
 from rescale_fast.types import IntArray
 
+if TYPE_CHECKING:
+    from rescale_fast.export.check import BadImage
+
 
 @dataclass(frozen=True)
 class CheckCommand(Settings):
-    """Checks a beton: its structure, its JSON and the digest in that."""
+    """Checks a beton: its structure, its JSON and the digest in that. Fails for what readers could not read."""
 
     file: tyro.conf.Positional[InputPath]
     """The .beton; the JSON beside it is read if there is one."""
     decode: bool = False
-    """Decode every image, too."""
+    """Decode every image, too. An image that decodes, with a warning of its decoder's, is no failure."""
+    list: Path | None = None
+    """Decode every image, and write those with an error or a warning to this CSV: row, path, reason, kind."""
     num_threads: NumThreads = 0
     """Threads; 0 = all cores."""
 
@@ -39,13 +47,15 @@ class CutCommand(Settings):
     or 1 in batch files."""
     rows: InputPath | None = None
     """Keep these samples, in this order: a file with a sample number a line, from 0."""
+    drop: InputPath | None = None
+    """Keep all samples but these: a CSV with a column `row`, such as `check --list` writes."""
     num_threads: NumThreads = 0
     """Threads; 0 = all cores."""
 
     def check(self) -> None:
         """Raises: SettingError unless it is said in one way what to keep."""
-        if (self.classes is None) == (self.rows is None):
-            raise SettingError("cut: say what to keep, either with --classes FILE or with --rows FILE.")
+        if sum(one is not None for one in (self.classes, self.rows, self.drop)) != 1:
+            raise SettingError("cut: say what to keep, by one of --classes FILE, --rows FILE and --drop FILE.")
 
 
 @dataclass(frozen=True)
@@ -96,24 +106,54 @@ class RelabelCommand(Settings):
 def check(settings: CheckCommand) -> None:
     from rescale_fast.export.check import check_beton
 
-    show(str(check_beton(settings.file, decode=settings.decode, num_threads=settings.num_threads, track=track)))
+    report = check_beton(settings.file, num_threads=settings.num_threads, track=track)
+    decoded = _decode(settings) if settings.decode or settings.list is not None else ""
+    show(f"{report}{decoded}")
+
+
+def _decode(settings: CheckCommand) -> str:
+    """Decode every image, list those that are bad, and say so. Raises: ArtifactError for errors."""
+    from rescale_fast.export.check import find_bad_images, write_bad_images
+
+    if settings.list in (settings.file, settings.file.with_suffix(".json")):
+        raise SettingError(f"--list {settings.list}: would take the place of the beton, or of its JSON.")
+    bad = find_bad_images(settings.file, num_threads=settings.num_threads, track=track)
+    if settings.list is not None:
+        write_bad_images(bad, settings.list)
+    errors, warnings = ([one for one in bad if one.kind == kind] for kind in ("error", "warning"))
+    warned = f"; {_count(warnings, 'decode with a warning')}" if warnings else ""
+    if not errors:
+        return warned or "; all its JPEGs decode"
+    listed = settings.list or "what `rescale-fast check --list FILE` lists"
+    raise ArtifactError(
+        f"{settings.file}: {_count(errors, 'do not decode, so that readers give no image or another one')}{warned}. "
+        f"`rescale-fast cut {settings.file} --drop FILE --target NEW` leaves out {listed}."
+    )
+
+
+def _count(bad: "Sequence[BadImage]", what: str) -> str:
+    first = bad[0]
+    file = f" ({first.path})" if first.path else ""
+    return f"{len(bad):,} of its JPEGs {what} (first: sample {first.row:,}{file}: {first.reason})"
 
 
 def cut(settings: CutCommand) -> None:
-    from rescale_fast.export.edit import cut_beton, cut_classes
+    from rescale_fast.export.edit import cut_beton, cut_classes, drop_samples
 
-    if settings.source.is_dir():
+    source, target, num_threads = settings.source, settings.target, settings.num_threads
+    if source.is_dir():
         if settings.classes is None:
-            raise SettingError(f"--rows {settings.rows}: {settings.source} is a down-sampled set; pass --classes FILE.")
-        downsampling.cut_classes(settings.source, settings.target, [words[0] for words in _lines(settings.classes, 1)])
+            raise SettingError(f"{source}: is a down-sampled set; pass --classes FILE.")
+        downsampling.cut_classes(source, target, [words[0] for words in _lines(settings.classes, 1)])
         return
     if settings.classes is not None:
         ids = [words[0] for words in _lines(settings.classes, 1)]
-        info = cut_classes(settings.source, settings.target, ids, num_threads=settings.num_threads, track=track)
+        info = cut_classes(source, target, ids, num_threads=num_threads, track=track)
     elif settings.rows is not None:
-        rows = _numbers(settings.rows)
-        info = cut_beton(settings.source, settings.target, rows, num_threads=settings.num_threads, track=track)
-    _say(settings.target, info)
+        info = cut_beton(source, target, _numbers(settings.rows), num_threads=num_threads, track=track)
+    elif settings.drop is not None:
+        info = drop_samples(source, target, _listed_rows(settings.drop), num_threads=num_threads, track=track)
+    _say(target, info)
 
 
 def merge(settings: MergeCommand) -> None:
@@ -164,3 +204,21 @@ def _numbers(path: Path) -> IntArray:
         return np.array(words, np.int64)
     except (ValueError, OverflowError) as error:
         raise SettingError(f"{path}: expected an integer a line ({error}).") from error
+
+
+def _listed_rows(path: Path) -> IntArray:
+    """The column `row` of a CSV."""
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        lines = csv.DictReader(file)
+        try:
+            has_rows = "row" in (lines.fieldnames or ())
+            rows = np.array([int(line["row"]) for line in lines] if has_rows else [], np.int64)
+        except (ValueError, TypeError, OverflowError, csv.Error) as error:
+            raise SettingError(
+                f"{path}, line {lines.line_num}: expected a sample's number as `row` ({error})."
+            ) from error
+    if not has_rows:
+        raise SettingError(
+            f"{path}: its first line names no column `row`, as that of `rescale-fast check --list` does."
+        )
+    return rows
