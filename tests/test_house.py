@@ -17,7 +17,7 @@ ROOMS = [
 ]
 FLOOR = {"types", "errors", "settings", "artifact", "beton_file", "cache", "machine", "ranks", "terminal"}
 # networks serves predictions, scoring and train; loaders is the public door that the latter two, too, go through.
-SIDE_ROOMS = {"networks": ["datasets"], "loaders": []}
+SIDE_ROOMS = {"networks": ["datasets"], "loaders": ["export"]}
 USES = {
     "predictions": {"networks"},
     "image_subset": {"networks", "loaders"},

@@ -8,7 +8,7 @@ from rescale_fast.class_subset.settings import GroupSettings, SelectSettings
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.export.settings import ExportSettings, Form, Link
 from rescale_fast.image_subset.settings import SampleSettings, ScoreSettings, numbers_of
-from rescale_fast.loaders import LoaderKind
+from rescale_fast.loaders.settings import LoaderKind
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions.settings import ValidateSettings
