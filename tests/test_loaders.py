@@ -54,7 +54,7 @@ def smooth_images(folder):
 
 def damaged_images(folder):
     rng = np.random.default_rng(1)
-    path = export(folder, {f"{i:02d}.jpg": encoded(photo(rng, 60, 50)) for i in range(12)}, "damaged.beton")
+    path = export(folder, {f"{i:02d}.jpg": encoded(photo(rng, 60, 50)) for i in range(48)}, "damaged.beton")
     beton, content = read_beton(path), bytearray(path.read_bytes())
     for row, what in DAMAGED_ROWS.items():
         start = int(beton.pointers[row, 0])
@@ -132,6 +132,7 @@ def test_what_cannot_work_is_refused_before_ffcv_is_loaded(greys, tmp_path, monk
 @pytest.mark.parametrize(
     ("argument", "value", "message"),
     [
+        ("path", None, "--path None: expected a path"),
         ("split", "test", "--split test: expected one of train, val"),
         ("split", None, "--split None"),
         ("augment", "crop_flip", "--augment crop_flip: expected one of crop-flip"),
@@ -161,8 +162,15 @@ def test_what_cannot_work_is_refused_before_ffcv_is_loaded(greys, tmp_path, monk
 def test_a_misspelt_or_impossible_argument_is_refused(greys, argument, value, message):
     with pytest.raises(SettingError, match=message):
         loaders.beton_loader(
-            greys,
-            **{"split": "val", "batch_size": 4, "image_size": 16, "rank": 0, "num_ranks": 2, "loader": "torchvision"}
+            **{
+                "path": greys,
+                "split": "val",
+                "batch_size": 4,
+                "image_size": 16,
+                "rank": 0,
+                "num_ranks": 2,
+                "loader": "torchvision",
+            }
             | {argument: value},
         )
 

@@ -60,11 +60,11 @@ def beton_loader(
     """
     cores = len(os.sched_getaffinity(0))
     settings = LoaderSettings(
-        split, batch_size, image_size, augment, num_workers, seed, rank, num_ranks, loader, reuse_buffers
+        path, split, batch_size, image_size, augment, num_workers, seed, rank, num_ranks, loader, reuse_buffers
     )
     settings = replace(settings, num_workers=min(num_workers or cores, cores))
     found = _torch_device(device)
-    beton = read_beton(Path(path))
+    beton = read_beton(Path(settings.path))
     check_fields(beton)
     check_info(beton)
     if loader == "ffcv":

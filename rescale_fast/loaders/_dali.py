@@ -1,6 +1,7 @@
 """Betons through NVIDIA DALI: their JPEGs are decoded and resized by its pipeline, on the GPU where there is one."""
 
 from collections.abc import Generator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from rescale_fast.loaders.augment import FILL, Placements
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.loaders.settings import LoaderSettings
 from rescale_fast.types import IntArray
+
+# Longer ones can end the process with a segmentation fault where an image has no readable header (DALI 2.4).
+LARGEST_CPU_RUN = 16
 
 
 @pipeline_def  # type: ignore[untyped-decorator]
@@ -61,33 +65,39 @@ class DaliLoader(BetonLoader):
         self._bytes = np.memmap(self.path, np.uint8, "r")
 
     def _images(self, batches: list[IntArray], places: Placements) -> Generator[torch.Tensor, None, None]:
-        pipeline = self._pipeline(batches, places)
-        for rows in batches:
-            try:
-                (images,) = pipeline.run()
-            except RuntimeError as error:
-                self._refuse_one_of(rows, places)
-                raise TrainingError(f"{self.path}: DALI stopped: {error}") from error
-            yield self._to_torch(images)
+        size, longest = self.image_size, LARGEST_CPU_RUN if self.device.type == "cpu" else self.batch_size
+        split = [[rows[at : at + longest] for at in range(0, len(rows), longest)] for rows in batches]
+        pipeline = self._pipeline(list(chain(*split)), places, depth=2 * len(split[0]))
+        for rows, runs in zip(batches, split, strict=True):
+            images, filled = torch.empty(len(rows), size, size, 3, dtype=torch.uint8, device=self.device), 0
+            for run in runs:
+                try:
+                    (made,) = pipeline.run()
+                except RuntimeError as error:
+                    self._refuse_one_of(run, places)
+                    raise TrainingError(f"{self.path}: DALI stopped: {error}") from error
+                _copy(made, images[filled : filled + len(run)])
+                filled += len(run)
+            yield images.permute(0, 3, 1, 2)
 
-    def _pipeline(self, batches: Sequence[IntArray], places: Placements) -> Any:
+    def _pipeline(self, runs: Sequence[IntArray], places: Placements, depth: int) -> Any:
         on_gpu, moves = self.device.type == "cuda", bool(places.shifts.any())
         pipeline = _pipeline(
-            source=(self._inputs(rows, places)[: 4 + moves] for rows in batches),
+            source=(self._inputs(rows, places)[: 4 + moves] for rows in runs),
             image_size=self.image_size,
             on_gpu=on_gpu,
             moves=moves,
-            batch_size=max(map(len, batches)),
+            batch_size=max(map(len, runs)),
             num_threads=self.num_workers,
             device_id=(self.device.index or 0) if on_gpu else None,
-            prefetch_queue_depth=2,
+            prefetch_queue_depth=depth,
         )
         pipeline.build()
         return pipeline
 
     def _refuse_one_of(self, rows: IntArray, places: Placements) -> None:
         """Raise ArtifactError for the first of these images that DALI refuses alone, too: its error names none."""
-        pipeline = self._pipeline(np.split(rows, len(rows)), places)
+        pipeline = self._pipeline(np.split(rows, len(rows)), places, depth=2)
         for row in rows:
             try:
                 pipeline.run()
@@ -106,10 +116,8 @@ class DaliLoader(BetonLoader):
             list(-places.shifts[rows].astype(np.int32)),
         )
 
-    def _to_torch(self, images: Any) -> torch.Tensor:
-        """Copy a batch out of DALI's buffer, which the next run overwrites."""
-        batch = images.as_tensor()
-        copied = torch.empty(batch.shape(), dtype=torch.uint8, device=self.device)
-        stream = torch.cuda.current_stream(self.device) if self.device.type == "cuda" else None
-        feed_ndarray(batch, copied, cuda_stream=stream)
-        return copied.permute(0, 3, 1, 2)
+
+def _copy(run: Any, target: torch.Tensor) -> None:
+    """Copy a run out of DALI's buffer, which the next run overwrites. target: (B, H, W, 3), contiguous."""
+    stream = torch.cuda.current_stream(target.device) if target.device.type == "cuda" else None
+    feed_ndarray(run.as_tensor(), target, cuda_stream=stream)

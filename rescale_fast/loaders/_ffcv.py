@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
 
+import numba
 import numpy as np
 import torch
 from ffcv.fields.rgb_image import SimpleRGBImageDecoder
@@ -125,7 +126,8 @@ class FfcvLoader(BetonLoader):
     """Through FFCV. Unlike its own Loader: torch keeps its threads, and a dead loading thread raises an error."""
 
     def __init__(self, beton: BetonFile, settings: LoaderSettings, device: torch.device) -> None:
-        super().__init__(beton, settings, device)
+        most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+        super().__init__(beton, replace(settings, num_workers=min(settings.num_workers, most)), device)
         self._torch_threads = torch.get_num_threads()
         self._copying = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self._decoder = PlacedDecoder(self.image_size)

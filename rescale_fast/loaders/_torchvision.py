@@ -88,7 +88,10 @@ class TorchvisionLoader(BetonLoader):
     def __init__(self, beton: BetonFile, settings: LoaderSettings, device: torch.device) -> None:
         super().__init__(beton, settings, device)
         self._tasks: list[list[Task]] = []  # of the epoch, batch by batch; the DataLoader's sampler
-        self._loader = torch.utils.data.DataLoader(
+        self._loader = self._start()
+
+    def _start(self) -> Any:
+        return torch.utils.data.DataLoader(
             _Images(self.path),
             batch_sampler=_Batches(self),
             num_workers=self.num_workers,
@@ -111,8 +114,10 @@ class TorchvisionLoader(BetonLoader):
     def _loaded(self) -> Iterator[Any]:
         try:
             yield from self._loader
-        except RuntimeError as error:
-            raise TrainingError(f"{self.path}: a loading process stopped: {error}") from error
+        except (RuntimeError, EOFError, OSError) as error:
+            self._loader = self._start()  # for the next epoch
+            lines = [type(error).__name__, *str(error).splitlines()]
+            raise TrainingError(f"{self.path}: a loading process stopped: {lines[-1]}") from error
 
     def _task(self, row: int, places: Placements) -> Task:
         record = self.image_records[row]

@@ -1,6 +1,7 @@
 """How a beton is read."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 from rescale_fast.errors import SettingError
@@ -15,6 +16,7 @@ COUNT, SIDE = Between(1, 2**31 - 1), Between(1, 65_535)
 class LoaderSettings(Settings):
     """What `beton_loader` was asked for; it says what each means."""
 
+    path: Path | str
     split: Literal["train", "val"]
     batch_size: Annotated[int, COUNT]
     image_size: Annotated[int, SIDE]
