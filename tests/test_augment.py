@@ -3,20 +3,22 @@
 import numpy as np
 import pytest
 import torch
-from scipy.stats import ks_2samp
+from scipy.stats import chisquare, ks_2samp, kstest
 from torchvision.transforms import RandomResizedCrop
 
+from rescale_fast.loaders import draws
 from rescale_fast.loaders.augment import place_centrally, place_randomly, random_boxes
+from rescale_fast.loaders.draws import Purpose, RowDraws
 
 SHAPES = [(375, 500), (32, 32), (40, 400), (1, 1), (7, 3)]  # height, width
 
 
 @pytest.mark.parametrize("shape", SHAPES[:3])
-def test_random_boxes_are_distributed_as_torchvisions(shape, rng):
+def test_random_boxes_are_distributed_as_torchvisions(shape):
     torch.manual_seed(0)
     image = torch.zeros(3, *shape)
     drawn = [RandomResizedCrop.get_params(image, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(2000)]
-    boxes = random_boxes(np.tile(shape, (2000, 1)), rng)
+    boxes = random_boxes(np.tile(shape, (2000, 1)), RowDraws(1, 2, Purpose.CROP))
     for ours, theirs in zip(boxes.T, np.array(drawn).T, strict=True):
         assert ks_2samp(ours, theirs).pvalue > 0.001
     assert ks_2samp(boxes[:, 2] * boxes[:, 3], [h * w for _, _, h, w in drawn]).pvalue > 0.001
@@ -39,12 +41,52 @@ def test_central_boxes_are_those_of_resize_256_and_centre_crop_224():
     assert place_centrally(np.array([[20, 31]]), "shift").boxes.tolist() == [[0, 5, 20, 20]]
 
 
-def test_places_depend_on_seed_and_epoch_alone():
+def boxes(sizes, seed, epoch):
+    return place_randomly(sizes, "crop-flip", 24, seed, epoch).boxes
+
+
+def test_places_are_those_of_their_seed_and_epoch_only():
     sizes = np.tile((30, 40), (50, 1))
+    assert boxes(sizes, 1, 2).tolist() == boxes(sizes, 1, 2).tolist()
+    seeds = [0, 1, 2, 3, 2**32, 2**32 + 1, 2**63 - 1]
+    places = {boxes(sizes, seed, epoch).tobytes() for seed in seeds for epoch in range(5)}
+    assert len(places) == 5 * len(seeds), "seed 0, epoch 1 is not seed 1, epoch 0"
 
-    def boxes(seed, epoch):
-        return place_randomly(sizes, "crop-flip", 24, seed, epoch).boxes.tolist()
 
-    assert boxes(1, 2) == boxes(1, 2)
-    assert boxes(1, 2) != boxes(1, 3)
-    assert boxes(1, 2) != boxes(2, 2)
+@pytest.mark.parametrize("augment", ["crop-flip", "shift", "shift-flip"])
+def test_an_images_place_depends_on_no_other_image(augment, rng):
+    sizes = rng.integers(20, 60, (500, 2))
+    sizes[7] = 500, 40  # takes all ten attempts
+    before = place_randomly(sizes, augment, 48, seed=3, epoch=1)
+    sizes[200] = 40, 500
+    after = place_randomly(np.concatenate([sizes, sizes]), augment, 48, seed=3, epoch=1)
+    others = np.arange(500) != 200
+    for one, two in ((before.boxes, after.boxes), (before.mirrored, after.mirrored), (before.shifts, after.shifts)):
+        np.testing.assert_array_equal(one[others], two[:500][others])
+    assert (after.boxes[:500] != after.boxes[500:]).any(axis=1).mean() > (0.9 if augment == "crop-flip" else -1)
+
+
+def test_draws_are_uniform_and_rows_positions_epochs_and_purposes_are_independent():
+    rows, numbers = np.arange(20_000), range(44)
+    drawn = RowDraws(0, 0, Purpose.CROP).uniform(rows, numbers)
+    assert drawn.shape == (44, 20_000)
+    assert ((drawn >= 0) & (drawn < 1)).all()
+    for column in drawn[[0, 1, 20, 43]]:
+        assert kstest(column, "uniform").pvalue > 0.001
+    for row in drawn.T[[0, 1, 19_999]]:
+        assert kstest(row, "uniform").pvalue > 0.001
+    others = (RowDraws(0, 1, Purpose.CROP), RowDraws(1, 0, Purpose.CROP), RowDraws(0, 0, Purpose.SHIFT))
+    pairs = [(drawn[0], other.uniform(rows, range(1))[0]) for other in others]
+    pairs += [(drawn[0], drawn[1]), (drawn[0, :-1], drawn[0, 1:]), (drawn[3, 5:], drawn[3, :-5])]
+    for one, two in pairs:
+        cells = np.histogram2d(one, two, bins=8, range=[(0, 1), (0, 1)])[0]
+        assert chisquare(cells.ravel()).pvalue > 0.001
+    np.testing.assert_array_equal(
+        RowDraws(0, 0, Purpose.CROP).uniform(rows[[5, 3]], range(2, 4)), drawn[2:4][:, [5, 3]]
+    )
+
+
+def test_mixing_is_that_of_splitmix64():
+    """The first numbers of the published generator from the seed 0."""
+    published = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F, 0xF88BB8A8724C81EC]
+    assert draws._mixed(draws._multiples(np.arange(4))).tolist() == published

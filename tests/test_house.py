@@ -20,7 +20,7 @@ FLOOR = {
     *("beton_file", "beton_json", "image_file", "cache", "lock", "machine", "ranks", "terminal", "workers"),
 }
 # networks serves predictions, scoring and train; loaders is the public door that the latter two, too, go through.
-SIDE_ROOMS = {"networks": ["datasets"], "loaders": []}
+SIDE_ROOMS = {"networks": ["datasets"], "loaders": ["export"]}
 USES = {
     "predictions": {"networks"},
     "image_subset": {"networks", "loaders"},

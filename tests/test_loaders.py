@@ -1,8 +1,8 @@
-"""The FFCV loader, run in a process of its own: importing FFCV changes torch's threads."""
+"""Loaders of betons: what they give, in a process of its own (see loader_judge.py), and what they refuse."""
 
+import re
 import subprocess
 import sys
-import textwrap
 
 import numpy as np
 import pytest
@@ -10,93 +10,16 @@ from PIL import Image
 
 from rescale_fast import loaders
 from rescale_fast.artifact import Origin
+from rescale_fast.beton_file import read_beton
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.export.beton import export_beton
 from rescale_fast.export.settings import ExportSettings
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
-from tests.photos import subset_of
-
-SCRIPT = """
-import os, sys, threading, warnings
-warnings.simplefilter("ignore")
-import torch
-torch.set_num_threads(2)
-from rescale_fast.errors import RescaleError
-from rescale_fast.loaders import beton_loader
-
-path = sys.argv[1]
-val = beton_loader(path, split="val", batch_size=8, image_size=16, augment="shift", num_workers=1)
-for epoch in range(2):
-    batches = list((images.clone(), labels.clone(), indices.clone()) for images, labels, indices in val)
-    images, labels, indices = (torch.cat(column) for column in zip(*batches))
-    assert indices.tolist() == list(range(21)), indices
-    assert images.shape == (21, 3, 16, 16) and images.dtype == torch.uint8
-    # each image is one grey level, ten times its row: JPEG keeps that within a level or two
-    assert (images.float().mean((1, 2, 3)) - 10 * indices).abs().max() < 3
-    assert labels.tolist() == [i % 3 for i in range(21)]
-assert torch.get_num_threads() == 2
-
-try:
-    beton_loader(path, split="train", batch_size=22, image_size=16, augment="shift")
-except RescaleError as error:
-    assert "fewer than one batch of 22" in str(error)
-else:
-    raise AssertionError("a batch larger than the set was accepted")
-
-shares = []
-for rank in range(4):  # 21 images on 4 ranks: 6, 5, 5, 5
-    share = beton_loader(path, split="val", batch_size=4, image_size=16, augment="shift", rank=rank, num_ranks=4)
-    rows = torch.cat([indices.clone() for _, _, indices in share]).tolist()
-    assert len(rows) == share.num_images
-    shares += rows
-assert sorted(shares) == list(range(21)), shares
-none = beton_loader(path, split="val", batch_size=4, image_size=16, augment="shift", rank=21, num_ranks=22)
-assert list(none) == [] and none.num_images == 0
-
-train = beton_loader(path, split="train", batch_size=4, image_size=16, rank=1, num_ranks=2, num_workers=99)
-assert train.num_workers == len(os.sched_getaffinity(0))
-epochs = [torch.cat([indices.clone() for _, _, indices in train]).tolist() for _ in range(2)]
-assert len(train) == 2 and [len(set(rows)) for rows in epochs] == [8, 8] and epochs[0] != epochs[1]
-
-# the same images whatever the threads and ranks and however the epoch was reached, and through any loader
-def epoch(number, size=20, **options):
-    loader = beton_loader(sys.argv[2], split="train", seed=5, **{"augment": "shift-flip", "batch_size": 4, **options})
-    loader.epoch, loader.image_size = number, size
-    batches = [tuple(part.clone() for part in batch) for batch in loader]
-    images, labels, indices = (torch.cat(column) for column in zip(*batches))
-    order = indices.argsort()
-    return images[order].float(), labels[order], indices[order]
-
-one, two = epoch(3, num_workers=1), epoch(3, num_workers=2)
-assert all(map(torch.equal, one, two))
-assert one[0].shape == (20, 3, 20, 20)
-again = beton_loader(sys.argv[2], split="train", batch_size=4, image_size=20, augment="shift-flip", seed=5)
-for _ in range(3):
-    list(again)
-assert torch.equal(torch.cat([images.clone() for images, _, _ in again]).float().mean(), one[0].mean())
-half = epoch(3, rank=1, num_ranks=2, batch_size=5)
-rows = {int(row): image for image, row in zip(one[0], one[2])}
-assert len(half[2]) == 10 and all(torch.equal(rows[int(row)], image) for image, row in zip(half[0], half[2]))
-for options, ffcv in (({}, one), ({"augment": "crop-flip"}, epoch(3, augment="crop-flip"))):
-    for kind in ("dali", "torchvision"):
-        other = epoch(3, loader=kind, num_workers=1, **options)
-        assert torch.equal(other[1], ffcv[1]) and torch.equal(other[2], ffcv[2])
-        difference = (other[0] - ffcv[0]).abs()
-        assert difference.mean() < 2, (kind, options, difference.mean())
-
-threading.excepthook = lambda _: None
-val._loader.code = ([(lambda **_: 1 / 0, ())], ())
-try:
-    list(val)
-except RescaleError as error:
-    assert "loading thread died" in str(error)
-else:
-    raise AssertionError("a dead loader went unnoticed")
-import gc
-del val, train, again, share, none
-gc.collect()
-print("all is well")
-"""
+from rescale_fast.loaders import checks
+from rescale_fast.loaders.base import Share
+from tests.conftest import ROOT
+from tests.loader_judge import DAMAGED_ROWS
+from tests.photos import NOWHERE, encoded, photo, subset_of, write_files
 
 
 @pytest.fixture(scope="module")
@@ -113,30 +36,78 @@ def greys(tmp_path_factory):
     return folder / "val.beton"
 
 
-def test_val_gives_each_image_once_threads_are_kept_and_a_dead_loader_raises(greys, tmp_path):
-    rng, names = np.random.default_rng(0), [f"{i}.jpg" for i in range(20)]
-    for name in names:  # smooth, as the decoders are to be compared, not their ways of resizing noise
+def export(folder, files, name):
+    names = write_files(folder, files)
+    export_beton(folder, subset_of(names), "train", folder / name, ExportSettings(), NOWHERE)
+    return folder / name
+
+
+def smooth_images(folder):
+    """The decoders are to be compared, not their ways of resizing noise."""
+    rng, files = np.random.default_rng(0), {}
+    for i in range(20):
         small = Image.fromarray(rng.integers(0, 256, (3, 4, 3), dtype=np.uint8))
-        small.resize(tuple(rng.integers(40, 90, 2).tolist()), Image.Resampling.BICUBIC).save(
-            tmp_path / name, quality=95
-        )
-    export_beton(tmp_path, subset_of(names), "train", tmp_path / "smooth.beton", ExportSettings(), Origin({}, {}))
-    (tmp_path / "script.py").write_text("if __name__ == '__main__':\n" + textwrap.indent(SCRIPT, "    "))
-    program = [sys.executable, tmp_path / "script.py", greys, tmp_path / "smooth.beton"]
-    done = subprocess.run(list(map(str, program)), capture_output=True, text=True, timeout=400)
-    assert done.stdout.strip() == "all is well", done.stderr
+        whole = small.resize(tuple(rng.integers(40, 90, 2).tolist()), Image.Resampling.BICUBIC)
+        files[f"{i}.jpg"] = encoded(whole, quality=95)
+    return export(folder, files, "smooth.beton")
+
+
+def damaged_images(folder):
+    rng = np.random.default_rng(1)
+    path = export(folder, {f"{i:02d}.jpg": encoded(photo(rng, 60, 50)) for i in range(48)}, "damaged.beton")
+    beton, content = read_beton(path), bytearray(path.read_bytes())
+    for row, what in DAMAGED_ROWS.items():
+        start = int(beton.pointers[row, 0])
+        end = start + int(beton.sizes[row, 0])
+        if what == "Huffman table":  # 16 counts of codes by length, which add up to more than there can be
+            at = content.index(b"\xff\xc4", start, end) + 5
+            content[at : at + 16] = b"\xff" * 16
+        elif what == "scan header":  # names a component that the frame does not have
+            content[content.index(b"\xff\xda", start, end) + 5] = 99
+        elif what == "no JPEG at all":
+            content[start:end] = b"x" * (end - start)
+        else:
+            smaller = encoded(photo(rng, 31, 20))
+            content[start:end] = smaller.ljust(end - start, b"\0")
+    path.write_bytes(content)
+    return path
+
+
+def test_batches_are_the_callers_own_complete_the_same_through_all_and_refusals_name_their_rows(greys, tmp_path):
+    betons = greys, smooth_images(tmp_path / "smooth"), damaged_images(tmp_path / "damaged")
+    program = [sys.executable, "-m", "tests.loader_judge", *map(str, betons)]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=900, cwd=ROOT)
+    assert done.stdout.strip().splitlines()[-1:] == ["all is well"], done.stderr
     assert "Exception ignored" not in done.stderr, "deleted loaders leave no error of numba's behind"
 
 
 @pytest.mark.parametrize("num_ranks", [1, 2, 3, 7, 20, 30])
 def test_the_shares_of_ranks_cover_val_once_and_are_equally_long_in_train(num_ranks):
-    shares = [loaders.Share(20, rank, num_ranks, shuffled=False, seed=0) for rank in range(num_ranks)]
+    shares = [Share(20, rank, num_ranks, shuffled=False, seed=0) for rank in range(num_ranks)]
     assert sorted(np.concatenate([share.sample_order(3) for share in shares])) == list(range(20))
-    shares = [loaders.Share(20, rank, num_ranks, shuffled=True, seed=0) for rank in range(num_ranks)]
+    shares = [Share(20, rank, num_ranks, shuffled=True, seed=0) for rank in range(num_ranks)]
     orders = [share.sample_order(3) for share in shares]
     assert {len(order) for order in orders} == {20 // num_ranks}
     assert len(set(np.concatenate(orders))) == 20 // num_ranks * num_ranks
     assert num_ranks == 30 or orders[0].tolist() != shares[0].sample_order(4).tolist()
+
+
+def test_orders_of_all_seeds_and_epochs_differ():
+    seeds = [0, 1, 2, 3, 2**32, 2**32 + 1, 2**63 - 1]
+    orders = {tuple(Share(100, 0, 1, True, seed).sample_order(epoch)) for seed in seeds for epoch in range(5)}
+    assert len(orders) == 5 * len(seeds)
+
+
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_dali_decodes_whole_images(on_gpu):
+    from rescale_fast.loaders import _dali
+
+    pipeline = _dali._pipeline(
+        source=iter([]), image_size=16, on_gpu=on_gpu, moves=True, batch_size=2, num_threads=1, device_id=None
+    )
+    graph = pipeline.serialize()
+    assert re.findall(rb"decoders__\w+", graph) == [b"decoders__Image"], "decoding regions ends the process on a GPU"
+    assert (b"mixed" in graph) == on_gpu
 
 
 def test_what_cannot_work_is_refused_before_ffcv_is_loaded(greys, tmp_path, monkeypatch):
@@ -148,8 +119,117 @@ def test_what_cannot_work_is_refused_before_ffcv_is_loaded(greys, tmp_path, monk
     (tmp_path / "fields").write_bytes(whole.replace(b"index\0", b"other\0", 1))
     with pytest.raises(ArtifactError, match="has the fields image, label, other; expected"):
         loaders.beton_loader(tmp_path / "fields", split="val", batch_size=4, image_size=16)
-    with pytest.raises(SettingError, match="rank is 2, expected 0 to 1"):
-        loaders.beton_loader(greys, split="val", batch_size=4, image_size=16, rank=2, num_ranks=2)
-    monkeypatch.setattr(loaders, "available_bytes", lambda: 20_000)
-    with pytest.raises(SettingError, match=r"up to 16 x 16 px FFCV would set aside 0.0 GB; .* --max-side"):
+    with pytest.raises(SettingError, match="fewer than one batch of 22"):
+        loaders.beton_loader(greys, split="train", batch_size=22, image_size=16, loader="torchvision")
+    monkeypatch.setattr(checks, "available_bytes", lambda: 60_000)
+    with pytest.raises(SettingError, match=r"up to 16 x 16 px, made 16 px large, FFCV .* 0.0 GB; .* --max-side"):
         loaders.beton_loader(greys, split="val", batch_size=8, image_size=16)
+    monkeypatch.undo()
+    with pytest.raises(SettingError, match=r"made 60000 px large, FFCV would set aside"):
+        loaders.beton_loader(greys, split="val", batch_size=8, image_size=60_000)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("path", None, "--path None: expected a path"),
+        ("split", "test", "--split test: expected one of train, val"),
+        ("split", None, "--split None"),
+        ("augment", "crop_flip", "--augment crop_flip: expected one of crop-flip"),
+        ("loader", "FFCV", "--loader FFCV: expected one of ffcv, dali, torchvision"),
+        ("image_size", 0, "--image-size 0: expected a whole number, 1 to 65,535"),
+        ("image_size", -3, "--image-size -3"),
+        ("image_size", 70_000, "--image-size 70000"),
+        ("image_size", (24, 24), "--image-size"),
+        ("batch_size", 0, "--batch-size 0: expected a whole number, 1"),
+        ("batch_size", -4, "--batch-size -4"),
+        ("batch_size", 4.0, "--batch-size 4.0"),
+        ("batch_size", True, "--batch-size True"),
+        ("num_workers", -1, "--num-workers -1"),
+        ("seed", -1, "--seed -1"),
+        ("seed", 2**63, "--seed"),
+        ("seed", 0.5, "--seed 0.5"),
+        ("rank", 2, "--rank 2: expected 0 to 1"),
+        ("rank", -1, "--rank -1"),
+        ("num_ranks", 0, "--num-ranks 0"),
+        ("device", "gpu", "--device gpu: expected cpu, cuda or cuda:N"),
+        ("device", "meta", "--device meta: expected cpu, cuda or cuda:N"),
+        ("device", "cuda:64", "--device cuda:64: .* usable GPUs here"),
+        ("device", None, "--device None"),
+        ("reuse_buffers", "no", "--reuse-buffers no"),
+    ],
+)
+def test_a_misspelt_or_impossible_argument_is_refused(greys, argument, value, message):
+    with pytest.raises(SettingError, match=message):
+        loaders.beton_loader(
+            **{
+                "path": greys,
+                "split": "val",
+                "batch_size": 4,
+                "image_size": 16,
+                "rank": 0,
+                "num_ranks": 2,
+                "loader": "torchvision",
+            }
+            | {argument: value},
+        )
+
+
+def test_numbers_of_numpys_are_numbers(greys):
+    val = loaders.beton_loader(
+        greys, split="val", batch_size=np.uint8(200), image_size=np.int32(16), seed=np.int64(3), loader="torchvision"
+    )
+    val.epoch = np.int64(2)
+    assert (val.batch_size, val.image_size, val.epoch, len(val)) == (200, 16, 2, 1)
+    assert all(type(value) is int for value in (val.batch_size, val.image_size, val.epoch))
+
+
+def test_what_is_set_later_is_checked_too(greys):
+    val = loaders.beton_loader(greys, split="val", batch_size=4, image_size=16, loader="torchvision")
+    for value in (0, -1, 2.5, "16", None, 65_536):
+        with pytest.raises(SettingError, match="--image-size"):
+            val.image_size = value
+    for value in (-1, 1.0, None):
+        with pytest.raises(SettingError, match="--epoch"):
+            val.epoch = value
+    for name in ("batch_size", "num_workers"):
+        with pytest.raises(AttributeError):
+            setattr(val, name, 8)
+    val.image_size, val.epoch = 24, 7
+    assert (val.image_size, val.epoch) == (24, 7)
+
+
+def open_quickly(path):
+    return loaders.beton_loader(path, split="val", batch_size=4, image_size=16, loader="torchvision")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"num_images": 21', '"num_images": 20', "val.json beside it describes: samples 21, expected 20"),
+        ('"bytes": ', '"bytes": 1', "val.json beside it describes: bytes"),
+        ('"num_images": 7', '"num_images": 8', r"images of each label \(7, 7, 7\), expected \(8"),
+        ("beton_info/2", "beton_info/1", "val.json: its schema is"),
+    ],
+)
+def test_a_beton_that_is_not_the_one_its_json_describes_is_refused(greys, tmp_path, old, new, message):
+    path, beside = tmp_path / "val.beton", tmp_path / "val.json"
+    path.write_bytes(greys.read_bytes())
+    assert len(open_quickly(path)) == 6, "a beton without a JSON is fine"
+    text = greys.with_suffix(".json").read_text()
+    assert old in text
+    beside.write_text(text)
+    assert len(open_quickly(path)) == 6
+    beside.write_text(text.replace(old, new, 1))
+    with pytest.raises(ArtifactError, match=message):
+        open_quickly(path)
+
+
+def test_a_label_that_the_json_does_not_name_is_refused(greys, tmp_path):
+    content, beton = bytearray(greys.read_bytes()), read_beton(greys)
+    at = content.index(beton.records.tobytes()) + 4 * beton.records.dtype.itemsize + beton.records.dtype.fields["f1"][1]
+    content[at : at + 8] = (5).to_bytes(8, "little")
+    (tmp_path / "val.beton").write_bytes(content)
+    (tmp_path / "val.json").write_bytes(greys.with_suffix(".json").read_bytes())
+    with pytest.raises(ArtifactError, match="sample 4 has the label 5, but val.json beside it names 3 classes"):
+        open_quickly(tmp_path / "val.beton")

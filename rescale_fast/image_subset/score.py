@@ -95,6 +95,7 @@ def score_half(
         device=device,
         num_workers=machine.threads,
         seed=settings.score_seed,
+        reuse_buffers=True,
     )
     loader, to_score = open_beton(train_beton, split="train"), open_beton(score_beton, split="val")
     name = score_network(settings, size)

@@ -1,6 +1,7 @@
 """Betons through NVIDIA DALI: their JPEGs are decoded and resized by its pipeline, on the GPU where there is one."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -9,27 +10,36 @@ from numpy.typing import NDArray
 from nvidia.dali import fn, pipeline_def, types
 from nvidia.dali.plugin.pytorch import feed_ndarray
 
-from rescale_fast.beton_file import JPEG_MODE
+from rescale_fast.beton_file import JPEG_MODE, BetonFile
 from rescale_fast.errors import SettingError, TrainingError
 from rescale_fast.loaders.augment import FILL, Placements
 from rescale_fast.loaders.base import BetonLoader
+from rescale_fast.loaders.settings import LoaderSettings
 from rescale_fast.types import IntArray
+
+# Longer ones can end the process with a segmentation fault where an image has no readable header (DALI 2.4).
+LARGEST_CPU_RUN = 16
 
 
 @pipeline_def  # type: ignore[untyped-decorator]
 def _pipeline(source: Any, image_size: int, on_gpu: bool, moves: bool) -> Any:
-    encoded, start, shape, mirrored, *anchor = fn.external_source(source=source, num_outputs=4 + moves)
-    images = fn.decoders.image_slice(
+    encoded, start, stop, mirrored, *anchor = fn.external_source(source=source, num_outputs=4 + moves)
+    # Whole: with nvImageCodec 0.9, decoding a region on a GPU ends the process.
+    images = fn.decoders.image(
         encoded,
-        start,
-        shape,
         device="mixed" if on_gpu else "cpu",
         output_type=types.RGB,
         adjust_orientation=False,  # as FFCV and PIL
-        normalized_anchor=True,  # a reader that scales by the DCT sees a smaller image
-        normalized_shape=True,
     )
-    images = fn.resize(images, size=[image_size, image_size], interp_type=types.INTERP_TRIANGULAR, antialias=True)
+    images = fn.resize(
+        images,
+        roi_start=start,
+        roi_end=stop,
+        roi_relative=True,  # a reader that scales by the DCT sees a smaller image
+        size=[image_size, image_size],
+        interp_type=types.INTERP_TRIANGULAR,
+        antialias=True,
+    )
     images = fn.flip(images, horizontal=mirrored)
     if moves:
         images = fn.slice(
@@ -48,55 +58,66 @@ def _pipeline(source: Any, image_size: int, on_gpu: bool, moves: bool) -> Any:
 class DaliLoader(BetonLoader):
     """Through DALI. A pipeline is built for each epoch."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, beton: BetonFile, settings: LoaderSettings, device: torch.device) -> None:
+        super().__init__(beton, settings, device)
         if (self.image_records["mode"] != JPEG_MODE).any():
             raise SettingError(f"{self.path}: holds images that are no JPEGs, which DALI cannot read. Use ffcv.")
         self._bytes = np.memmap(self.path, np.uint8, "r")
 
-    def _batches(
-        self, order: IntArray, places: Placements
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        on_gpu = self.device.type == "cuda"
-        moves = bool(places.shifts.any())
-        rows = [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)]
+    def _images(self, batches: list[IntArray], places: Placements) -> Generator[torch.Tensor, None, None]:
+        size, longest = self.image_size, LARGEST_CPU_RUN if self.device.type == "cpu" else self.batch_size
+        split = [[rows[at : at + longest] for at in range(0, len(rows), longest)] for rows in batches]
+        pipeline = self._pipeline(list(chain(*split)), places, depth=2 * len(split[0]))
+        for rows, runs in zip(batches, split, strict=True):
+            images, filled = torch.empty(len(rows), size, size, 3, dtype=torch.uint8, device=self.device), 0
+            for run in runs:
+                try:
+                    (made,) = pipeline.run()
+                except RuntimeError as error:
+                    self._refuse_one_of(run, places)
+                    raise TrainingError(f"{self.path}: DALI stopped: {error}") from error
+                _copy(made, images[filled : filled + len(run)])
+                filled += len(run)
+            yield images.permute(0, 3, 1, 2)
+
+    def _pipeline(self, runs: Sequence[IntArray], places: Placements, depth: int) -> Any:
+        on_gpu, moves = self.device.type == "cuda", bool(places.shifts.any())
         pipeline = _pipeline(
-            source=(self._inputs(chosen, places)[: 4 + moves] for chosen in rows),
+            source=(self._inputs(rows, places)[: 4 + moves] for rows in runs),
             image_size=self.image_size,
             on_gpu=on_gpu,
             moves=moves,
-            batch_size=self.batch_size,
+            batch_size=max(map(len, runs)),
             num_threads=self.num_workers,
             device_id=(self.device.index or 0) if on_gpu else None,
-            prefetch_queue_depth=2,
+            prefetch_queue_depth=depth,
         )
         pipeline.build()
-        for chosen in rows:
+        return pipeline
+
+    def _refuse_one_of(self, rows: IntArray, places: Placements) -> None:
+        """Raise ArtifactError for the first of these images that DALI refuses alone, too: its error names none."""
+        pipeline = self._pipeline(np.split(rows, len(rows)), places, depth=2)
+        for row in rows:
             try:
-                (images,) = pipeline.run()
-            except RuntimeError as error:
-                raise TrainingError(f"{self.path}: DALI cannot decode one of its images: {error}") from error
-            numbers = (torch.from_numpy(column[chosen]) for column in (self.labels, self.indices))
-            labels, indices = (number.to(self.device, non_blocking=True) for number in numbers)
-            yield self._to_torch(images), labels, indices
+                pipeline.run()
+            except RuntimeError:
+                self._refuse(np.array([row]))
 
     def _inputs(self, rows: IntArray, places: Placements) -> tuple[list[NDArray[Any]], ...]:
-        """For each image of a batch: JPEG, corner and shape of its box as shares, mirrored, corner after moving."""
-        payloads = zip(self.beton.pointers[rows, 0], self.beton.sizes[rows, 0], strict=True)
-        sides = np.tile(self._sizes[rows], 2)
-        boxes = np.ascontiguousarray((places.boxes[rows] / sides)[:, [1, 0, 3, 2]], np.float32)  # x before y
+        """For each image of a batch: JPEG, two corners of its box as shares, mirrored, corner after moving."""
+        sides = self._sizes[rows]
+        start, shape = places.boxes[rows, :2], places.boxes[rows, 2:]
         return (
-            [self._bytes[at : at + length] for at, length in payloads],
-            list(boxes[:, :2]),
-            list(boxes[:, 2:]),
+            [self._bytes[at : at + length] for at, length in self.payloads[rows].tolist()],
+            list((start / sides).astype(np.float32)),
+            list(((start + shape) / sides).astype(np.float32)),
             list(places.mirrored[rows].astype(np.int32)),
             list(-places.shifts[rows].astype(np.int32)),
         )
 
-    def _to_torch(self, images: Any) -> torch.Tensor:
-        """Copy a batch out of DALI's buffer, which the next run overwrites."""
-        batch = images.as_tensor()
-        copied = torch.empty(batch.shape(), dtype=torch.uint8, device=self.device)
-        stream = torch.cuda.current_stream(self.device) if self.device.type == "cuda" else None
-        feed_ndarray(batch, copied, cuda_stream=stream)
-        return copied.permute(0, 3, 1, 2)
+
+def _copy(run: Any, target: torch.Tensor) -> None:
+    """Copy a run out of DALI's buffer, which the next run overwrites. target: (B, H, W, 3), contiguous."""
+    stream = torch.cuda.current_stream(target.device) if target.device.type == "cuda" else None
+    feed_ndarray(run.as_tensor(), target, cuda_stream=stream)

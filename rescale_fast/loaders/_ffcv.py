@@ -1,33 +1,42 @@
-"""Betons through FFCV: its threads, buffers and decoders, with our order and our places of images."""
+"""Betons through FFCV: its threads, buffers and decoders, with our order and our places of images.
+
+FFCV makes batches in buffers that it fills again five batches later, and does not look at what its decoder returns
+(nor would that tell a warning from an error). So batches are copied before they are given, and a decoder that gave up
+is known by the last pixel, which it left as it was.
+On a GPU FFCV's own ToDevice is not used: it copies from page-locked buffers without waiting, and its threads wait for a
+copy on the GPU only. Where the GPU is more than five batches behind, they fill a buffer that is still to be copied.
+"""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
 
+import numba
 import numpy as np
 import torch
-from ffcv.fields.basics import IntDecoder
 from ffcv.fields.rgb_image import SimpleRGBImageDecoder
 from ffcv.libffcv import ctypes_imdecode, ctypes_resize
 from ffcv.loader import Loader
 from ffcv.loader.epoch_iterator import EpochIterator
 from ffcv.pipeline.allocation_query import AllocationQuery
 from ffcv.pipeline.compiler import Compiler
-from ffcv.transforms import Squeeze, ToDevice, ToTensor, ToTorchImage
+from ffcv.transforms import ToTensor, ToTorchImage
 
-from rescale_fast.beton_file import JPEG_MODE
+from rescale_fast.beton_file import JPEG_MODE, BetonFile
 from rescale_fast.errors import TrainingError
 from rescale_fast.loaders.augment import FILL, Placements
-from rescale_fast.loaders.base import BATCHES_AHEAD, BetonLoader
+from rescale_fast.loaders.base import BetonLoader
+from rescale_fast.loaders.checks import BATCHES_AHEAD, check_memory
+from rescale_fast.loaders.settings import LoaderSettings
 from rescale_fast.types import IntArray
 
 # numba prints an error when compiled code that FFCV made is deleted before the program ends, so it is kept till then.
 _COMPILED: list[Any] = []
-PLACED = np.dtype(  # FFCV's record of an image, and where it is to be cut, mirrored and moved
+PLACED = np.dtype(  # FFCV's record of an image, where it is to be cut, mirrored and moved, and what came of it
     [("mode", "u1"), ("width", "<u2"), ("height", "<u2"), ("data_ptr", "<u8")]
     + [(name, "<u2") for name in ("top", "left", "rows", "columns")]
-    + [("mirrored", "u1"), ("down", "<i2"), ("right", "<i2")],
+    + [("mirrored", "u1"), ("down", "<i2"), ("right", "<i2"), ("refused", "u1")],
     align=True,
 )
 
@@ -47,7 +56,7 @@ class PlacedDecoder(SimpleRGBImageDecoder):  # type: ignore[misc]
 
     def generate_code(self) -> Callable[..., Any]:
         each, read = Compiler.get_iterator(), self.memory_read
-        finish, jpeg = Compiler.compile(_mirror_and_move), JPEG_MODE
+        decode, finish, jpeg = Compiler.compile(_decode), Compiler.compile(_mirror_and_move), JPEG_MODE
 
         def make(batch: Any, memory: Any, records: Any, storage: Any) -> Any:
             images, unmoved, decoded = memory
@@ -57,10 +66,9 @@ class PlacedDecoder(SimpleRGBImageDecoder):  # type: ignore[misc]
                 height, width = np.uint32(record["height"]), np.uint32(record["width"])
                 if record["mode"] == jpeg:
                     pixels = decoded[i]
-                    ctypes_imdecode(
-                        payload.ctypes.data, payload.size, height, width, pixels.ctypes.data, height, width,
-                        0, 0, 1, 1, False, False,  # no offset, no scale, the whole image, not mirrored
-                    )  # fmt: skip
+                    if not decode(payload, height, width, pixels):
+                        record["refused"] = 1
+                        continue
                 else:
                     pixels = payload
                 top, left = record["top"], record["left"]
@@ -75,6 +83,23 @@ class PlacedDecoder(SimpleRGBImageDecoder):  # type: ignore[misc]
 
         make.is_parallel = True  # type: ignore[attr-defined]  # FFCV looks for it
         return make
+
+
+def _decode(payload: Any, height: Any, width: Any, pixels: Any) -> bool:
+    """Write a JPEG's pixels; False if they are not the height x width of the record, or none.
+
+    A decoder writes from the first pixel to the last, so it suffices to mark that: a mark is left, or was its colour.
+    """
+    last = np.int64(height) * np.int64(width) * 3 - 1
+    for mark in (1, 254):
+        pixels[last - 2], pixels[last - 1], pixels[last] = mark, 255 - mark, mark
+        ctypes_imdecode(
+            payload.ctypes.data, payload.size, height, width, pixels.ctypes.data, height, width,
+            0, 0, 1, 1, False, False,  # no offset, no scale, the whole image, not mirrored
+        )  # fmt: skip
+        if pixels[last - 2] != mark or pixels[last - 1] != 255 - mark or pixels[last] != mark:
+            return True
+    return False
 
 
 def _mirror_and_move(image: Any, mirrored: int, down: int, right: int, target: Any) -> None:
@@ -100,59 +125,69 @@ def _mirror_and_move(image: Any, mirrored: int, down: int, right: int, target: A
 class FfcvLoader(BetonLoader):
     """Through FFCV. Unlike its own Loader: torch keeps its threads, and a dead loading thread raises an error."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, beton: BetonFile, settings: LoaderSettings, device: torch.device) -> None:
+        most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+        super().__init__(beton, replace(settings, num_workers=min(settings.num_workers, most)), device)
         self._torch_threads = torch.get_num_threads()
+        self._copying = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self._decoder = PlacedDecoder(self.image_size)
-        to_device = [ToDevice(self.device, non_blocking=True)] if self.device.type == "cuda" else []
-        number = [IntDecoder(), ToTensor(), Squeeze(1), *to_device]
-        image = [self._decoder, ToTensor(), *to_device, ToTorchImage(convert_back_int16=False)]
+        image = [self._decoder, ToTensor(), ToTorchImage(convert_back_int16=False)]
         self._loader = Loader(
             str(self.path),
             batch_size=self.batch_size,
             num_workers=self.num_workers,
             os_cache=True,
             batches_ahead=BATCHES_AHEAD,
-            pipelines={"image": image, "label": number, "index": list(number)},
+            pipelines={field.name: image if field.name == "image" else None for field in beton.fields},
         )
         _COMPILED.append(self._loader.code)
-        self._records = self._with_places(self._loader.reader.metadata)
+        self._records = self._loader.reader.metadata  # (N,) all fields of the samples
         self._restore_threads()
 
-    def _with_places(self, metadata: Any) -> Any:
-        """FFCV's table of samples with room for the places of images."""
-        wider = np.dtype(
-            [(name, PLACED if name == self.image_field else metadata.dtype[name]) for name in metadata.dtype.names],
-            align=True,
-        )
-        records = np.zeros(len(metadata), wider)
-        for name in metadata.dtype.names:
-            if name == self.image_field:
-                for part in metadata.dtype[name].names:
-                    records[name][part] = metadata[name][part]
-            else:
-                records[name] = metadata[name]
-        return records
+    def _images(self, batches: list[IntArray], places: Placements) -> Generator[torch.Tensor, None, None]:
+        check_memory(self.beton, self.settings)
+        records = self._placed(places)
+        self._loader.reader.metadata = records
+        self._decoder.image_size = self.image_size
+        Compiler.set_num_threads(self.num_workers)
+        iterator = EpochIterator(self._loader, np.concatenate(batches))
+        try:
+            for rows in batches:
+                self._wait(iterator)
+                (images,) = next(iterator)
+                self._restore_threads()
+                self._refuse(rows[records[self.image_field]["refused"][rows] != 0])
+                yield self._given(images)
+        finally:
+            iterator.close()
 
-    def _batches(
-        self, order: IntArray, places: Placements
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        image = self._records[self.image_field]
+    def _placed(self, places: Placements) -> Any:
+        """FFCV's table of samples with the places of images."""
+        kinds = self._records.dtype
+        wider = np.dtype(
+            [(name, PLACED if name == self.image_field else kinds[name]) for name in kinds.names], align=True
+        )
+        placed = np.zeros(len(self._records), wider)
+        for name in kinds.names:
+            if name == self.image_field:
+                for part in kinds[name].names:
+                    placed[name][part] = self._records[name][part]
+            else:
+                placed[name] = self._records[name]
+        image = placed[self.image_field]
         for column, name in enumerate(("top", "left", "rows", "columns")):
             image[name] = places.boxes[:, column]
         image["mirrored"], image["down"], image["right"] = places.mirrored, places.shifts[:, 0], places.shifts[:, 1]
-        self._loader.reader.metadata = self._records
-        self._decoder.image_size = self.image_size
-        Compiler.set_num_threads(self.num_workers)
-        iterator = EpochIterator(self._loader, order)
-        try:
-            for _ in range(-(-len(order) // self.batch_size)):
-                self._wait(iterator)
-                batch = next(iterator)
-                self._restore_threads()
-                yield batch
-        finally:
-            iterator.close()
+        return placed
+
+    def _given(self, images: torch.Tensor) -> torch.Tensor:
+        """A batch out of FFCV's buffers, as our caller gets it."""
+        if self._copying is None:
+            return images if self.settings.reuse_buffers else images.clone()
+        with torch.cuda.stream(self._copying):  # so that waiting for the copy does not wait for the network
+            copied = images.to(self.device)
+        copied.record_stream(torch.cuda.current_stream(self.device))
+        return copied
 
     def _wait(self, iterator: Any) -> None:
         # FFCV's own next() waits without end when its thread has died.

@@ -5,7 +5,7 @@ The sampler hands each image's place to the workers, so that they need not be to
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional as F  # noqa: N812 (its customary name)
 
-from rescale_fast.beton_file import JPEG_MODE
+from rescale_fast.beton_file import JPEG_MODE, BetonFile
+from rescale_fast.errors import TrainingError
 from rescale_fast.loaders.augment import FILL, Placements
 from rescale_fast.loaders.base import BetonLoader
+from rescale_fast.loaders.settings import LoaderSettings
 from rescale_fast.types import IntArray
 from rescale_fast.workers import start_worker
 
@@ -26,7 +28,6 @@ from rescale_fast.workers import start_worker
 class Task:
     """One image to make. Numbers are plain: they travel between processes."""
 
-    row: int
     position: int  # in the file, bytes
     length: int
     mode: int
@@ -37,29 +38,37 @@ class Task:
     size: int
 
 
-class _Images(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
-    """Tasks are its indices."""
+class _Images(torch.utils.data.Dataset[tuple[torch.Tensor, bool]]):
+    """Tasks are its indices. An image that cannot be decoded is black, and said to be."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def __getitem__(self, task: Task) -> tuple[torch.Tensor, int]:
+    def __getitem__(self, task: Task) -> tuple[torch.Tensor, bool]:
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
             payload = os.pread(descriptor, task.length, task.position)
         finally:
             os.close(descriptor)
-        if task.mode == JPEG_MODE:
-            image = Image.open(io.BytesIO(payload)).convert("RGB")
-        else:
-            image = Image.fromarray(np.frombuffer(payload, np.uint8).reshape(*task.stored, 3))
-        top, left, height, width = _scaled(task, image)
-        image = F.resized_crop(image, top, left, height, width, [task.size, task.size])
-        if task.mirrored:
-            image = F.hflip(image)
-        if any(task.shift):
-            image = F.affine(image, 0, [task.shift[1], task.shift[0]], 1, [0, 0], fill=list(FILL))
-        return F.pil_to_tensor(image), task.row
+        try:
+            return _made(task, payload), True
+        except Exception:  # PIL raises all kinds for damaged images
+            return torch.zeros(3, task.size, task.size, dtype=torch.uint8), False
+
+
+def _made(task: Task, payload: bytes) -> torch.Tensor:
+    if task.mode == JPEG_MODE:
+        image = Image.open(io.BytesIO(payload)).convert("RGB")
+    else:
+        image = Image.fromarray(np.frombuffer(payload, np.uint8).reshape(*task.stored, 3))
+    top, left, height, width = _scaled(task, image)
+    image = F.resized_crop(image, top, left, height, width, [task.size, task.size])
+    if task.mirrored:
+        image = F.hflip(image)
+    if any(task.shift):
+        image = F.affine(image, 0, [task.shift[1], task.shift[0]], 1, [0, 0], fill=list(FILL))
+    made: torch.Tensor = F.pil_to_tensor(image)
+    return made
 
 
 def _scaled(task: Task, image: Image.Image) -> tuple[int, int, int, int]:
@@ -72,10 +81,13 @@ def _scaled(task: Task, image: Image.Image) -> tuple[int, int, int, int]:
 class TorchvisionLoader(BetonLoader):
     """Through torchvision."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, beton: BetonFile, settings: LoaderSettings, device: torch.device) -> None:
+        super().__init__(beton, settings, device)
         self._tasks: list[list[Task]] = []  # of the epoch, batch by batch; the DataLoader's sampler
-        self._loader = torch.utils.data.DataLoader(
+        self._loader = self._start()
+
+    def _start(self) -> Any:
+        return torch.utils.data.DataLoader(
             _Images(self.path),
             batch_sampler=_Batches(self),
             num_workers=self.num_workers,
@@ -89,22 +101,25 @@ class TorchvisionLoader(BetonLoader):
     def tasks(self) -> list[list[Task]]:
         return self._tasks
 
-    def _batches(
-        self, order: IntArray, places: Placements
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        tasks = [self._task(int(row), places) for row in order]
-        self._tasks = [tasks[at : at + self.batch_size] for at in range(0, len(tasks), self.batch_size)]
-        for images, rows in self._loader:
-            numbers = (torch.from_numpy(column[rows.numpy()]) for column in (self.labels, self.indices))
-            labels, indices = (number.to(self.device, non_blocking=True) for number in numbers)
-            yield images.to(self.device, non_blocking=True), labels, indices
+    def _images(self, batches: list[IntArray], places: Placements) -> Generator[torch.Tensor, None, None]:
+        self._tasks = [[self._task(row, places) for row in rows.tolist()] for rows in batches]
+        for rows, (images, decoded) in zip(batches, self._loaded(), strict=True):
+            self._refuse(rows[~decoded.numpy()])
+            yield images.to(self.device, non_blocking=True)
+
+    def _loaded(self) -> Iterator[Any]:
+        try:
+            yield from self._loader
+        except (RuntimeError, EOFError, OSError) as error:
+            self._loader = self._start()  # for the next epoch
+            lines = [type(error).__name__, *str(error).splitlines()]
+            raise TrainingError(f"{self.path}: a loading process stopped: {lines[-1]}") from error
 
     def _task(self, row: int, places: Placements) -> Task:
         record = self.image_records[row]
         return Task(
-            row,
-            int(self.beton.pointers[row, 0]),
-            int(self.beton.sizes[row, 0]),
+            int(self.payloads[row, 0]),
+            int(self.payloads[row, 1]),
             int(record["mode"]),
             (int(record["height"]), int(record["width"])),
             tuple(places.boxes[row].tolist()),

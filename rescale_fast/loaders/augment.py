@@ -1,7 +1,7 @@
 """Where each image of an epoch is cut, mirrored and moved, decided before the epoch begins.
 
-The choice depends on (seed, epoch, row of the image) alone. So it is the same for any number of threads and ranks,
-for every loader, and for a training that was interrupted and resumed.
+The choice depends on (seed, epoch, row and size of the image) alone. So it is the same for any number of threads and
+ranks, for every loader, whatever the other images are, and for a training that was interrupted and resumed.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rescale_fast.types import IntArray
+from rescale_fast.loaders.draws import Purpose, RowDraws
+from rescale_fast.types import FloatArray, IntArray
 
 Augment: TypeAlias = Literal["crop-flip", "shift", "shift-flip"]
 FILL = (124, 116, 104)  # RGB of what moves in from outside: ImageNet's mean, which normalisation takes to about 0
@@ -46,17 +47,17 @@ def place_randomly(sizes: IntArray, augment: Augment, image_size: int, seed: int
     "shift-flip" by up to 4 px, and mirrors half of the images.
     Args: sizes: (n, 2) heights and widths, pixels. image_size: side of the squares made, pixels.
     """
-    rng = np.random.default_rng((seed, epoch))
-    central = place_centrally(sizes, augment)
-    mirrored = rng.random(len(sizes)) < 0.5
+    rows, central = np.arange(len(sizes)), place_centrally(sizes, augment)
+    mirrored = RowDraws(seed, epoch, Purpose.MIRROR).uniform(rows, range(1))[0] < 0.5
     if augment == "crop-flip":
-        return Placements(random_boxes(sizes, rng), mirrored, central.shifts)
+        return Placements(random_boxes(sizes, RowDraws(seed, epoch, Purpose.CROP)), mirrored, central.shifts)
     most = 4 if augment == "shift-flip" else max(1, image_size // 16)
-    shifts = rng.integers(-most, most + 1, central.shifts.shape)
+    shares = RowDraws(seed, epoch, Purpose.SHIFT).uniform(rows, range(2)).T
+    shifts = (shares * (2 * most + 1)).astype(np.int64) - most
     return Placements(central.boxes, mirrored if augment == "shift-flip" else central.mirrored, shifts)
 
 
-def random_boxes(sizes: IntArray, rng: np.random.Generator) -> IntArray:
+def random_boxes(sizes: IntArray, draws: RowDraws) -> IntArray:
     """(n, 4) top, left, height, width of a random resized crop of each image.
 
     Area and ratio of the sides are drawn until such a box fits, ten times at most; then it is the centre's largest.
@@ -64,17 +65,23 @@ def random_boxes(sizes: IntArray, rng: np.random.Generator) -> IntArray:
     """
     boxes = np.empty((len(sizes), 4), np.int64)
     left = np.arange(len(sizes))
-    for _ in range(ATTEMPTS):
-        area = sizes[left].prod(axis=1) * rng.uniform(*AREA, len(left))
-        ratio = np.exp(rng.uniform(*LOG_RATIO, len(left)))
+    for attempt in range(ATTEMPTS):
+        area, ratio, *corner = draws.uniform(left, range(4 * attempt, 4 * attempt + 4))
+        area = sizes[left].prod(axis=1) * _between(AREA, area)
+        ratio = np.exp(_between(LOG_RATIO, ratio))
         box = np.rint(np.sqrt(np.stack([area / ratio, area * ratio], axis=1))).astype(np.int64)  # height, width
         fits = ((box > 0) & (box <= sizes[left])).all(axis=1)
         chosen, box = left[fits], box[fits]
-        boxes[chosen, :2] = rng.integers(0, sizes[chosen] - box + 1)
+        boxes[chosen, :2] = np.stack(corner, axis=1)[fits] * (sizes[chosen] - box + 1)
         boxes[chosen, 2:] = box
         left = left[~fits]
     boxes[left] = _central(sizes[left], _within_ratio(sizes[left]))
     return boxes
+
+
+def _between(ends: tuple[float, float], share: FloatArray) -> FloatArray:
+    low, high = ends
+    return low + (high - low) * share
 
 
 def _within_ratio(sizes: IntArray) -> IntArray:

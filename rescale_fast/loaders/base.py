@@ -1,21 +1,25 @@
 """What all loaders of betons share: which images an epoch has for this rank, in which order, and how they are cut."""
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rescale_fast.beton_file import BetonFile, Records
-from rescale_fast.errors import SettingError
-from rescale_fast.loaders.augment import Augment, Placements, place_centrally, place_randomly
+from rescale_fast.errors import ArtifactError, SettingError, TrainingError
+from rescale_fast.loaders.augment import Placements, place_centrally, place_randomly
+from rescale_fast.loaders.draws import Purpose, stream
+from rescale_fast.loaders.settings import LoaderSettings
 from rescale_fast.types import IntArray
 
 if TYPE_CHECKING:
     import torch
 
-BATCHES_AHEAD = 3  # that FFCV makes while one is used
+    Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Share:
         """(m,) samples of an epoch, in order."""
         if not self.shuffled:
             return np.arange(self.rank, self.num_samples, self.num_ranks)
-        order = np.random.default_rng(self.seed + epoch).permutation(self.num_samples)
+        order = stream(self.seed, epoch, Purpose.ORDER).permutation(self.num_samples)
         return order[self.rank :: self.num_ranks][: self.num_samples // self.num_ranks]
 
 
@@ -40,38 +44,55 @@ class BetonLoader(ABC):
     """Iterate for an epoch; iterate again for the next one. Made by `beton_loader`.
 
     `epoch` is the number of the next one, from 0: set it to go on where another process stopped. `image_size` may be
-    set between epochs, too.
+    set between epochs, too. An epoch may be left before its end; when the next one has begun it cannot be gone on with.
     """
 
-    def __init__(
-        self,
-        beton: BetonFile,
-        share: Share,
-        *,
-        batch_size: int,
-        image_size: int,
-        augment: Augment,
-        device: "torch.device",
-        num_workers: int,
-    ) -> None:
+    def __init__(self, beton: BetonFile, settings: LoaderSettings, device: "torch.device") -> None:
         self.path = beton.path
         self.beton = beton
-        self.share = share
-        self.batch_size = batch_size
-        self.image_size = image_size
-        self.augment = augment
+        self.settings = settings
         self.device = device
-        self.num_workers = num_workers
-        self.epoch = 0
-        self.num_images = len(share.sample_order(0))  # of this rank, an epoch
+        self.share = Share(
+            len(beton), int(settings.rank), int(settings.num_ranks), settings.split == "train", int(settings.seed)
+        )
+        self.num_images = len(self.share.sample_order(0))  # of this rank, an epoch
         self.labels = self._column("label")  # (N,) of all samples
         self.indices = self._column("index")  # (N,)
         self._sizes = np.stack([self.image_records["height"], self.image_records["width"]], axis=1).astype(np.int64)
-        if share.shuffled and len(self) == 0:
+        payload = sum(field.has_payload for field in beton.fields[: int(self.image_field[1:])])
+        self.payloads = np.stack([beton.pointers[:, payload], beton.sizes[:, payload]], axis=1)  # (N, 2) of the images
+        self._process, self._begun = os.getpid(), 0  # epochs that were begun
+        if self.share.shuffled and len(self) == 0:
             raise SettingError(
-                f"{beton.path}: gives {self.num_images} images to a rank, fewer than one batch of {batch_size}. "
+                f"{beton.path}: gives {self.num_images} images to a rank, fewer than one batch of {self.batch_size}. "
                 "Use a smaller batch."
             )
+
+    @property
+    def batch_size(self) -> int:
+        return int(self.settings.batch_size)
+
+    @property
+    def num_workers(self) -> int:
+        return int(self.settings.num_workers)
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images given, pixels. May be set between epochs."""
+        return int(self.settings.image_size)
+
+    @image_size.setter
+    def image_size(self, value: int) -> None:
+        self.settings = replace(self.settings, image_size=value)
+
+    @property
+    def epoch(self) -> int:
+        """The number of the next epoch, from 0. May be set."""
+        return int(self.settings.epoch)
+
+    @epoch.setter
+    def epoch(self, value: int) -> None:
+        self.settings = replace(self.settings, epoch=value)
 
     def _column(self, name: str) -> IntArray:
         values = self.beton.integers(name)
@@ -93,19 +114,58 @@ class BetonLoader(ABC):
         whole, rest = divmod(self.num_images, self.batch_size)
         return whole + (rest > 0 and not self.share.shuffled)
 
-    def __iter__(self) -> "Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]":
+    def __iter__(self) -> "Iterator[Batch]":
+        if os.getpid() != self._process:
+            raise TrainingError(
+                f"{self.path}: this loader was opened by process {self._process}, and its threads did not come along "
+                f"into process {os.getpid()}, its fork. Call beton_loader there."
+            )
         epoch, self.epoch = self.epoch, self.epoch + 1
+        self._begun += 1
+        return self._read(epoch, self._begun)
+
+    def __reduce__(self) -> str:
+        raise TrainingError(f"{self.path}: a loader cannot be copied, or sent to a process. Call beton_loader there.")
+
+    def _read(self, epoch: int, begun: int) -> "Iterator[Batch]":
         order = self.share.sample_order(epoch)[: len(self) * self.batch_size]
-        if len(order):
-            yield from self._batches(order, self._place(epoch))
+        batches = [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)]
+        self._check_newest(begun)
+        if not batches:
+            return
+        with closing(self._images(batches, self._place(epoch))) as images:
+            for rows, made in zip(batches, images, strict=True):
+                yield made, self._numbers(self.labels[rows]), self._numbers(self.indices[rows])
+                self._check_newest(begun)
+
+    def _check_newest(self, begun: int) -> None:
+        # Threads, processes and buffers belong to one epoch at a time.
+        if begun != self._begun:
+            raise TrainingError(
+                f"{self.path}: a later epoch of this loader has begun, so this one cannot be gone on with. To read two "
+                "at once open two loaders."
+            )
+
+    def _numbers(self, values: IntArray) -> "torch.Tensor":
+        import torch
+
+        return torch.from_numpy(values).to(self.device, non_blocking=True)
 
     def _place(self, epoch: int) -> Placements:
         if not self.share.shuffled:
-            return place_centrally(self._sizes, self.augment)
-        return place_randomly(self._sizes, self.augment, self.image_size, self.share.seed, epoch)
+            return place_centrally(self._sizes, self.settings.augment)
+        return place_randomly(self._sizes, self.settings.augment, self.image_size, self.settings.seed, epoch)
 
     @abstractmethod
-    def _batches(
-        self, order: IntArray, places: Placements
-    ) -> "Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]":
-        """Images (B, 3, S, S) uint8, labels (B,), indices (B,), on the device; `places` are those of all samples."""
+    def _images(self, batches: list[IntArray], places: Placements) -> "Generator[torch.Tensor, None, None]":
+        """(B, 3, S, S) uint8 on the device, for each batch of rows; `places` are those of all samples."""
+
+    def _refuse(self, rows: IntArray) -> None:
+        """Raise ArtifactError if there are any."""
+        if len(rows):
+            few = ", ".join(f"{row:,}" for row in rows[:5]) + (", ..." if len(rows) > 5 else "")
+            raise ArtifactError(
+                f"{self.path}: the JPEG of sample {few} does not decode to the image that its record describes. "
+                f"`rescale-fast check {self.path} --decode --list bad.csv` lists all such samples, and "
+                f"`rescale-fast cut {self.path} --target NEW.beton --drop bad.csv` leaves them out."
+            )

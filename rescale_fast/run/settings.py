@@ -9,7 +9,7 @@ from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.errors import SettingError
 from rescale_fast.export.settings import ExportSettings, Form, Link
 from rescale_fast.image_subset.settings import SampleSettings, ScoreSettings, numbers_of
-from rescale_fast.loaders import LoaderKind
+from rescale_fast.loaders.settings import LoaderKind
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.registry import network_names
 from rescale_fast.networks.settings import NetworkSettings

@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from rescale_fast.artifact import Origin, write_whole
 from rescale_fast.errors import ArtifactError, SettingError, TrainingError
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.loaders import beton_loader
 from rescale_fast.loaders.base import BetonLoader
+from rescale_fast.loaders.draws import Purpose, stream
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.saving import save_state
 from rescale_fast.reading import reading
@@ -63,7 +62,6 @@ def train_network(
     with forked, _repeatable(training.deterministic), _memory_explained(training):
         loaders = {split: _open(split, betons[split], training, device, machine, group) for split in betons}
         num_classes = len(infos["train"].class_ids)
-        _check_labels(loaders, num_classes)
         trainer = Trainer(training, num_classes, device, group)
         records = _train_epochs(trainer, loaders, folder, origin, tensorboard, track)
     return TrainRun(
@@ -133,17 +131,8 @@ def _open(
         rank=group.ranks.rank,
         num_ranks=group.count,
         loader=training.loader,
+        reuse_buffers=True,
     )
-
-
-def _check_labels(loaders: dict[str, BetonLoader], num_classes: int) -> None:
-    for loader in loaders.values():
-        wrong = np.flatnonzero((loader.labels < 0) | (loader.labels >= num_classes))
-        if wrong.size:
-            raise ArtifactError(
-                f"{loader.path}: sample {wrong[0]} has the label {loader.labels[wrong[0]]}, but the JSON beside it "
-                f"names {num_classes} classes, 0 to {num_classes - 1}. Export it again, or `rescale-fast relabel` it."
-            )
 
 
 def _resume(trainer: Trainer, folder: Path, origin: Origin) -> list[Record]:
@@ -163,7 +152,7 @@ def _epoch(epoch: int, trainer: Trainer, loaders: dict[str, BetonLoader], advanc
     training, group = trainer.training, trainer.group
     train, val = loaders["train"], loaders["val"]
     train.epoch, train.image_size = epoch, training.recipe.size_at(epoch, training.image_size)
-    torch.manual_seed(int(np.random.SeedSequence((training.seed, epoch, group.ranks.rank)).generate_state(1)[0]))
+    torch.manual_seed(int(stream(training.seed, epoch, Purpose.NETWORK, group.ranks.rank).integers(2**63)))
     start = time.perf_counter()
     loss = trainer.train(train, epoch, advance)
     seconds = time.perf_counter() - start

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from rescale_fast.errors import SettingError
 from rescale_fast.export.types import BetonInfo
-from rescale_fast.loaders import LoaderKind
 from rescale_fast.loaders.augment import Augment
+from rescale_fast.loaders.settings import LoaderKind
 from rescale_fast.networks.registry import check_network, plain_name
 from rescale_fast.networks.types import LARGEST_DEFAULT_SIZE, SMALL_SIZE
 from rescale_fast.train.recipe import Recipe, find_recipe

@@ -1,0 +1,83 @@
+"""Whether a beton can be read as it was asked for, found out before anything is decoded."""
+
+from pathlib import Path
+
+import numpy as np
+
+from rescale_fast.beton_file import IMAGE_FIELD, INT_FIELD, BetonFile
+from rescale_fast.errors import ArtifactError, SettingError
+from rescale_fast.export.types import BetonInfo
+from rescale_fast.loaders.settings import LoaderSettings
+
+BATCHES_AHEAD = 3  # that FFCV makes while one is used
+
+
+def check_fields(beton: BetonFile) -> None:
+    """Raise ArtifactError unless the beton has an image, a label and an index."""
+    found = {field.name: field.type_id for field in beton.fields}
+    needed = {"image": IMAGE_FIELD, "label": INT_FIELD, "index": INT_FIELD}
+    if needed.items() - found.items():
+        raise ArtifactError(
+            f"{beton.path}: has the fields {', '.join(found)}; expected image (RGB), label and index (integers)."
+        )
+
+
+def check_info(beton: BetonFile) -> None:
+    """Raise ArtifactError unless the beton is the one that the JSON beside it describes, if there is one.
+
+    Compared is what costs nothing: length, samples, and those of each label. `rescale-fast check` compares contents.
+    """
+    beside = beton.path.with_suffix(".json")
+    if not beside.exists():
+        return
+    info = BetonInfo.load(beside)
+    labels = beton.integers("label")
+    assert labels is not None  # check_fields has looked
+    wrong = np.flatnonzero((labels < 0) | (labels >= len(info.images_per_class)))
+    if len(wrong):
+        raise ArtifactError(
+            f"{beton.path}: sample {wrong[0]:,} has the label {labels[wrong[0]]}, but {beside.name} beside it names "
+            f"{len(info.images_per_class)} classes, from 0. Export it again, or `rescale-fast relabel` it."
+        )
+    counts = tuple(np.bincount(labels, minlength=len(info.images_per_class)).tolist())
+    for what, found, said in (
+        ("samples", len(beton), info.num_images),
+        ("bytes", beton.bytes, info.bytes),
+        ("images of each label", counts, tuple(info.images_per_class)),
+    ):
+        if found != said:
+            raise ArtifactError(
+                f"{beton.path}: is not the beton that {beside.name} beside it describes: {what} {_shown(found)}, "
+                f"expected {_shown(said)}. Export it again, or remove {beside.name} if it belongs to another file."
+            )
+
+
+def _shown(value: object) -> str:
+    text = f"{value:,}" if isinstance(value, int) else str(value)
+    return text if len(text) < 80 else f"{text[:80]} ..."
+
+
+def check_memory(beton: BetonFile, settings: LoaderSettings) -> None:
+    """Raise SettingError where FFCV would set more memory aside than there is.
+
+    It does for the largest image, twice for what is made of it, and all this once for each image of several batches.
+    """
+    images = beton.records[f"f{[field.name for field in beton.fields].index('image')}"]
+    width, height = int(images["width"].max()), int(images["height"].max())
+    pixels = width * height + 2 * int(settings.image_size) ** 2
+    needed, free = (BATCHES_AHEAD + 2) * int(settings.batch_size) * pixels * 3, available_bytes()
+    if free is not None and needed > free:
+        raise SettingError(
+            f"{beton.path}: for batches of {settings.batch_size} images of up to {width} x {height} px, made "
+            f"{settings.image_size} px large, FFCV would set aside {needed / 1e9:.1f} GB; {free / 1e9:.1f} GB are "
+            "free. Use a smaller batch, or write the beton with a lower --max-side."
+        )
+
+
+def available_bytes() -> int | None:
+    """The memory that can be had without swapping; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)

@@ -1,0 +1,190 @@
+"""Run by test_loaders.py in a process of its own: what loaders give through FFCV, DALI and torchvision.
+
+    python -m tests.loader_judge GREYS SMOOTH DAMAGED
+
+Three betons: 21 images, each of one grey level, ten times its row; 20 smooth images of mixed sizes; 48 images, of which
+those of DAMAGED_ROWS cannot be decoded. Importing FFCV changes torch's threads, and each loader compiles its pipeline.
+"""
+
+import copy
+import gc
+import multiprocessing
+import os
+import pickle
+import sys
+import threading
+import warnings
+
+import torch
+
+from rescale_fast.errors import ArtifactError, TrainingError
+from rescale_fast.loaders import beton_loader
+
+KINDS = ("ffcv", "dali", "torchvision")
+DAMAGED_ROWS = {3: "Huffman table", 6: "scan header", 7: "no JPEG at all", 10: "a smaller image"}
+DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
+
+
+def raises(error, text, call, *arguments):
+    try:
+        call(*arguments)
+    except error as raised:
+        assert text in str(raised), raised
+    else:
+        raise AssertionError(f"no {error.__name__} with {text!r}")
+
+
+def check_greys(images, labels, indices):
+    assert images.shape == (len(indices), 3, 16, 16)
+    assert images.dtype == torch.uint8
+    assert (images.float().mean((1, 2, 3)).cpu() - 10 * indices.cpu()).abs().max() < 3, "an image is not its row's"
+    assert labels.tolist() == [row % 3 for row in indices.tolist()]
+
+
+def epoch_of(path, number, size=20, **options):
+    """Images, labels and indices of an epoch, by index."""
+    loader = beton_loader(
+        path, split="train", **{"seed": 5, "augment": "shift-flip", "batch_size": 4, "num_workers": 1, **options}
+    )
+    loader.epoch, loader.image_size = number, size
+    images, labels, indices = (torch.cat(column) for column in zip(*loader, strict=True))
+    order = indices.argsort()
+    return images[order].float(), labels[order], indices[order]
+
+
+def batches_are_the_callers_own(greys):
+    for kind in KINDS:
+        for device in DEVICES:
+            shape = {"batch_size": 2, "image_size": 16, "augment": "shift", "num_workers": 1, "device": device}
+            val = beton_loader(greys, split="val", loader=kind, **shape)
+            for _ in range(2):
+                batches = list(val)  # 11: more than FFCV has buffers
+                assert torch.cat([indices for _, _, indices in batches]).tolist() == list(range(21)), kind
+                for batch in batches:
+                    check_greys(*batch)
+            assert len(batches) == len(val) == 11
+
+
+def buffers_are_reused_where_that_is_asked_for(greys):
+    val = beton_loader(greys, split="val", batch_size=2, image_size=16, augment="shift", reuse_buffers=True)
+    batches = []
+    for batch in val:
+        check_greys(*batch)
+        batches.append(batch)
+    assert len({images.data_ptr() for images, _, _ in batches}) == 5
+    assert torch.cat([indices for _, _, indices in batches]).tolist() == list(range(21)), "labels and indices are not"
+
+
+def what_is_refused_names_its_rows(damaged):
+    rows = sorted(DAMAGED_ROWS)
+    shape = {"batch_size": 48, "image_size": 16, "num_workers": 2}  # DALI ends the process in runs of 32 or more
+    for kind, named in (("ffcv", rows), ("torchvision", rows[:3]), ("dali", rows[:1])):
+        loader = beton_loader(damaged, split="val", loader=kind, **shape)
+        text = f"the JPEG of sample {', '.join(map(str, named))} does not decode"
+        raises(ArtifactError, text, list, loader)
+
+
+def an_epoch_can_be_left(greys):
+    for kind in KINDS:
+        val = beton_loader(greys, split="val", batch_size=2, image_size=16, augment="shift", loader=kind)
+        for batch in val:
+            check_greys(*batch)
+            break
+        left = iter(val)
+        next(left)
+        for _ in range(2):
+            assert torch.cat([indices for _, _, indices in val]).tolist() == list(range(21)), kind
+        raises(TrainingError, "a later epoch of this loader has begun", next, left)
+        raises(TrainingError, "a later epoch", list, zip(val, val, strict=False))
+        assert val.epoch == 6
+        del val, left
+        gc.collect()
+
+
+def loaders_stay_in_their_process(greys):
+    for kind in KINDS:
+        val = beton_loader(greys, split="val", batch_size=2, image_size=16, loader=kind)
+        raises(TrainingError, "Call beton_loader there", pickle.dumps, val)
+        raises(TrainingError, "Call beton_loader there", copy.copy, val)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python's own, of forks
+            child = os.fork()
+        if child == 0:
+            try:
+                iter(val)
+            except TrainingError as error:
+                os._exit(0 if "its fork" in str(error) else 1)
+            os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, kind
+
+
+def ranks_share_an_epoch(greys):
+    shares = []
+    for rank in range(4):  # 21 images on 4 ranks: 6, 5, 5, 5
+        share = beton_loader(greys, split="val", batch_size=4, image_size=16, rank=rank, num_ranks=4, loader="dali")
+        rows = torch.cat([indices for _, _, indices in share]).tolist()
+        assert len(rows) == share.num_images
+        shares += rows
+    assert sorted(shares) == list(range(21)), shares
+    none = beton_loader(greys, split="val", batch_size=4, image_size=16, rank=21, num_ranks=22)
+    assert list(none) == []
+    assert none.num_images == len(none) == 0
+    train = beton_loader(greys, split="train", batch_size=4, image_size=16, rank=1, num_ranks=2, num_workers=99)
+    assert train.num_workers == len(os.sched_getaffinity(0))
+    epochs = [torch.cat([indices for _, _, indices in train]).tolist() for _ in range(2)]
+    assert [len(set(rows)) for rows in epochs] == [8, 8]
+    assert epochs[0] != epochs[1]
+    assert len(train) == 2
+
+
+def images_are_the_same_whatever_makes_them(smooth):
+    one, two = epoch_of(smooth, 3), epoch_of(smooth, 3, num_workers=2)
+    assert all(map(torch.equal, one, two))
+    assert one[0].shape == (20, 3, 20, 20)
+    again = beton_loader(smooth, split="train", batch_size=4, image_size=20, augment="shift-flip", seed=5)
+    for _ in range(3):
+        list(again)
+    assert torch.equal(torch.cat([images for images, _, _ in again]).float().mean(), one[0].mean())
+    half = epoch_of(smooth, 3, rank=1, num_ranks=2, batch_size=5)
+    rows = {int(row): image for image, row in zip(one[0], one[2], strict=True)}
+    assert len(half[2]) == 10
+    assert all(torch.equal(rows[int(row)], image) for image, row in zip(half[0], half[2], strict=True))
+    for options, ffcv in (({}, one), ({"augment": "crop-flip"}, epoch_of(smooth, 3, augment="crop-flip"))):
+        for kind in ("dali", "torchvision"):
+            other = epoch_of(smooth, 3, loader=kind, **options)
+            assert torch.equal(other[1], ffcv[1])
+            assert torch.equal(other[2], ffcv[2])
+            difference = (other[0] - ffcv[0]).abs()
+            assert difference.mean() < 2, (kind, options, difference.mean())
+
+
+def a_dead_loader_raises(greys):
+    threading.excepthook = lambda _: None
+    val = beton_loader(greys, split="val", batch_size=8, image_size=16)
+    val._loader.code = ([(lambda **_: 1 / 0, ())], ())
+    raises(TrainingError, "loading thread died", list, val)
+    assert torch.get_num_threads() == 2
+    val = beton_loader(greys, split="val", batch_size=2, image_size=16, num_workers=1, loader="torchvision")
+    batches = iter(val)
+    next(batches)
+    for process in multiprocessing.active_children():
+        process.kill()
+    raises(TrainingError, "a loading process stopped", list, batches)
+    assert len(list(val)) == 11, "the next epoch has new processes"
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(2)
+    GREYS, SMOOTH, DAMAGED = sys.argv[1:]
+    batches_are_the_callers_own(GREYS)
+    assert torch.get_num_threads() == 2
+    buffers_are_reused_where_that_is_asked_for(GREYS)
+    what_is_refused_names_its_rows(DAMAGED)
+    an_epoch_can_be_left(GREYS)
+    loaders_stay_in_their_process(GREYS)
+    ranks_share_an_epoch(GREYS)
+    images_are_the_same_whatever_makes_them(SMOOTH)
+    a_dead_loader_raises(GREYS)
+    gc.collect()
+    print("all is well")
