@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 from rescale_fast.networks.types import EvalTransform
-from rescale_fast.predictions._loader_torchvision import read_one_by_one
+from rescale_fast.predictions._loader_torchvision import decode_each
+from rescale_fast.predictions.encoded import read_encoded
 from rescale_fast.predictions.validate import load_batches
 
 SIZES = [(500, 375)] * 4 + [
@@ -97,7 +98,7 @@ def test_pixels_and_decisions_over_two_thousand_photographs(photographs):
 def test_pixels_of_other_networks_transforms(photographs, transform, largest):
     """Where the crop reaches the image's edge, outermost pixels differ more: DALI repeats the edge, PIL does not."""
     paths = photographs[:48]
-    reference = read_one_by_one(paths, range(48), transform, 2).images
+    reference = decode_each(read_encoded(paths), range(48), transform, 2).images
     for ours in load_batches(paths, transform, "dali", 64, 2, torch.device("cpu")):
         difference = 255 * (ours.images - reference).abs()
         assert difference[:, :, 1:-1, 1:-1].max() < largest
