@@ -114,12 +114,15 @@ class DaliReader:
             self._under_way.append(self._waiting.popleft())
 
     def _begin(self, run: Run) -> None:
+        self._feed(run)
+        self._pipeline.schedule_run()
+
+    def _feed(self, run: Run) -> None:
         sides = np.array([(image.height, image.width) for image in run], np.int64)
         self._pipeline.feed_input("encoded", [image.data for image in run])
         for step, resizing in enumerate(resizings(sides, self._transform)):
             for name, value in resizing._asdict().items():
                 self._pipeline.feed_input(f"{name}{step}", value.astype(np.float32))
-        self._pipeline.schedule_run()
 
     def _finish(self, target: torch.Tensor) -> None:
         (images,) = self._pipeline.share_outputs()
@@ -150,8 +153,11 @@ class DaliReader:
         try:
             self._pipeline = _pipeline(**self._settings)
             self._pipeline.build()
-            self._begin([encoded])
-            self._finish(got)
+            for _ in range(self._depth):
+                self._feed([encoded])
+            self._pipeline.schedule_run()  # the first call begins as many runs as may be under way; later ones, one
+            for _ in range(self._depth):
+                self._finish(got)
         except Exception as failure:
             raise _unsound(f"{failure or error}") from failure
         levels = 255 * (got[0].cpu() - expected.permute(1, 2, 0)).abs() * torch.tensor(self._transform.std)

@@ -31,15 +31,13 @@ class EncodedImage(NamedTuple):
     height: int
 
 
-def read_encoded(
-    paths: Sequence[str], *, waits: Sequence[float] = WAITS, wait: Callable[[float], Any] = time.sleep
-) -> list[EncodedImage]:
+def read_encoded(paths: Sequence[str], *, wait: Callable[[float], Any] = time.sleep) -> list[EncodedImage]:
     """Read these files, one after another, with patience.
 
-    Raises: DatasetError for a file that the operating system still refuses after the last of the waits.
+    Raises: DatasetError for a file that the operating system still refuses after the last of WAITS.
     """
     found = _read(paths)
-    for seconds in waits:
+    for seconds in WAITS:
         again = [i for i, one in enumerate(found) if _is_refused(one)]
         if not again:
             break
@@ -48,13 +46,13 @@ def read_encoded(
             found[i] = one
     for path, one in zip(paths, found, strict=True):
         if _is_refused(one):
-            raise unavailable(path, one.error, len(waits))
+            raise _unavailable(path, one.error)
     return found
 
 
-def unavailable(path: str, error: int, retries: int) -> DatasetError:
+def _unavailable(path: str, error: int) -> DatasetError:
     return DatasetError(
-        f"{path}: {os.strerror(error)} ({errno.errorcode.get(error, error)}), also when asked {retries} more times. "
+        f"{path}: {os.strerror(error)} ({errno.errorcode.get(error, error)}), also when asked {len(WAITS)} more times. "
         "What is finished is kept, and this image is not taken for a damaged one: when it can be read again, the same "
         "command goes on. If it is gone for good, take it out of the data set (the link to it, or its line in a list)."
     )

@@ -37,6 +37,6 @@ def stop_at_losses(
 def _too_many(lost: Sequence[tuple[str, str]], allowed: int, folder: Path) -> DatasetError:
     first = "".join(f"\n  {path}: {reason}" for path, reason in lost[:SHOWN])
     return DatasetError(
-        f"{len(lost):,} images cannot be read, where --max-unreadable allows {allowed:,}. The first:{first}\n"
+        f"too many images cannot be read: {len(lost):,}, where --max-unreadable allows {allowed:,}. The first:{first}\n"
         f"Repair them and delete {folder}, so that they are read again; or do without them: a larger --max-unreadable."
     )
