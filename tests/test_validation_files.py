@@ -220,7 +220,7 @@ def test_a_strip_too_long_to_be_resized_whole_gives_nearly_the_same_pixels(rng, 
     for size in ((2, 9001), (9001, 2), (3, 20_011), (5, 22_222)):
         image = photo(rng, *size)
         difference = 255 * (decode_image(as_encoded(image), transform) - by_torchvision(image, transform)).abs()
-        assert difference.max() < 1.01
+        assert difference.max() < 2.01
         assert difference.mean() < 0.3
 
 

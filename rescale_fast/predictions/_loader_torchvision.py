@@ -63,8 +63,9 @@ def _what_the_crop_shows(image: Image.Image, transform: EvalTransform) -> Image.
     """Resize and crop, without ever making an image larger than LARGEST_RESIZED.
 
     A strip of 1 x 65,000 pixels, of which the crop shows a single one, would become one of 256 x 16.6 million. Only
-    the region that is shown is resized then. Not always, as Pillow rounds a region's edges: one pixel in fourteen
-    would differ by one grey level from those of the whole.
+    the region that is shown is resized then. Not always: Pillow rounds the region's edges, and chooses the order of its
+    two passes by it, so that pixels differ from those of the whole (of strips by at most 2 grey levels, mean 0.3; of
+    noise resized bicubically by up to 26).
     """
     sides = np.array([image.height, image.width])
     mode = InterpolationMode(transform.interpolation)
