@@ -67,5 +67,6 @@ void register_class_subset(py::module_& module);
 void register_class_grouping(py::module_& module);
 void register_beton(py::module_& module);
 void register_downsample(py::module_& module);
+void register_image_header(py::module_& module);
 
 }  // namespace rescale_fast

@@ -136,3 +136,6 @@ def downsample_images(
     advance: Advance,
 ) -> tuple[NDArray[np.uint8], dict[int, str]]:
     """(count, channels, side, side) pixels, zero for those images that the reasons name."""
+
+def read_encoded_images(names: bytes, *, count: int) -> list[tuple[NDArray[np.uint8], int, bool, int, int]]:
+    """Of each file: its bytes, errno where they could not be read, whether it is plain, width and height if so."""

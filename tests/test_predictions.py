@@ -78,7 +78,7 @@ def test_unreadable_files_are_skipped_with_their_reason_and_no_other_is_lost(bro
     root, broken = broken_set
     dataset = open_folder(root)
     listed = dataset.splits["val"].paths
-    got = validate(dataset, *small_network(12), ValidateSettings(loader, 16), tmp_path / "p", ORIGIN)
+    got = validate(dataset, *small_network(12), ValidateSettings(loader, 16, 0.05), tmp_path / "p", ORIGIN)
     assert [skipped.path for skipped in got.skipped] == broken
     assert all(skipped.reason for skipped in got.skipped)
     assert sorted([*got.paths, *broken]) == sorted(listed)
@@ -89,17 +89,11 @@ def test_a_set_with_nothing_readable_is_an_error(tmp_path):
     for name in ("a", "b"):
         (tmp_path / "val" / name).mkdir(parents=True)
         (tmp_path / "val" / name / "1.jpg").write_bytes(b"x")
-    with pytest.raises(DatasetError, match="not one of 2 validation images could be read"):
-        validate(open_folder(tmp_path), *small_network(2), ValidateSettings(), tmp_path / "p", ORIGIN)
-
-
-def test_a_list_longer_than_a_pipeline_takes_is_read_whole(small_glyphs, monkeypatch):
-    from rescale_fast.predictions import _loader_dali
-
-    paths = [small_glyphs.root / path for path in small_glyphs.splits["val"].paths]
-    whole = all_pixels(paths, "dali", EvalTransform(24, 24))
-    monkeypatch.setattr(_loader_dali, "LONGEST_LIST", 48)
-    torch.testing.assert_close(all_pixels(paths, "dali", EvalTransform(24, 24)), whole, rtol=0, atol=0)
+    for share, message in ((0.01, "too many images cannot be read: 2"), (1, "not one of 2 validation images could")):
+        with pytest.raises(DatasetError, match=message):
+            validate(
+                open_folder(tmp_path), *small_network(2), ValidateSettings(max_unreadable=share), tmp_path / "p", ORIGIN
+            )
 
 
 def test_finished_parts_are_kept_and_missing_or_damaged_ones_made_alike(small_glyphs, tmp_path, monkeypatch):
@@ -127,9 +121,9 @@ def test_no_image_is_read_when_all_parts_are_there_and_all_are_for_other_setting
     assert validate(small_glyphs, *small_network(12), ValidateSettings(), folder, other).origin.same_as(other)
 
 
-def test_a_batch_size_that_does_not_divide_a_part_is_refused(small_glyphs, tmp_path):
+def test_a_batch_size_that_does_not_divide_a_part_is_refused():
     with pytest.raises(SettingError, match="expected a divisor of 1,024"):
-        validate(small_glyphs, *small_network(12), ValidateSettings(batch_size=100), tmp_path, ORIGIN)
+        ValidateSettings(batch_size=100)
 
 
 def part(indices, skipped=(), origin=ORIGIN):

@@ -21,6 +21,8 @@ class Outcome:
     top_probabilities: Float32Array  # (B, T)
     true_probability: Float32Array  # (B,)
     unreadable: tuple[tuple[int, str], ...]  # (position, reason)
+    num_left: int  # that DALI was not given, by their headers
+    num_refused: int  # that DALI was given, and refused
 
     @property
     def num_listed(self) -> int:
@@ -36,7 +38,10 @@ class _Started:
 
     def finish(self) -> Outcome:
         ids, top, true = (result.cpu().numpy() for result in self.results)
-        return Outcome(self.batch.positions, ids.astype(np.int64), top, true, self.batch.unreadable)
+        batch = self.batch
+        return Outcome(
+            batch.positions, ids.astype(np.int64), top, true, batch.unreadable, batch.num_left, batch.num_refused
+        )
 
 
 class Runner:

@@ -6,7 +6,8 @@ does not depend on where a run was interrupted, nor on how many ranks shared it.
 Measured: benchmarks/results/predictions.csv, by benchmarks/bench_predictions.py.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,12 @@ import numpy as np
 
 from rescale_fast.artifact import Origin
 from rescale_fast.datasets.types import Dataset, ImageList
-from rescale_fast.errors import ArtifactError, DatasetError, SettingError
+from rescale_fast.errors import ArtifactError, DatasetError
 from rescale_fast.machine import MachineSettings
 from rescale_fast.predictions.chunks import chunk_images, part_path, pending_chunks, remove_others
-from rescale_fast.predictions.settings import CHUNK_SIZE, Loader, ValidateSettings
+from rescale_fast.predictions.losses import check_losses, stop_at_losses
+from rescale_fast.predictions.quiet import quiet_libraries
+from rescale_fast.predictions.settings import Loader, ValidateSettings
 from rescale_fast.predictions.types import Predictions, Skipped
 from rescale_fast.ranks import Meeting, Ranks
 from rescale_fast.types import JSON, Advance, IntArray, Track, silent
@@ -42,14 +45,16 @@ def validate(
     machine: MachineSettings = MachineSettings(),
     ranks: Ranks | None = None,
     track: Track = silent,
+    tell: Callable[[str], None] | None = None,
 ) -> Predictions:
     """Predict every validation image that has no finished part yet; return all predictions.
 
-    Args, Raises: as `predict`; and DatasetError when not one image could be read.
+    Args, Raises: as `predict`; and DatasetError when too few images could be read.
     """
-    predict(dataset, network, transform, settings, folder, origin, machine=machine, ranks=ranks, track=track)
+    predict(dataset, network, transform, settings, folder, origin, machine=machine, ranks=ranks, track=track, tell=tell)
     predictions = Predictions.load(folder)
     _check_complete(predictions, dataset.splits["val"], dataset.root)
+    check_losses(predictions, settings, folder)
     return predictions
 
 
@@ -64,18 +69,20 @@ def predict(
     machine: MachineSettings = MachineSettings(),
     ranks: Ranks | None = None,
     track: Track = silent,
+    tell: Callable[[str], None] | None = None,
 ) -> None:
     """Make the parts that are not there yet. Ranks share them, and return when all have finished theirs.
 
     Args:
         network: in evaluation mode. transform: how it wants its images.
         folder: of the parts; finished ones of the same origin are kept. ranks: by default those of torchrun.
-    Raises: SettingError for a batch size that does not divide a chunk, or a GPU that is not there.
+        tell: called by rank 0, with a line about images that DALI did not read, if there are any.
+    Raises: SettingError for a GPU that is not there; DatasetError for a file that the operating system does not give,
+        and as soon as more images than `max_unreadable` allows cannot be read; RescaleError for a DALI that does not
+        work.
     """
     device = machine.torch_device()
     batch_size = settings.batch_size or (256 if device.type == "cuda" else 64)
-    if batch_size < 1 or CHUNK_SIZE % batch_size:
-        raise SettingError(f"--batch-size {batch_size}: expected a divisor of {CHUNK_SIZE:,}, such as 64.")
     images = dataset.splits["val"]
     meeting = Meeting("validate", ranks)
 
@@ -89,7 +96,10 @@ def predict(
 
         torch.set_num_threads(machine.threads)  # torchrun leaves each rank one
     pending: list[int] = meeting.agree("pending", prepare)  # type: ignore[assignment]
-    with (track if meeting.ranks.is_first else silent)("Validating", total=len(images)) as advance:
+    with (
+        quiet_libraries() if settings.loader == "dali" else nullcontext(),
+        (track if meeting.ranks.is_first else silent)("Validating", total=len(images)) as advance,
+    ):
         progress = _Progress(meeting, advance, len(images) - _images_of(pending, len(images)).size)
         mine = pending[meeting.ranks.rank :: meeting.ranks.count]
         if mine:
@@ -97,8 +107,11 @@ def predict(
             paths = [str(dataset.root / images.paths[i]) for i in positions]
             batches = load_batches(paths, transform, settings.loader, batch_size, machine.threads, device)
             outcomes = run_network(network, dataset.num_classes, device, batches, images.labels[positions])
-            _write_parts(progress.watch(outcomes), dataset, mine, folder, origin)
+            watched = stop_at_losses(progress.watch(outcomes), settings.allowed_unreadable(len(images)), paths, folder)
+            _write_parts(watched, dataset, mine, folder, origin)
         meeting.wait_for_all("done", meanwhile=progress.show)
+        if tell and meeting.ranks.is_first and (text := progress.of_readers()):
+            tell(text)
 
 
 def load_batches(
@@ -143,16 +156,32 @@ class _Progress:
 
     def watch(self, outcomes: "Iterator[Outcome]") -> "Iterator[Outcome]":
         for outcome in outcomes:
-            yield outcome
             self._meeting.add("images", outcome.num_listed)
             self._meeting.add("unreadable", len(outcome.unreadable))
+            self._meeting.add("left", outcome.num_left)
+            self._meeting.add("refused", outcome.num_refused)
+            yield outcome
             self.show()
 
     def show(self) -> None:
         if self._meeting.ranks.is_first:
-            done, unreadable = self._meeting.add("images", 0), self._meeting.add("unreadable", 0)
-            self._advance(done - self._shown, f"{unreadable:,} unreadable" if unreadable else "")
+            done, unreadable, by_pil = self._sum("images"), self._sum("unreadable"), self._sum("left", "refused")
+            notes = [f"{unreadable:,} unreadable"] * (unreadable > 0) + [f"{by_pil:,} left to PIL"] * (by_pil > 0)
+            self._advance(done - self._shown, ", ".join(notes))
             self._shown = done
+
+    def of_readers(self) -> str:
+        """What DALI has not read, in words; empty when it has read everything."""
+        left, refused = self._sum("left"), self._sum("refused")
+        if not left + refused:
+            return ""
+        return (
+            f"{left + refused:,} images were left to PIL, which is slower: {left:,} because of what they are (no plain "
+            f"8-bit JPEG or PNG, cut off, or very large), {refused:,} because DALI refused them"
+        )
+
+    def _sum(self, *names: str) -> int:
+        return sum(self._meeting.add(name, 0) for name in names)
 
 
 def _write_parts(

@@ -32,6 +32,7 @@ def validate(
     """Make predictions/ for the data set's validation images. Ranks share the work; the first tells of it."""
     from rescale_fast.networks.pretrained import choose_network, load_network
     from rescale_fast.predictions.chunks import is_finished
+    from rescale_fast.predictions.losses import check_losses
     from rescale_fast.predictions.validate import predict, validate
 
     choice = choose_network(dataset, network)
@@ -59,10 +60,15 @@ def validate(
     elif not meeting.ranks.is_first:
         return
 
+    def tell(text: str) -> None:
+        say(f"{'':>9}  {text}")
+
     def load(path: Path) -> Predictions:
         if not is_finished(num_images, path, origin):
             raise ArtifactError(f"{path}: not finished.")
-        return Predictions.load(path)
+        found = Predictions.load(path)
+        check_losses(found, settings, path)
+        return found
 
     folder.reuse_or_make(
         "validate",
@@ -78,6 +84,7 @@ def validate(
             origin,
             machine=machine,
             track=track,
+            tell=tell,
         ),
         describe=lambda made: (
             f"{len(made.indices):,} images, top-1 {100 * made.accuracy:.1f} %"

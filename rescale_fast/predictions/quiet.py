@@ -1,0 +1,37 @@
+"""Keeps what C and C++ libraries print away from the user, and lets Python's own messages through."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Drop what is written to file descriptor 2 directly; `sys.stderr` goes on to where that led before.
+
+    Decoders print a nameless line for each oddity of a file (libjpeg, libpng and nvImageCodec inside DALI have no
+    switch for all of them). What becomes of a file is said by its reason.
+    """
+    python, before = sys.stderr, os.dup(2)
+    if _is_descriptor_2(python):
+        sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+    try:
+        python.flush()
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        if sys.stderr is not python:
+            sys.stderr.close()
+            sys.stderr = python
+
+
+def _is_descriptor_2(stream: object) -> bool:
+    try:
+        return stream.fileno() == 2  # type: ignore[attr-defined, no-any-return]
+    except (AttributeError, OSError, ValueError):  # a stand-in, such as a test's
+        return False
