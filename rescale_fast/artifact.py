@@ -165,7 +165,7 @@ def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, whole or not at all."""
     text = json.dumps(to_json(value), indent=1, ensure_ascii=False) + "\n"
     with write_whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no UTF-8
+        temporary.write_text(text, encoding="utf-8")
 
 
 def read_json(path: Path, schema: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Opening image files with Pillow: whatever is wrong with one becomes one error with the reason."""
 
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,11 @@ def image_bytes(path: Path) -> bytes:
         return path.read_bytes()
 
 
+def name_as_text(name: str) -> str:
+    """A file's name as files of text hold it: bytes of it that are no UTF-8 become escapes, such as \\xe9."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def _check_file(path: Path) -> None:
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for somebody to write
@@ -69,7 +75,7 @@ def _reason(error: Exception, path: Path) -> str:
         return "too large for the memory of this machine"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    text = str(error).replace(str(path), path.name)
+    text = name_as_text(str(error).replace(str(path), path.name))
     if isinstance(error, (OSError, ValueError, SyntaxError)) and text:  # in words, as Pillow means them
         return text
     return f"{type(error).__name__}: {text}"

@@ -15,9 +15,10 @@ from PIL import Image
 
 from rescale_fast.errors import DatasetError, OutputError, RescaleError, SettingError
 from rescale_fast.export import folder, source
+from rescale_fast.export.beton import export_beton
 from rescale_fast.export.files import export_files
-from rescale_fast.export.settings import FilesSettings
-from rescale_fast.export.types import FilesInfo
+from rescale_fast.export.settings import ExportSettings, FilesSettings
+from rescale_fast.export.types import BetonInfo, FilesInfo
 from tests.photos import NOWHERE, bad_files, encoded, odd_files, photo, plain_jpegs, subset_of, write_files
 
 FORMS = ("folder", "webdataset", "parquet")
@@ -201,13 +202,21 @@ def test_bombs_pipes_loops_and_odd_names_end_no_export(rng, tmp_path, form):
     bad = ["bomb.jpg", "pipe.jpg", "loop.jpg", "folder.jpg", os.fsdecode(b"g\xf6ne.jpg")]
     subset = subset_of([*plain, *bad], [0] * 8, ("a",))
     info = export_files(root, subset, "val", tmp_path / "out", FilesSettings(form), NOWHERE)
-    assert [skipped["path"] for skipped in info.skipped] == bad
+    assert [skipped["path"] for skipped in info.skipped] == [*bad[:4], r"g\xf6ne.jpg"]
     reasons = [skipped["reason"] for skipped in info.skipped]
     assert "exceeds limit of 178956970 pixels" in reasons[0]
     assert reasons[1:] == ["not a file", "Too many levels of symbolic links", "not a file", "No such file or directory"]
     assert FilesInfo.load(tmp_path / "out" / FilesInfo.NAME) == info
     found = sorted(content for _, _, content in READERS[form](tmp_path / "out"))
     assert found == sorted(plain.values())
+
+
+def test_names_that_are_no_utf8_end_no_export_of_betons_either(rng, tmp_path):
+    names = write_files(tmp_path / "set", {os.fsdecode(b"caf\xe9.jpg"): encoded(photo(rng, 20, 10))})
+    subset = subset_of([*names, os.fsdecode(b"g\xf6ne.jpg")], [0, 0], ("a",))
+    info = export_beton(tmp_path / "set", subset, "val", tmp_path / "a.beton", ExportSettings(), NOWHERE)
+    assert (info.num_images, info.skipped[0]["path"]) == (1, r"g\xf6ne.jpg")
+    assert BetonInfo.load(tmp_path / "a.json") == info
 
 
 @pytest.mark.filterwarnings("ignore")

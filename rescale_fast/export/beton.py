@@ -30,7 +30,7 @@ from rescale_fast.export.digest import Blocks
 from rescale_fast.export.settings import ExportSettings
 from rescale_fast.export.tables import write_tables
 from rescale_fast.export.types import BetonInfo
-from rescale_fast.image_file import MAX_PIXELS
+from rescale_fast.image_file import MAX_PIXELS, name_as_text
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 from rescale_fast.types import IntArray, Track, silent
 
@@ -183,7 +183,9 @@ def _describe(subset: ImageSubset, split: str, written: _Written, size: int, dig
         original_labels=_original_labels(images, len(subset.class_ids)),
         images_per_class=tuple(int(count) for count in counts),
         stored=written.stored,
-        skipped=tuple({"path": images.paths[row], "reason": why} for row, why in sorted(written.skipped.items())),
+        skipped=tuple(
+            {"path": name_as_text(images.paths[row]), "reason": why} for row, why in sorted(written.skipped.items())
+        ),
         max_width=int(written.records["f0"]["width"].max()),
         max_height=int(written.records["f0"]["height"].max()),
         bytes=size,

@@ -13,6 +13,7 @@ from rescale_fast.export.settings import FilesSettings
 from rescale_fast.export.source import SourceImages
 from rescale_fast.export.tars import write_tars
 from rescale_fast.export.types import FilesInfo
+from rescale_fast.image_file import name_as_text
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.types import Track, silent
 
@@ -63,7 +64,10 @@ def _describe(
         class_ids=subset.class_ids,
         class_names=subset.class_names,
         images_per_class=tuple(source.left.tolist()),
-        skipped=tuple({"path": source.images.paths[row], "reason": why} for row, why in sorted(source.skipped.items())),
+        skipped=tuple(
+            {"path": name_as_text(source.images.paths[row]), "reason": why}
+            for row, why in sorted(source.skipped.items())
+        ),
         num_files=len(files),
         bytes=sum(path.stat().st_size for path in files),
     )

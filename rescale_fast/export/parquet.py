@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rescale_fast.export.source import SourceImage
+from rescale_fast.image_file import name_as_text
 from rescale_fast.image_subset.types import ImageSubset
 
 GROUP_IMAGES = 100  # a row group: what a reader takes at once
@@ -50,13 +51,8 @@ def _table(group: Sequence[SourceImage], schema: Any) -> Any:
     import pyarrow as pa
 
     columns = {
-        "image": [{"bytes": image.content, "path": _text(image.path.name)} for image in group],
+        "image": [{"bytes": image.content, "path": name_as_text(image.path.name)} for image in group],
         "label": [image.label for image in group],
         "index": [image.row for image in group],
     }
     return pa.table(columns, schema)
-
-
-def _text(name: str) -> str:
-    """A file's name as UTF-8, which is all that parquet holds; bytes that are none are written as escapes."""
-    return name.encode("utf-8", "backslashreplace").decode()

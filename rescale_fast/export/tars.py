@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rescale_fast.export.source import SourceImage
+from rescale_fast.image_file import name_as_text
 from rescale_fast.image_subset.types import ImageSubset
 
 SHARD_BYTES = 1 << 30
@@ -22,6 +23,10 @@ def write_tars(target: Path, images: Iterator[SourceImage], subset: ImageSubset)
                 file = opened.enter_context((target / f"{number:05d}.tar").open("wb"))
                 shard = opened.enter_context(TarWriter(file, mtime=0))
                 number, size = number + 1, 0
-            facts = {"class_id": subset.class_ids[image.label], "index": image.row, "file": image.path.name}
+            facts = {
+                "class_id": subset.class_ids[image.label],
+                "index": image.row,
+                "file": name_as_text(image.path.name),
+            }
             sample = {image.kind: image.content, "cls": image.label, "json": facts}
             size += shard.write({"__key__": f"{image.row:08d}", **sample})
