@@ -133,19 +133,17 @@ def _from_file(
     elif not published.are_all:
         network = build_network(choice.name, num_outputs)
     load_weights(network, weights, str(file), num_outputs)
-    transform = default_transform(choice.name, dataset)
     copied = _copied_from_torchvision(choice)
-    if copied is not None:
-        transform = _torchvision_transform(copied)
-        if hasattr(network, "transform_input"):  # Inception and GoogLeNet, whose weights come from TensorFlow
-            network.transform_input = True  # type: ignore[assignment]
+    if copied is not None and hasattr(network, "transform_input"):  # Inception, GoogLeNet: from TensorFlow
+        network.transform_input = True  # type: ignore[assignment]
+    transform = _torchvision_transform(copied) if copied is not None else default_transform(choice.name, dataset)
     notes = (f"{file.name}: {checkpoint.note}",) if checkpoint.note else ()
     loaded = LoadedNetwork(network.eval(), transform, notes)
     return loaded if published is None else _for_classes(loaded, choice.name, published)
 
 
 def _copied_from_torchvision(choice: NetworkChoice) -> Any:
-    """Those of torchvision's weights that a file is a copy of, by the hash in their name; None when it is another."""
+    """Which of torchvision's weights a file is a copy of, by the hash in their name; None when it is of none."""
     from torchvision import models
 
     if choice.name not in models.list_models(module=models):
