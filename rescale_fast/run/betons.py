@@ -33,6 +33,11 @@ class CheckCommand(Settings):
     num_threads: NumThreads = 0
     """Threads; 0 = all cores."""
 
+    def check(self) -> None:
+        """Raises: SettingError for a list that would take the place of the beton or of its JSON."""
+        if self.list in (self.file, self.file.with_suffix(".json")):
+            raise SettingError(f"--list {self.list}: would take the place of the beton, or of its JSON.")
+
 
 @dataclass(frozen=True)
 class CutCommand(Settings):
@@ -98,7 +103,7 @@ class RelabelCommand(Settings):
     """Threads; 0 = all cores."""
 
     def check(self) -> None:
-        """Raises: SettingError unless new labels are given in one way."""
+        """Raises: SettingError unless the new labels are given in one way."""
         if (self.groups is None) == (self.labels is None):
             raise SettingError("relabel: give the new labels, either with --groups FILE or with --labels FILE.")
 
@@ -115,8 +120,6 @@ def _decode(settings: CheckCommand) -> str:
     """Decode every image, list those that are bad, and say so. Raises: ArtifactError for errors."""
     from rescale_fast.export.check import find_bad_images, write_bad_images
 
-    if settings.list in (settings.file, settings.file.with_suffix(".json")):
-        raise SettingError(f"--list {settings.list}: would take the place of the beton, or of its JSON.")
     bad = find_bad_images(settings.file, num_threads=settings.num_threads, track=track)
     if settings.list is not None:
         write_bad_images(bad, settings.list)
