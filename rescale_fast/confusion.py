@@ -83,7 +83,7 @@ class ConfusionMatrix(Artifact):
             counts, ids = read_matrix(path)
             stored: dict[str, AnyArray] = {"counts": counts} | ({"class_ids": np.array(ids)} if ids else {})
         else:
-            stored = read_npz(path, (*(one.name for one in ARRAYS), "wnids", "meta"), THEN)
+            stored = read_npz(path, (*(one.name for one in ARRAYS), "wnids", "meta", "arr_0"), THEN)
         with reading(path, "a confusion matrix", THEN):
             origin = Origin({}, {})
             if "meta" in stored:
@@ -98,6 +98,8 @@ class ConfusionMatrix(Artifact):
     ) -> Self:
         if "wnids" in stored:
             stored.setdefault("class_ids", stored.pop("wnids"))
+        if "arr_0" in stored:  # numpy.savez(file, counts)
+            stored.setdefault("counts", stored.pop("arr_0"))
         if "counts" not in stored:
             raise DamageError(f"it holds the arrays {sorted(stored)}, expected 'counts' (K, K) and 'class_ids' (K,)")
         if "class_ids" in stored and max(stored["class_ids"].shape, default=1) == stored["class_ids"].size:

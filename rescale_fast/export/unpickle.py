@@ -5,6 +5,7 @@ a pickle names is looked up in a table of stand-ins, which know NumPy's ways of 
 Python or NumPy is ever called with what a file says. Memory is bounded by the file's size.
 """
 
+import codecs
 import math
 import os
 import pickletools
@@ -28,6 +29,18 @@ PLAIN = {
 }
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 PUT, GET = {"PUT", "BINPUT", "LONG_BINPUT"}, {"GET", "BINGET", "LONG_BINGET"}
+
+
+def _read_string(file: IO[bytes]) -> str:
+    """The argument of STRING, the bytes of which pickletools takes for ASCII."""
+    quoted = file.readline().rstrip(b"\n")
+    if len(quoted) < 2 or quoted[:1] not in (b'"', b"'") or quoted[-1:] != quoted[:1]:
+        raise DamageError("it has a text without quotes")
+    return codecs.escape_decode(quoted[1:-1])[0].decode("latin-1")
+
+
+OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
+READERS: dict[str, Callable[[IO[bytes]], Any]] = {"STRING": _read_string}
 
 
 class _Mark:
@@ -90,14 +103,15 @@ class Unpickler:
     """Carries out one pickle."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
         self._size = os.fstat(file.fileno()).st_size
+        self._file = cast(IO[bytes], _Bounded(file, self._size))
         self._encoded = 0  # bytes made of texts so far
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
         self._calls: dict[str, Callable[..., Any]] = {
             "numpy.dtype": self._dtype,
             "_codecs.encode": self._encode,
+            "__builtin__.bytes": self._nothing,
         }
         for core in ("numpy.core", "numpy._core"):
             self._calls[f"{core}.multiarray._reconstruct"] = self._reconstruct
@@ -106,11 +120,11 @@ class Unpickler:
 
     def load(self) -> Any:
         """The value, in which arrays are arrays. Raises: DamageError, and what pickletools raises on damaged bytes."""
-        bounded = cast(IO[bytes], _Bounded(self._file, self._size))
-        for number, (opcode, argument, _) in enumerate(pickletools.genops(bounded)):
-            value: Any = argument
-            if number >= MOST_OPCODES:
-                raise DamageError(f"it has more than {MOST_OPCODES:,} parts")
+        for _ in range(MOST_OPCODES):
+            opcode = OPCODES.get(self._file.read(1))
+            if opcode is None:
+                raise DamageError("it ends too early, or is no pickle")
+            value: Any = None if opcode.arg is None else READERS.get(opcode.name, opcode.arg.reader)(self._file)
             if opcode.name == "STOP":
                 return _plain(self._pop())
             if opcode.name in PLAIN:
@@ -124,7 +138,7 @@ class Unpickler:
                 if action is None:
                     raise DamageError(f"it uses {opcode.name}, which no array needs")
                 action(value)
-        raise DamageError("it ends too early")
+        raise DamageError(f"it has more than {MOST_OPCODES:,} parts")
 
     # What opcodes do, under their names.
 
@@ -199,7 +213,7 @@ class Unpickler:
     def _do_reduce(self, _: None) -> None:
         arguments, named = self._pop(), self._pop()
         call = self._calls.get(named.name) if isinstance(named, _Name) else None
-        if call is None or type(arguments) is not tuple or len(arguments) not in (2, 3, 4):
+        if call is None or type(arguments) is not tuple:
             raise DamageError("it calls what is no part of an array")
         self._stack.append(call(*arguments))
 
@@ -233,6 +247,9 @@ class Unpickler:
 
     def _frombuffer(self, content: Any, dtype: Any, shape: Any, order: Any) -> _Array:
         return _Array(_array_of(content, dtype, shape, order))
+
+    def _nothing(self) -> bytes:
+        return b""
 
     def _encode(self, text: Any, encoding: Any) -> bytes:
         if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
@@ -293,13 +310,13 @@ class _Bounded:
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self._file, self._left = file, size
-        self.tell = file.tell
 
     def read(self, size: int) -> bytes:
-        if not 0 <= size <= self._left:
+        if not 0 <= size <= max(1, self._left):
             raise DamageError("it ends too early")
-        self._left -= size
-        return self._file.read(size)
+        content = self._file.read(size)
+        self._left -= len(content)
+        return content
 
     def readline(self) -> bytes:
         line = self._file.readline(self._left)

@@ -207,8 +207,6 @@ def _check_ranking(top_ids: IntArray, probabilities: Float32Array) -> None:
     wrong = np.flatnonzero((np.diff(np.sort(top_ids, axis=1), axis=1) == 0).any(axis=1))
     if len(wrong):
         raise DamageError(f"top_ids[{wrong[0]}] names a class twice ({len(wrong):,} such rows)")
-    if len(top_ids) and not top_ids.shape[1]:
-        raise DamageError("top_ids names no class, expected at least one a row")
 
 
 def _skipped(table: Table, index: IntArray) -> tuple[Skipped, ...]:
