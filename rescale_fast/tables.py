@@ -64,7 +64,8 @@ class Table:
             return np.array(column.to_numpy())
         found = _matrix(name, column.drop_null())
         full = np.full((len(self), max(1, found.shape[1])), np.nan, found.dtype)
-        full[~is_null] = found
+        if found.size:
+            full[~is_null] = found
         return full
 
     def texts(self, name: str) -> tuple[str, ...]:
