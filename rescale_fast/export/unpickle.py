@@ -6,22 +6,15 @@ Python or NumPy is ever called with what a file says. Memory is bounded by the f
 """
 
 import codecs
-import math
 import os
 import pickletools
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import IO, Any, cast
 
-import numpy as np
-
-from rescale_fast.arrays import AnyArray
+from rescale_fast.export.pickled_arrays import ARRAY, Array, Library, Name, Type
 from rescale_fast.reading import DamageError
 
 MOST_OPCODES = 2**24
-MOST_DIMENSIONS = 4
-NUMBERS = re.compile(r"[iu][1248]|f[248]")
 PLAIN = {
     *("NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "FLOAT", "BINFLOAT"),
     *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
@@ -47,76 +40,15 @@ class _Mark:
     """Where a group of values on the stack begins."""
 
 
-@dataclass(frozen=True)
-class _Name:
-    """Something of NumPy's that the pickle names: only its name."""
-
-    name: str
-
-
-@dataclass
-class _Type:
-    """A dtype: of numbers, little-endian until its state says otherwise."""
-
-    code: str
-    order: str = "<"
-
-    def build(self, state: Any) -> None:
-        if not (isinstance(state, tuple) and len(state) >= 3 and state[1] in ("<", ">", "|", "=")):
-            raise DamageError("it holds a dtype in a state that no dtype of numbers has")
-        if any(part is not None for part in state[2:5]):
-            raise DamageError("it holds a dtype with fields, expected one of numbers")
-        self.order = "<" if state[1] == "=" else state[1]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.order + self.code)
-
-
-@dataclass
-class _Array:
-    """An array, empty until its state says otherwise."""
-
-    array: AnyArray
-
-    def build(self, state: Any) -> None:
-        if not isinstance(state, tuple) or len(state) not in (4, 5):
-            raise DamageError("it holds an array in a state that no array of numbers has")
-        shape, dtype, is_fortran, content = state[-4:]
-        self.array = _array_of(content, dtype, shape, "F" if is_fortran is True or is_fortran == 1 else "C")
-
-
-def _array_of(content: Any, dtype: Any, shape: Any, order: Any) -> AnyArray:
-    if isinstance(content, str):  # as Python 2 has it
-        content = content.encode("latin-1")
-    is_shape = isinstance(shape, tuple) and all(type(length) is int and length >= 0 for length in shape)
-    if not is_shape or len(shape) > MOST_DIMENSIONS or not isinstance(content, (bytes, bytearray)):
-        raise DamageError("it holds an array that is not a shape, a dtype and bytes")
-    if not isinstance(dtype, _Type) or order not in ("C", "F"):
-        raise DamageError("it holds an array of something else than numbers")
-    if math.prod(shape) * dtype.dtype.itemsize != len(content):
-        raise DamageError(f"it holds an array of {shape} of {dtype.dtype} in {len(content):,} bytes")
-    return np.frombuffer(content, dtype.dtype).reshape(shape, order=order)
-
-
 class Unpickler:
     """Carries out one pickle."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._size = os.fstat(file.fileno()).st_size
         self._file = cast(IO[bytes], _Bounded(file, self._size))
-        self._encoded = 0  # bytes made of texts so far
+        self._library = Library(self._size)
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
-        self._calls: dict[str, Callable[..., Any]] = {
-            "numpy.dtype": self._dtype,
-            "_codecs.encode": self._encode,
-            "__builtin__.bytes": self._nothing,
-        }
-        for core in ("numpy.core", "numpy._core"):
-            self._calls[f"{core}.multiarray._reconstruct"] = self._reconstruct
-            self._calls[f"{core}.multiarray.scalar"] = self._scalar
-            self._calls[f"{core}.numeric._frombuffer"] = self._frombuffer
 
     def load(self) -> Any:
         """The value, in which arrays are arrays. Raises: DamageError, and what pickletools raises on damaged bytes."""
@@ -132,6 +64,8 @@ class Unpickler:
             elif opcode.name in PUT:
                 self._memo[value] = self._top()
             elif opcode.name in GET:
+                if value not in self._memo:
+                    raise DamageError(f"it refers to its part {value}, which is not there")
                 self._stack.append(self._memo[value])
             else:
                 action = getattr(self, f"_do_{opcode.name.lower()}", None)
@@ -212,52 +146,22 @@ class Unpickler:
 
     def _do_reduce(self, _: None) -> None:
         arguments, named = self._pop(), self._pop()
-        call = self._calls.get(named.name) if isinstance(named, _Name) else None
+        call = self._library.calls.get(named.name) if isinstance(named, Name) else None
         if call is None or type(arguments) is not tuple:
             raise DamageError("it calls what is no part of an array")
         self._stack.append(call(*arguments))
 
     def _do_build(self, _: None) -> None:
         state, built = self._pop(), self._top()
-        if not isinstance(built, (_Type, _Array)):
+        if not isinstance(built, (Type, Array)):
             raise DamageError("it gives a state to what is no array")
         built.build(state)
 
-    # What pickles of arrays call.
-
     def _name(self, module: str, name: str) -> None:
         full = f"{module}.{name}"
-        if full not in self._calls and full != "numpy.ndarray":
+        if full not in self._library.calls and full != ARRAY:
             raise DamageError(f"it asks for {full[:80]}, which is no part of an array")
-        self._stack.append(_Name(full))
-
-    def _dtype(self, code: Any, *_: Any) -> _Type:
-        text = code.decode("latin-1") if isinstance(code, bytes) else code
-        if not isinstance(text, str) or not NUMBERS.fullmatch(text):
-            raise DamageError("it holds an array of something else than numbers")
-        return _Type(text)
-
-    def _reconstruct(self, kind: Any, *_: Any) -> _Array:
-        if kind != _Name("numpy.ndarray"):
-            raise DamageError("it holds an array of a kind of its own")
-        return _Array(np.zeros(0, np.uint8))
-
-    def _scalar(self, dtype: Any, content: Any) -> Any:
-        return _array_of(content, dtype, (), "C").item()
-
-    def _frombuffer(self, content: Any, dtype: Any, shape: Any, order: Any) -> _Array:
-        return _Array(_array_of(content, dtype, shape, order))
-
-    def _nothing(self) -> bytes:
-        return b""
-
-    def _encode(self, text: Any, encoding: Any) -> bytes:
-        if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-            raise DamageError("it encodes what is no text of bytes")
-        self._encoded += len(text)
-        if self._encoded > self._size:  # the same text again and again
-            raise DamageError("it would take more memory than a file of its size holds")
-        return text.encode("latin-1")
+        self._stack.append(Name(full))
 
     # The stack.
 
@@ -298,10 +202,10 @@ class Unpickler:
 
 def _plain(value: Any) -> Any:
     """An array for what stood in for it, at the top and in a dict."""
-    if isinstance(value, _Array):
+    if isinstance(value, Array):
         return value.array
     if type(value) is dict:
-        return {key: one.array if isinstance(one, _Array) else one for key, one in value.items()}
+        return {key: one.array if isinstance(one, Array) else one for key, one in value.items()}
     return value
 
 

@@ -31,7 +31,7 @@ class RunSettings:
     predictions: Path | None = None
     """Use these predictions (a parquet part or a folder of them) instead of validating."""
     confusion: Path | None = None
-    """Use this confusion matrix (.npz with counts and class_ids) instead of validating."""
+    """Use this confusion matrix (.npz, .npy or CSV; row = true class) instead of validating."""
     select: SelectSettings = field(default_factory=SelectSettings)
     group: GroupSettings = field(default_factory=GroupSettings)
     scores: Path | None = None
@@ -83,7 +83,7 @@ class SelectCommand:
     out: Path
     """Folder of the run."""
     confusion: Path | None = None
-    """A confusion matrix made elsewhere (.npz with counts and class_ids)."""
+    """A confusion matrix made elsewhere (.npz, .npy or CSV; row = true class)."""
     select: SelectSettings = field(default_factory=SelectSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
 
@@ -95,7 +95,7 @@ class GroupCommand:
     out: Path
     """Folder of the run."""
     confusion: Path | None = None
-    """A confusion matrix made elsewhere (.npz with counts and class_ids)."""
+    """A confusion matrix made elsewhere (.npz, .npy or CSV; row = true class)."""
     group: GroupSettings = field(default_factory=GroupSettings)
 
 
@@ -106,7 +106,7 @@ class CompareCommand:
     subsets: tuple[str, ...]
     """Each a class_subset.json, a list (.txt) or the name of a published list."""
     confusion: Path
-    """The confusion matrix (.npz) to measure them on."""
+    """The confusion matrix (.npz, .npy or CSV) to measure them on."""
     predictions: Path | None = None
     """Predictions (a part or a folder of them): they say better what is right when only k classes may be named."""
     json: Path | None = None
