@@ -155,7 +155,9 @@ class _Header:
             raise DamageError(f"{name} is in version {version} of the .npy format, expected (1, 0) or (2, 0)")
         reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, is_fortran, dtype = reader(file, max_header_size=LONGEST_HEADER)
-        if dtype.kind not in NUMBERS + TEXTS or dtype.itemsize == 0 or any(length < 0 for length in shape):
+        if any(not 0 <= length <= MOST_BYTES for length in shape):
+            raise DamageError(f"{name} has a shape that no array has")
+        if dtype.kind not in NUMBERS + TEXTS or dtype.itemsize == 0:
             raise DamageError(f"{name} is {shape} of {dtype}, expected an array of numbers or texts")
         return cls(file.tell(), tuple(int(length) for length in shape), bool(is_fortran), dtype)
 

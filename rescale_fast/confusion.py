@@ -18,7 +18,7 @@ from rescale_fast.artifact import Artifact, Origin, check_schema, parse_json, wr
 from rescale_fast.fields import member
 from rescale_fast.matrices import read_matrix
 from rescale_fast.predictions.types import Predictions
-from rescale_fast.reading import DamageError, check_class_ids, reading
+from rescale_fast.reading import REMAKE_OR_GIVE, DamageError, check_class_ids, reading
 from rescale_fast.settings import Between
 from rescale_fast.types import FloatArray, IntArray
 
@@ -29,7 +29,6 @@ ARRAYS = (
     Values("class_names", "text", ("K",), optional=True),
 )
 MOST_IMAGES = 2.0**53  # in all, so that sums are exact whatever they are kept in
-THEN = "Delete it to have it made again, or give a file as README.md describes it."
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,8 @@ class ConfusionMatrix(Artifact):
             counts, ids = read_matrix(path)
             stored: dict[str, AnyArray] = {"counts": counts} | ({"class_ids": np.array(ids)} if ids else {})
         else:
-            stored = read_npz(path, (*(one.name for one in ARRAYS), "wnids", "meta"), THEN)
-        with reading(path, "a confusion matrix", THEN):
+            stored = read_npz(path, (*(one.name for one in ARRAYS), "wnids", "meta", "arr_0"), REMAKE_OR_GIVE)
+        with reading(path, "a confusion matrix", REMAKE_OR_GIVE):
             origin = Origin({}, {})
             if "meta" in stored:
                 meta = parse_json(str(stored.pop("meta")))
@@ -98,6 +97,8 @@ class ConfusionMatrix(Artifact):
     ) -> Self:
         if "wnids" in stored:
             stored.setdefault("class_ids", stored.pop("wnids"))
+        if "arr_0" in stored:  # numpy.savez(file, counts)
+            stored.setdefault("counts", stored.pop("arr_0"))
         if "counts" not in stored:
             raise DamageError(f"it holds the arrays {sorted(stored)}, expected 'counts' (K, K) and 'class_ids' (K,)")
         if "class_ids" in stored and max(stored["class_ids"].shape, default=1) == stored["class_ids"].size:

@@ -38,11 +38,14 @@ def read_matrix(path: Path) -> tuple[AnyArray, Sequence[str]]:
 
 
 def _rows(text: str) -> list[list[str]]:
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("# ")]
+    lines = [line for line in text.splitlines() if line.strip()]
     between = next((one for one in ("\t", ";", ",") if lines and one in lines[-1]), None)
-    if between is None:
-        return [line.split() for line in lines]
-    return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=between, strict=True)]
+    plain = [line.removeprefix("# ") for line in lines]  # which numpy.savetxt puts before a header
+    rows = [line.split() for line in plain]
+    if between is not None:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(plain, delimiter=between, strict=True)]
+    is_comment = [line.startswith("#") and len(row) != len(rows[-1]) for line, row in zip(lines, rows, strict=True)]
+    return [row for row, is_left_out in zip(rows, is_comment, strict=True) if not is_left_out]
 
 
 def _parted(rows: list[list[str]]) -> tuple[list[str], list[str], list[list[str]]]:

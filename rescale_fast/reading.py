@@ -8,6 +8,7 @@ from pathlib import Path
 from rescale_fast.errors import ArtifactError, RescaleError
 
 REMAKE = "Delete it to have it made again."
+REMAKE_OR_GIVE = "Delete it to have it made again; or, where it is your own, README.md says what it should hold."
 
 
 class DamageError(ValueError):

@@ -63,8 +63,9 @@ class Table:
         if len(self.columns[name].shape) == 1:
             return np.array(column.to_numpy())
         found = _matrix(name, column.drop_null())
-        full = np.full((len(self), found.shape[1]), np.nan, found.dtype)
-        full[~is_null] = found
+        full = np.full((len(self), max(1, found.shape[1])), np.nan, found.dtype)
+        if found.size:
+            full[~is_null] = found
         return full
 
     def texts(self, name: str) -> tuple[str, ...]:
@@ -82,6 +83,8 @@ def _matrix(name: str, column: "pa.ChunkedArray") -> AnyArray:
     lengths = pc.list_value_length(column).to_numpy()
     if len(lengths) and (lengths != lengths[0]).any():
         raise DamageError(f"{name} has lists of {lengths.min()} to {lengths.max()} numbers, expected equal lengths")
+    if len(lengths) and not lengths[0]:
+        raise DamageError(f"{name} has lists of no numbers")
     flat = pc.list_flatten(column)
     if flat.null_count:
         raise DamageError(f"{name} has lists in which a number is missing")
@@ -140,7 +143,9 @@ def _cast(name: str, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "pa.Ch
             return found in (pa.string(), pa.large_string(), pa.string_view())
         return bool(pa.types.is_integer(found) or pa.types.is_floating(found))
 
-    if not pa.types.is_null(column.type) and not is_like(column.type, wanted):
+    if column.null_count == len(column):  # of any type: pandas has none for it
+        return pa.chunked_array([pa.nulls(len(column), wanted)])
+    if not is_like(column.type, wanted):
         raise DamageError(f"{name} holds {column.type}, expected {wanted}")
     try:
         return column.cast(wanted)

@@ -1,6 +1,5 @@
 """Checks betons: structure, the JSON beside it with its digest and, on request, that every image decodes."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -9,9 +8,10 @@ from typing import Literal
 import numpy as np
 
 from rescale_fast import _core
-from rescale_fast.artifact import file_sha256, write_whole
+from rescale_fast.artifact import file_sha256
 from rescale_fast.beton_file import IMAGE_FIELD, JPEG_MODE, BetonFile, read_beton
 from rescale_fast.beton_json import compare_with_json
+from rescale_fast.csv_files import write_csv
 from rescale_fast.errors import ArtifactError
 from rescale_fast.export.classes import info_beside
 from rescale_fast.export.digest import file_digest
@@ -126,7 +126,4 @@ def _paths(beton: BetonFile) -> list[str] | None:
 
 def write_bad_images(bad: Sequence[BadImage], path: Path) -> None:
     """Write a CSV with a line for each image. Raises: OutputError."""
-    with write_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(field.name for field in fields(BadImage))
-        writer.writerows(astuple(one) for one in bad)
+    write_csv(path, [field.name for field in fields(BadImage)], [astuple(one) for one in bad])

@@ -5,22 +5,16 @@ a pickle names is looked up in a table of stand-ins, which know NumPy's ways of 
 Python or NumPy is ever called with what a file says. Memory is bounded by the file's size.
 """
 
-import math
+import codecs
 import os
 import pickletools
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import IO, Any, cast
 
-import numpy as np
-
-from rescale_fast.arrays import AnyArray
+from rescale_fast.export.pickled_arrays import ARRAY, Array, Library, Name, Type
 from rescale_fast.reading import DamageError
 
 MOST_OPCODES = 2**24
-MOST_DIMENSIONS = 4
-NUMBERS = re.compile(r"[iu][1248]|f[248]")
 PLAIN = {
     *("NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "FLOAT", "BINFLOAT"),
     *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
@@ -30,87 +24,39 @@ CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 PUT, GET = {"PUT", "BINPUT", "LONG_BINPUT"}, {"GET", "BINGET", "LONG_BINGET"}
 
 
+def _read_string(file: IO[bytes]) -> str:
+    """The argument of STRING, the bytes of which pickletools takes for ASCII."""
+    quoted = file.readline().rstrip(b"\n")
+    if len(quoted) < 2 or quoted[:1] not in (b'"', b"'") or quoted[-1:] != quoted[:1]:
+        raise DamageError("it has a text without quotes")
+    return codecs.escape_decode(quoted[1:-1])[0].decode("latin-1")
+
+
+OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
+READERS: dict[str, Callable[[IO[bytes]], Any]] = {"STRING": _read_string}
+
+
 class _Mark:
     """Where a group of values on the stack begins."""
-
-
-@dataclass(frozen=True)
-class _Name:
-    """Something of NumPy's that the pickle names: only its name."""
-
-    name: str
-
-
-@dataclass
-class _Type:
-    """A dtype: of numbers, little-endian until its state says otherwise."""
-
-    code: str
-    order: str = "<"
-
-    def build(self, state: Any) -> None:
-        if not (isinstance(state, tuple) and len(state) >= 3 and state[1] in ("<", ">", "|", "=")):
-            raise DamageError("it holds a dtype in a state that no dtype of numbers has")
-        if any(part is not None for part in state[2:5]):
-            raise DamageError("it holds a dtype with fields, expected one of numbers")
-        self.order = "<" if state[1] == "=" else state[1]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.order + self.code)
-
-
-@dataclass
-class _Array:
-    """An array, empty until its state says otherwise."""
-
-    array: AnyArray
-
-    def build(self, state: Any) -> None:
-        if not isinstance(state, tuple) or len(state) not in (4, 5):
-            raise DamageError("it holds an array in a state that no array of numbers has")
-        shape, dtype, is_fortran, content = state[-4:]
-        self.array = _array_of(content, dtype, shape, "F" if is_fortran is True or is_fortran == 1 else "C")
-
-
-def _array_of(content: Any, dtype: Any, shape: Any, order: Any) -> AnyArray:
-    if isinstance(content, str):  # as Python 2 has it
-        content = content.encode("latin-1")
-    is_shape = isinstance(shape, tuple) and all(type(length) is int and length >= 0 for length in shape)
-    if not is_shape or len(shape) > MOST_DIMENSIONS or not isinstance(content, (bytes, bytearray)):
-        raise DamageError("it holds an array that is not a shape, a dtype and bytes")
-    if not isinstance(dtype, _Type) or order not in ("C", "F"):
-        raise DamageError("it holds an array of something else than numbers")
-    if math.prod(shape) * dtype.dtype.itemsize != len(content):
-        raise DamageError(f"it holds an array of {shape} of {dtype.dtype} in {len(content):,} bytes")
-    return np.frombuffer(content, dtype.dtype).reshape(shape, order=order)
 
 
 class Unpickler:
     """Carries out one pickle."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
         self._size = os.fstat(file.fileno()).st_size
-        self._encoded = 0  # bytes made of texts so far
+        self._file = cast(IO[bytes], _Bounded(file, self._size))
+        self._library = Library(self._size)
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
-        self._calls: dict[str, Callable[..., Any]] = {
-            "numpy.dtype": self._dtype,
-            "_codecs.encode": self._encode,
-        }
-        for core in ("numpy.core", "numpy._core"):
-            self._calls[f"{core}.multiarray._reconstruct"] = self._reconstruct
-            self._calls[f"{core}.multiarray.scalar"] = self._scalar
-            self._calls[f"{core}.numeric._frombuffer"] = self._frombuffer
 
     def load(self) -> Any:
         """The value, in which arrays are arrays. Raises: DamageError, and what pickletools raises on damaged bytes."""
-        bounded = cast(IO[bytes], _Bounded(self._file, self._size))
-        for number, (opcode, argument, _) in enumerate(pickletools.genops(bounded)):
-            value: Any = argument
-            if number >= MOST_OPCODES:
-                raise DamageError(f"it has more than {MOST_OPCODES:,} parts")
+        for _ in range(MOST_OPCODES):
+            opcode = OPCODES.get(self._file.read(1))
+            if opcode is None:
+                raise DamageError("it ends too early, or is no pickle")
+            value: Any = None if opcode.arg is None else READERS.get(opcode.name, opcode.arg.reader)(self._file)
             if opcode.name == "STOP":
                 return _plain(self._pop())
             if opcode.name in PLAIN:
@@ -118,13 +64,15 @@ class Unpickler:
             elif opcode.name in PUT:
                 self._memo[value] = self._top()
             elif opcode.name in GET:
+                if value not in self._memo:
+                    raise DamageError(f"it refers to its part {value}, which is not there")
                 self._stack.append(self._memo[value])
             else:
                 action = getattr(self, f"_do_{opcode.name.lower()}", None)
                 if action is None:
                     raise DamageError(f"it uses {opcode.name}, which no array needs")
                 action(value)
-        raise DamageError("it ends too early")
+        raise DamageError(f"it has more than {MOST_OPCODES:,} parts")
 
     # What opcodes do, under their names.
 
@@ -198,49 +146,22 @@ class Unpickler:
 
     def _do_reduce(self, _: None) -> None:
         arguments, named = self._pop(), self._pop()
-        call = self._calls.get(named.name) if isinstance(named, _Name) else None
-        if call is None or type(arguments) is not tuple or len(arguments) not in (2, 3, 4):
+        call = self._library.calls.get(named.name) if isinstance(named, Name) else None
+        if call is None or type(arguments) is not tuple:
             raise DamageError("it calls what is no part of an array")
         self._stack.append(call(*arguments))
 
     def _do_build(self, _: None) -> None:
         state, built = self._pop(), self._top()
-        if not isinstance(built, (_Type, _Array)):
+        if not isinstance(built, (Type, Array)):
             raise DamageError("it gives a state to what is no array")
         built.build(state)
 
-    # What pickles of arrays call.
-
     def _name(self, module: str, name: str) -> None:
         full = f"{module}.{name}"
-        if full not in self._calls and full != "numpy.ndarray":
+        if full not in self._library.calls and full != ARRAY:
             raise DamageError(f"it asks for {full[:80]}, which is no part of an array")
-        self._stack.append(_Name(full))
-
-    def _dtype(self, code: Any, *_: Any) -> _Type:
-        text = code.decode("latin-1") if isinstance(code, bytes) else code
-        if not isinstance(text, str) or not NUMBERS.fullmatch(text):
-            raise DamageError("it holds an array of something else than numbers")
-        return _Type(text)
-
-    def _reconstruct(self, kind: Any, *_: Any) -> _Array:
-        if kind != _Name("numpy.ndarray"):
-            raise DamageError("it holds an array of a kind of its own")
-        return _Array(np.zeros(0, np.uint8))
-
-    def _scalar(self, dtype: Any, content: Any) -> Any:
-        return _array_of(content, dtype, (), "C").item()
-
-    def _frombuffer(self, content: Any, dtype: Any, shape: Any, order: Any) -> _Array:
-        return _Array(_array_of(content, dtype, shape, order))
-
-    def _encode(self, text: Any, encoding: Any) -> bytes:
-        if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-            raise DamageError("it encodes what is no text of bytes")
-        self._encoded += len(text)
-        if self._encoded > self._size:  # the same text again and again
-            raise DamageError("it would take more memory than a file of its size holds")
-        return text.encode("latin-1")
+        self._stack.append(Name(full))
 
     # The stack.
 
@@ -281,10 +202,10 @@ class Unpickler:
 
 def _plain(value: Any) -> Any:
     """An array for what stood in for it, at the top and in a dict."""
-    if isinstance(value, _Array):
+    if isinstance(value, Array):
         return value.array
     if type(value) is dict:
-        return {key: one.array if isinstance(one, _Array) else one for key, one in value.items()}
+        return {key: one.array if isinstance(one, Array) else one for key, one in value.items()}
     return value
 
 
@@ -293,13 +214,13 @@ class _Bounded:
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self._file, self._left = file, size
-        self.tell = file.tell
 
     def read(self, size: int) -> bytes:
-        if not 0 <= size <= self._left:
+        if not 0 <= size <= max(1, self._left):
             raise DamageError("it ends too early")
-        self._left -= size
-        return self._file.read(size)
+        content = self._file.read(size)
+        self._left -= len(content)
+        return content
 
     def readline(self) -> bytes:
         line = self._file.readline(self._left)

@@ -14,7 +14,7 @@ import numpy as np
 from rescale_fast.arrays import Values
 from rescale_fast.artifact import Artifact, Origin, check_schema
 from rescale_fast.errors import ArtifactError, SettingError
-from rescale_fast.reading import reading
+from rescale_fast.reading import REMAKE_OR_GIVE, reading
 from rescale_fast.settings import Between
 from rescale_fast.tables import read_table, write_table
 from rescale_fast.types import Float32Array, IntArray
@@ -27,7 +27,6 @@ COLUMNS = (
     Values("probabilities", "float32", ("N", "k"), optional=True),  # of each class, by new label; null if skipped
 )
 TOLERANCE = 1e-2  # of a sum of probabilities, which others may have stored in half precision
-THEN = "Score again, or delete it."
 
 
 @dataclass(frozen=True)
@@ -70,19 +69,25 @@ class Scores(Artifact):
 
     @classmethod
     def _read(cls, path: Path, probabilities: bool) -> Self:
-        table = read_table(path, [one for one in COLUMNS if probabilities or one.name != "probabilities"], THEN)
-        with reading(path, "scores", THEN):
+        table = read_table(
+            path, [one for one in COLUMNS if probabilities or one.name != "probabilities"], REMAKE_OR_GIVE
+        )
+        with reading(path, "scores", REMAKE_OR_GIVE):
             origin = Origin({}, {})
             if table.meta is not None:
                 check_schema(path, table.meta.get("schema"), cls.schema)
                 origin = Origin.from_dict(table.meta)
+            skipped = table.texts_or_none("skipped")
+            floats = {one.name: table.floats_or_nan(one.name) for one in COLUMNS[2::2] if one.name in table}
+            for array in floats.values():
+                array[[reason is not None for reason in skipped]] = np.nan
             return cls(
                 origin=origin,
                 paths=table.texts("path"),
                 labels=table.array("label"),
-                true_probability=table.floats_or_nan("true_probability"),
-                probabilities=table.floats_or_nan("probabilities") if "probabilities" in table else None,
-                skipped=table.texts_or_none("skipped"),
+                true_probability=floats["true_probability"],
+                probabilities=floats.get("probabilities"),
+                skipped=skipped,
             )
 
     @classmethod

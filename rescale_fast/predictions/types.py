@@ -16,7 +16,7 @@ from rescale_fast.arrays import AnyArray, Values, check_lengths
 from rescale_fast.artifact import Artifact, Origin, check_schema
 from rescale_fast.errors import ArtifactError
 from rescale_fast.fields import member, typed
-from rescale_fast.reading import REMAKE, DamageError, check_class_ids, reading
+from rescale_fast.reading import REMAKE, REMAKE_OR_GIVE, DamageError, check_class_ids, reading
 from rescale_fast.settings import Between
 from rescale_fast.tables import Table, read_table, write_table
 from rescale_fast.types import Float32Array, IntArray
@@ -117,14 +117,14 @@ class Predictions(Artifact):
             begin = sum(len(one.indices) + len(one.skipped) for _, one in read)
             read.append((part, cls._read(part, begin)))
         joined = cls._join(path, read)
-        with reading(path, "predictions"):
+        with reading(path, "predictions", REMAKE_OR_GIVE):
             return joined._named(class_ids, class_names)
 
     @classmethod
     def _read(cls, path: Path, begin: int) -> Self:
         """Without class ids, if the file has none. Args: begin: the index of the first row, if it has none."""
-        table = read_table(path, COLUMNS)
-        with reading(path, "predictions"):
+        table = read_table(path, COLUMNS, REMAKE_OR_GIVE)
+        with reading(path, "predictions", REMAKE_OR_GIVE):
             origin, class_ids, class_names = Origin({}, {}), (), ()
             if table.meta is not None:
                 check_schema(path, table.meta.get("schema"), cls.schema)
@@ -207,8 +207,6 @@ def _check_ranking(top_ids: IntArray, probabilities: Float32Array) -> None:
     wrong = np.flatnonzero((np.diff(np.sort(top_ids, axis=1), axis=1) == 0).any(axis=1))
     if len(wrong):
         raise DamageError(f"top_ids[{wrong[0]}] names a class twice ({len(wrong):,} such rows)")
-    if len(top_ids) and not top_ids.shape[1]:
-        raise DamageError("top_ids names no class, expected at least one a row")
 
 
 def _skipped(table: Table, index: IntArray) -> tuple[Skipped, ...]:

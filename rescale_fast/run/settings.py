@@ -36,7 +36,7 @@ class RunSettings(Settings):
     predictions: InputPath | None = None
     """Use these predictions (a parquet part or a folder of them) instead of validating."""
     confusion: InputPath | None = None
-    """Use this confusion matrix (.npz with counts and class_ids) instead of validating."""
+    """Use this confusion matrix (.npz, .npy or CSV; row = true class) instead of validating."""
     select: SelectSettings = field(default_factory=SelectSettings)
     group: GroupSettings = field(default_factory=GroupSettings)
     scores: InputPath | None = None
@@ -108,7 +108,7 @@ class SelectCommand(Settings):
     out: Path
     """Folder of the run."""
     confusion: InputPath | None = None
-    """A confusion matrix made elsewhere (.npz with counts and class_ids)."""
+    """A confusion matrix made elsewhere (.npz, .npy or CSV; row = true class)."""
     select: SelectSettings = field(default_factory=SelectSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
 
@@ -120,7 +120,7 @@ class GroupCommand(Settings):
     out: Path
     """Folder of the run."""
     confusion: InputPath | None = None
-    """A confusion matrix made elsewhere (.npz with counts and class_ids)."""
+    """A confusion matrix made elsewhere (.npz, .npy or CSV; row = true class)."""
     group: GroupSettings = field(default_factory=GroupSettings)
 
 
@@ -131,7 +131,7 @@ class CompareCommand(Settings):
     subsets: tuple[str, ...]
     """Each a class_subset.json, a list (.txt) or the name of a published list."""
     confusion: InputPath
-    """The confusion matrix (.npz) to measure them on."""
+    """The confusion matrix (.npz, .npy or CSV) to measure them on."""
     predictions: InputPath | None = None
     """Predictions (a part or a folder of them): they say better what is right when only k classes may be named."""
     json: Path | None = None
