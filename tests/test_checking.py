@@ -105,6 +105,7 @@ REFUSED = [
     ("--k 2 --train-network nonsense", "nonsense"),
     ("--k 2 --train-network timm:nonsense", "nonsense"),
     ("--k 2 --train-network WRN-3-1", "WRN-3-1"),
+    ("--k 2 --train-batch-size 4 --train-network GoogLeNet --train-size 8", "--train-size 8: GoogLeNet cannot"),
     ("--k 2 --train-network WRN-28-1000000", "WRN-28-1000000"),
     ("--k 2 --train-batch-size 4 --label-errors list --score-network nonsense", "nonsense"),
     # what another setting leaves without effect

@@ -3,11 +3,13 @@
 import itertools
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from rescale_fast.artifact import Origin
+from rescale_fast.class_subset.bounds import relax
 from rescale_fast.class_subset.choose import choose_classes
 from rescale_fast.class_subset.kernel_mip import solve_kernel
 from rescale_fast.class_subset.proof import prove_subset
@@ -110,3 +112,101 @@ def test_ctrl_c_ends_the_solver_at_once():
         _, stderr = process.communicate(timeout=60)
     assert "KeyboardInterrupt" in stderr
     assert time.monotonic() - start < 10
+
+
+def odd_matrix(rng, kind):
+    """A matrix of 9 classes that once broke a search, or might."""
+    matrix = random_matrix(rng, 9)
+    counts, soft = matrix.counts.copy(), matrix.soft.copy()
+    if kind == "zero":
+        counts[:], soft[:] = 0, 0
+    elif kind == "one class without images":
+        counts[4], soft[4] = 0, 0
+    elif kind == "huge counts":
+        counts, soft = counts * 10**15, soft * 1e15
+    elif kind == "tiny probabilities":
+        soft = soft * 1e-12
+    return replace(matrix, counts=counts, soft=soft)
+
+
+@pytest.mark.parametrize("effort", ["fast", "thorough", "prove"])
+@pytest.mark.parametrize("weights", ["counts", "rates", "soft"])
+@pytest.mark.parametrize("k", [2, 5, 8, 9])
+@pytest.mark.parametrize("kind", ["usual", "zero", "one class without images", "huge counts", "tiny probabilities"])
+def test_any_effort_finds_the_best_of_any_weights_and_never_more_than_its_bound(rng, effort, weights, k, kind):
+    matrix = odd_matrix(rng, kind)
+    seconds = {} if effort == "fast" else {"seconds": 0.6}
+    facts = choose_classes(
+        matrix, SelectSettings(k=k, effort=effort, pair_weights=weights, **seconds), Origin({}, {})
+    ).facts
+    directed = {
+        "counts": matrix.counts * 1.0,
+        "rates": matrix.counts / np.maximum(1, matrix.counts.sum(axis=1, keepdims=True)),
+        "soft": matrix.soft,
+    }[weights]
+    both = (directed + directed.T) * (1 - np.eye(9))
+    best = max(value(both, list(chosen)) for chosen in itertools.combinations(range(9), k))
+    assert facts["objective"] == pytest.approx(best, rel=1e-5)
+    assert facts["upper_bound"] >= best * (1 - 1e-12)
+    assert facts["gap"] >= -1e-12
+    if k == 9 or kind == "zero":
+        assert facts["is_optimal"]
+
+
+@pytest.mark.parametrize("effort", ["thorough", "prove"])
+@pytest.mark.parametrize("weights", ["rates", "soft"])
+def test_the_only_choice_is_made_at_once_whatever_the_time(rng, effort, weights):
+    """k = K: the bound lies 1e-12 above the value, as it is made of fixed-point numbers."""
+    matrix = random_matrix(rng, 60)
+    start = time.monotonic()
+    facts = choose_classes(
+        matrix, SelectSettings(k=60, effort=effort, pair_weights=weights, seconds=100_000), Origin({}, {})
+    ).facts
+    assert time.monotonic() - start < 60  # a busy machine's second
+    assert facts["is_optimal"]
+    assert facts["upper_bound"] == pytest.approx(facts["objective"], rel=1e-6)
+
+
+def test_a_search_ends_when_its_choice_is_proven_the_best():
+    """Three pairs that are confused with nobody else: the relaxation is tight, up to rounding."""
+    weights = np.zeros((9, 9))
+    for a, weight in ((0, 1 / 3), (2, 1 / 7), (4, 1 / 9)):
+        weights[a, a + 1] = weights[a + 1, a] = weight
+    start = time.monotonic()
+    proof = prove_subset(weight_graph(weights), 4, seconds=100_000)
+    assert time.monotonic() - start < 60
+    assert proof.is_optimal
+    assert proof.classes.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1 / 7, 1e15 / 7])
+def test_the_solver_knows_no_unit_of_weight(rng, scale):
+    """A step in absolute numbers let it "prove" whatever was known already, where weights were small."""
+    weights = symmetric(rng, 16, 0.5) * scale
+    best = optimum(weights, 5)
+    found = solve_kernel(weights, 5, above=0.5 * best, step=1e-5 * best, seconds=30, num_threads=1)
+    assert value(weights, found.places) == pytest.approx(best)
+    assert best <= found.bound <= best * (1 + 1e-5)
+    nothing = solve_kernel(weights, 5, above=best, step=1e-5 * best, seconds=30, num_threads=1)
+    assert nothing.places is None
+    assert best <= nothing.bound <= best * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("scale", [2.0**-900, 2.0**-30, 2.0**60, 2.0**900])
+def test_the_spectral_bound_scales_with_the_weights(rng, scale):
+    weights = symmetric(rng, 14, 0.6) / 3
+    found = spectral_bound(weights * scale, weights * scale / 2, 6, -1.0 * scale, integral=False, seconds=0.3)
+    assert optimum(weights, 6) * scale <= found.bound < np.inf
+
+
+def test_weights_whose_sum_is_no_number_are_refused():
+    with pytest.raises(ValueError, match="their sum is not"):
+        weight_graph(np.full((9, 9), 1e308) * (1 - np.eye(9)))
+
+
+def test_bounds_hold_for_the_largest_and_the_smallest_weights(rng):
+    weights = symmetric(rng, 9, 0.6)
+    for scale in (1e-300, 1e300):
+        relaxation = relax(weight_graph(weights * scale))
+        for k in range(2, 10):
+            assert optimum(weights, k) * scale * (1 - 1e-12) <= relaxation.bound(k) < np.inf

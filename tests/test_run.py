@@ -122,7 +122,8 @@ def test_results_made_elsewhere_are_taken_at_each_door(finished, command, tmp_pa
     assert code == 0, stderr
     assert (tmp_path / "a" / "confusion.npz").read_bytes() == (out / "confusion.npz").read_bytes()
     doors = ("--classes", tmp_path / "list.txt", "--confusion", tmp_path / "c.npz")
-    code, stdout, stderr = command("run", *QUICK, "--train-batch-size", 16, *doors, "--out", tmp_path / "b")
+    quick = (*GLYPHS, "--epochs", 2, "--train-batch-size", 16, "--device", "cpu")
+    code, stdout, stderr = command("run", *quick, *doors, "--out", tmp_path / "b")
     assert code == 0, stderr
     assert not (tmp_path / "b" / "predictions").exists()
     assert "chosen: 2 classes (list)" in stdout
@@ -163,11 +164,11 @@ def test_a_folder_with_val_alone_and_ones_own_weights(command, tmp_path, small_g
         (("--dataset", "folder"), 2, "needs --root DIR"),
         (("--dataset", "folder", "--root", "/no/such/folder"), 1, "/no/such/folder: no such folder"),
         (("--dataset", "imagenet", "--root", "."), 1, "looked for val/<class>"),
-        (("--glyph-classes", "2000"), 2, "classes is 2,000, expected 2 to 1,560"),
+        (("--glyph-classes", "2000"), 2, "--glyph-classes 2000: expected a whole number, 2 to 1,560"),
         (("--dataset", "cifar10"), 2, "cifar10"),
-        ((*GLYPHS, "--k", "1"), 2, "--k 1: expected 2 to 12"),
+        ((*GLYPHS, "--k", "1"), 2, "--k 1: expected a whole number, 2 or more"),
         ((*GLYPHS, "--k", "13"), 2, "--k 13: expected 2 to 12"),
-        ((*GLYPHS, "--weights", "/no/such.pt"), 1, "no such weights file"),
+        ((*GLYPHS, "--weights", "/no/such.pt"), 2, "--weights /no/such.pt: no such file"),
         ((*GLYPHS, "--confusion", "/no/such.npz"), 2, "no such file"),
         ((*GLYPHS, "--classes", "/no/such.txt"), 2, "no such file"),
         ((*GLYPHS, "--batch-size", "100"), 2, "a divisor of 1,024"),
@@ -205,7 +206,8 @@ def test_weights_that_do_not_fit_are_explained(command, tmp_path):
 def test_a_run_on_another_data_set_is_not_overwritten(finished, command, tmp_path):
     out = finished[0]
     before = (out / "confusion.npz").read_bytes()
-    code, _, stderr = command("run", "--glyph-classes", 5, "--glyph-train", 2, "--glyph-val", 2, "--out", out)
+    other = ("--glyph-classes", 5, "--glyph-train", 2, "--glyph-val", 2, "--k", 2, "--train-batch-size", 2)
+    code, _, stderr = command("run", *other, "--out", out)
     assert code == 1
     assert "holds a run on glyphs-12-24px-30+10" in stderr
     assert (out / "confusion.npz").read_bytes() == before

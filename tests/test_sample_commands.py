@@ -157,7 +157,7 @@ def test_bad_input_is_explained(finished, sample, tmp_path):
     assert code == 1
     assert f"`rescale-fast score --out {out}` makes it" in stderr
     code, stderr = sample("--out", out, "--score-batch-size", 1, name="score")
-    assert (code, "--score-batch-size 1: expected at least 2" in stderr) == (2, True)
+    assert (code, "--score-batch-size 1: expected a whole number, 2 or more" in stderr) == (2, True)
 
 
 def test_ctrl_c_while_scoring_leaves_nothing_half_done(finished, command, tmp_path):

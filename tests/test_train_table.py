@@ -157,7 +157,10 @@ def test_a_cell_that_fails_leaves_its_reason_and_the_others_go_on(here, subsets,
     ("arguments", "code", "message"),
     [
         (("--networks", ","), 2, "expected names, such as ResNet18"),
-        (("--networks", "all", "--train-network", "small"), 2, "pass one of them"),
+        (("--networks", "all", "--train-network", "small"), 2, "give one of them"),
+        (("--networks", "wrn-10-0.5,nonsense"), 2, "no network is called 'nonsense'"),
+        (("--networks", "wrn-10-0.5,wrn-11-1"), 2, "WRN-11-1: there is no such wide residual network"),
+        (("--seeds", "3", "--seed", str(2**63 - 2)), 2, "--seeds 3: with --seed"),
         (("--subsets", "mine,none"), 1, "none/train.beton: not there yet. `rescale-fast run --out"),
         (("--subsets", "mine,mine"), 2, "hold the same published subset, or have the same name"),
         (("--seeds", "0"), 2, "--seeds 0"),
@@ -194,7 +197,7 @@ def test_what_is_no_beton_or_another_one_ends_in_one_message(here, tmp_path):
         assert message in " ".join(stderr.split()), stderr
         assert "Traceback" not in stderr
     code, _, stderr = here("train", "--out", tmp_path, *QUICK, "--train-batch-size", 64)
-    assert (code, "fewer than one batch of 64" in stderr) == (2, True)
+    assert (code, "--train-batch-size 64: there are" in stderr) == (2, True)
 
 
 def test_torchrun_trains_through_ffcv_and_the_first_rank_alone_speaks(command, tmp_path):

@@ -40,7 +40,7 @@ def check_run(settings: RunSettings, dataset: Dataset, folder: RunFolder) -> Non
         Scores.load(settings.scores, probabilities=False)
     elif needs_scores(settings.sample, dataset):
         check_score(settings.score, dataset)
-    if "train" in dataset.splits:
+    if "train" in dataset.splits:  # else nothing is trained, which is said
         check_training(settings.train, check_numbers(settings, dataset, num_classes))
 
 

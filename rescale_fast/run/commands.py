@@ -242,7 +242,7 @@ def main(argv: list[str] | None = None) -> int:
         text = __version__ if name == "--version" else usage()
         return run_command(lambda: show(text), how_to_resume="")
     if name not in COMMANDS:
-        say(f"error: {name!r} is no command.\n\n{usage()}")
+        say(f"error: unknown command {name!r}.\n\n{usage()}")
         return 2
     command = COMMANDS[name]
     if not command.is_shared and not this_rank().is_first:

@@ -229,6 +229,8 @@ class TrainCommand(Settings):
             if self.train.train_network is not None:
                 raise SettingError("--networks and --train-network: give one of them.")
             network_names(self.networks)
+        if self.train.seed + self.seeds > 2**63:
+            raise SettingError(f"--seeds {self.seeds}: with --seed {self.train.seed} they would go beyond 2^63 - 1.")
         if self.subsets is not None and not names_in(self.subsets):
             raise SettingError(f"--subsets {self.subsets!r}: expected names of run folders, such as ReIN30,ReIN50.")
 

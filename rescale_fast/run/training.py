@@ -14,7 +14,7 @@ from rescale_fast.export.types import BetonInfo
 from rescale_fast.loaders.settings import LoaderKind
 from rescale_fast.lock import lock
 from rescale_fast.machine import MachineSettings
-from rescale_fast.networks.registry import network_names
+from rescale_fast.networks.registry import check_network, network_names
 from rescale_fast.ranks import this_rank
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import TrainCommand, names_in
@@ -56,6 +56,9 @@ def _check(command: TrainCommand) -> None:
     """Look at every training that is asked for before the first begins. Raises: SettingError, MissingInputError."""
     if command.tensorboard:
         need_package("tensorboard", "--tensorboard True")
+    for network in _networks(command):
+        if network is not None:
+            check_network(network)
     for folder in _subset_folders(command).values():
         num_images = BetonInfo.load(folder.beton("train").with_suffix(".json")).num_images
         for network in _networks(command):

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, replace
 
-from rescale_fast.errors import SettingError
+from rescale_fast.errors import NetworkError, SettingError
 from rescale_fast.export.types import BetonInfo
 from rescale_fast.loaders.augment import Augment
 from rescale_fast.loaders.settings import LoaderKind
-from rescale_fast.networks.registry import check_network, plain_name
+from rescale_fast.networks.registry import build_for_training, check_network, plain_name
 from rescale_fast.networks.types import LARGEST_DEFAULT_SIZE, SMALL_SIZE
 from rescale_fast.train.recipe import Recipe, find_recipe
 from rescale_fast.train.settings import TrainSettings
@@ -36,10 +36,13 @@ class Training:
 def check_training(settings: TrainSettings, most_images: int, *, num_ranks: int = 1) -> None:
     """Find out before there is a beton what no beton of at most so many training images could be trained with.
 
-    Raises: SettingError for a batch that is larger than the set, or no multiple of the ranks; UnknownNetworkError.
+    Raises: UnknownNetworkError; SettingError for images that the network does not take, and a batch that is larger than
+        the set, or no multiple of the ranks.
     """
     if settings.train_network is not None:
         check_network(settings.train_network)
+        if settings.train_size is not None:
+            _check_size(settings.train_network, settings.train_size)
     recipe = find_recipe(settings.recipe, plain_name(settings.train_network or ""))
     batch_size = settings.train_batch_size or recipe.for_images(most_images).batch_size
     if batch_size % num_ranks:
@@ -50,6 +53,16 @@ def check_training(settings: TrainSettings, most_images: int, *, num_ranks: int 
             f"--train-batch-size {batch_size}{whose}: there are {most_images:,} training images at most. "
             "Pass a smaller one."
         )
+
+
+def _check_size(network: str, image_size: int) -> None:
+    import torch
+
+    try:
+        with torch.random.fork_rng(devices=[]):
+            build_for_training(network, 2, image_size)
+    except NetworkError as error:
+        raise SettingError(f"--train-size {image_size}: {error}") from error
 
 
 def plan_training(
