@@ -146,10 +146,10 @@ def test_relabel_by_groups_and_by_labels(beton, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("check", "none.beton"), 1, "none.beton: cannot be read (No such file"),
+        (("check", "none.beton"), 2, "none.beton: no such file or folder"),
         (("cut", "a.beton", "--target", "t.beton"), 2, "say what to keep"),
         (("cut", "a.beton", "--target", "t.beton", "--rows", "text.txt"), 2, "text.txt: expected an integer a line"),
-        (("cut", "a.beton", "--target", "t.beton", "--rows", "none.txt"), 1, "none.txt: No such file"),
+        (("cut", "a.beton", "--target", "t.beton", "--rows", "none.txt"), 2, "none.txt: no such file or folder"),
         (("cut", "a.beton", "--target", "t.beton", "--classes", "text.txt"), 2, "has no class 'some'"),
         (("relabel", "a.beton", "--target", "t.beton"), 2, "give the new labels"),
         (("relabel", "a.beton", "--target", "t.beton", "--groups", "one.txt"), 2, "one.txt, line 1: 'a' has 1 words"),
