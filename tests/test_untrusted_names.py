@@ -22,7 +22,7 @@ from tests.test_train_table import run
 
 SCRIPT = "<img src=x onerror=alert(1)>"
 FORMULA = '=HYPERLINK("evil","x")'
-CLASSES = sorted((FORMULA, SCRIPT + "$x^$", "[red]\x1b[2J\u202eclass"))
+CLASSES = sorted((FORMULA, SCRIPT + "$x^$", "[red]\u202eclass"))
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,8 @@ def finished(tmp_path_factory):
             folder = root / split / class_id
             folder.mkdir(parents=True)
             for number in range(8):
-                Image.fromarray(pixels[number]).save(folder / f"{SCRIPT}{number}.jpg")
-                paths[split].append(f"{split}/{class_id}/{SCRIPT}{number}.jpg")
+                Image.fromarray(pixels[number]).save(folder / f"{SCRIPT}{number}\x1b[2J.jpg")
+                paths[split].append(f"{split}/{class_id}/{SCRIPT}{number}\x1b[2J.jpg")
     count = len(paths["val"])
     labels = np.repeat(np.arange(3), 8)
     called = np.where(np.arange(count) % 8 == 0, (labels + 1) % 3, labels)  # one of each class, surely wrong
@@ -107,7 +107,7 @@ def test_pages_show_hostile_names_as_text(finished, name):
     assert not any(attribute.startswith("on") for attribute in page.attributes)
     assert SCRIPT in "".join(page.text)
     assert FORMULA in "".join(page.text)
-    assert r"[red]\x1b[2J\u202eclass" in "".join(page.text)
+    assert r"[red]\u202eclass" in "".join(page.text)
     assert "\u202e" not in "".join(page.text)
 
 
