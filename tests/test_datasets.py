@@ -4,13 +4,16 @@ import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rescale_fast.datasets.folder import open_folder
 from rescale_fast.datasets.imagenet import imagenet_classes, open_imagenet
 from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.places365 import display_name, open_places365, places365_classes
+from rescale_fast.datasets.readable import check_readable
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.errors import DatasetError, SettingError
+from tests.photos import encoded
 
 
 def make_tree(root, *names):
@@ -193,6 +196,37 @@ def test_class_folders_without_splits_are_val_and_said(tmp_path):
         other = make_tree(tmp_path / stray.partition("/")[0], "a/1.jpg", "b/1.jpg", stray)
         with pytest.raises(DatasetError, match="looked for val/<class>"):
             open_folder(other)
+
+
+def check_all(root):
+    dataset = open_folder(root)
+    for split, images in dataset.splits.items():
+        check_readable(root, split, images.paths, images.labels, dataset.class_ids)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no image",
+        encoded(Image.new("RGB", (40, 30)))[:200],
+        encoded(Image.new("RGB", (40, 30)), "PNG")[:60],  # a sound header
+    ],
+)
+def test_a_class_of_which_no_image_can_be_read_is_named_before_any_work(tmp_path, content):
+    good = encoded(Image.new("RGB", (40, 30)))
+    for name in ("train/a/1.jpg", "train/b/1.jpg", "val/a/1.jpg", "val/b/1.jpg", "val/b/2.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(good)
+    (tmp_path / "val/b/1.jpg").write_bytes(content)
+    check_all(tmp_path)  # the second is sound
+    (tmp_path / "val/b/2.jpg").write_bytes(content)
+    with pytest.raises(DatasetError, match=r"class 'b' has no readable image in val: none of 2 .* val/b/1.jpg: \w+"):
+        check_all(tmp_path)
+    (tmp_path / "val/b/1.jpg").unlink()
+    (tmp_path / "val/b/1.jpg").symlink_to("gone.jpg")
+    (tmp_path / "val/b/2.jpg").write_bytes(good)
+    check_all(tmp_path)
 
 
 def test_a_missing_folder_is_named(tmp_path):

@@ -20,7 +20,9 @@ def read_list(path: Path, class_ids: tuple[str, ...]) -> IntArray:
     label_of = {class_id: label for label, class_id in enumerate(class_ids)}
     chosen: list[int] = []
     for number, line in enumerate(lines, 1):
-        name = line.split("#")[0].strip()
+        name = line.strip()
+        if name not in label_of:  # a class may be called C#
+            name = line.split("#")[0].strip()
         if not name:
             continue
         if name not in label_of:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from rescale_fast import __version__
 from rescale_fast.datasets.open import open_dataset
+from rescale_fast.datasets.readable import check_readable
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.ranks import Meeting, this_rank
@@ -86,6 +87,8 @@ def _open(settings: DatasetSettings, out: Path | None) -> tuple[Dataset, RunFold
         dataset = open_dataset(settings, track=track)
         folder = RunFolder((out or Path("rescaled") / dataset.name).expanduser())
         if meeting.ranks.is_first:
+            for split, images in dataset.splits.items():
+                check_readable(dataset.root, split, images.paths, images.labels, dataset.class_ids)
             folder.claim(dataset, settings)
     say(f"{'dataset':>9}  {dataset.description}")
     return dataset, folder
