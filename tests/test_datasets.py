@@ -1,6 +1,7 @@
 """Folders people have: what is listed, and what is said when a folder is not what it should be."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -248,6 +249,13 @@ def test_imagenet_and_places365_need_their_own_classes(tmp_path):
     make_tree(places, "val/zzz/1.jpg")
     with pytest.raises(DatasetError, match="found 366 folders, 1 of them unknown, 'zzz' first"):
         open_places365(places)
+
+
+@pytest.mark.parametrize("root", ["itself", "~nobody-by-this-name/images"])
+def test_a_root_that_leads_nowhere_is_one_message(tmp_path, root):
+    (tmp_path / "itself").symlink_to("itself")
+    with pytest.raises(DatasetError, match="no such folder"):
+        open_dataset(DatasetSettings(dataset="folder", root=Path(root) if root[0] == "~" else tmp_path / root))
 
 
 def test_class_tables_are_sound():
