@@ -223,8 +223,10 @@ def test_a_class_without_a_readable_image_is_an_error(root, tmp_path, capsys):
         path.write_bytes(b"")
     assert run(*DOWNSAMPLE, tmp_path / "pets", "--out", tmp_path / "out", "--side", 8) == 1
     assert re.search(
-        r"class 'dog' has no readable val image\. First: val/dog/\d+\.jpg: empty: 0 bytes", capsys.readouterr().err
+        r"class 'dog' has no readable image in val: none of \d+ can be decoded\. First: val/dog/\d+\.jpg: ",
+        capsys.readouterr().err,
     )
+    assert not (tmp_path / "out").exists()  # found before any work
 
 
 def pickled(value, protocol=None):

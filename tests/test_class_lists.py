@@ -5,6 +5,7 @@ import pytest
 
 from rescale_fast.artifact import Origin
 from rescale_fast.class_subset.choose import choose_classes
+from rescale_fast.class_subset.lists import read_list
 from rescale_fast.class_subset.outcomes import by_errors_and_half, by_lowest_accuracy, by_votes, lowest_and_confused
 from rescale_fast.class_subset.published import find_published, published_lists
 from rescale_fast.class_subset.settings import SelectSettings
@@ -136,3 +137,9 @@ def test_two_lists_at_once_are_refused(tmp_path):
 
 def imagenet_ids():
     return tuple(imagenet_classes())
+
+
+def test_a_class_whose_name_holds_a_number_sign_is_found(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text("C#\nd # a comment\n# another\n")
+    assert read_list(path, ("C", "C#", "d")).tolist() == [1, 2]

@@ -1,16 +1,20 @@
 """Folders people have: what is listed, and what is said when a folder is not what it should be."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rescale_fast.datasets.folder import open_folder
 from rescale_fast.datasets.imagenet import imagenet_classes, open_imagenet
 from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.places365 import display_name, open_places365, places365_classes
+from rescale_fast.datasets.readable import check_readable
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.errors import DatasetError, SettingError
+from tests.photos import encoded
 
 
 def make_tree(root, *names):
@@ -195,6 +199,37 @@ def test_class_folders_without_splits_are_val_and_said(tmp_path):
             open_folder(other)
 
 
+def check_all(root):
+    dataset = open_folder(root)
+    for split, images in dataset.splits.items():
+        check_readable(root, split, images.paths, images.labels, dataset.class_ids)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no image",
+        encoded(Image.new("RGB", (40, 30)))[:200],
+        encoded(Image.new("RGB", (40, 30)), "PNG")[:60],  # a sound header
+    ],
+)
+def test_a_class_of_which_no_image_can_be_read_is_named_before_any_work(tmp_path, content):
+    good = encoded(Image.new("RGB", (40, 30)))
+    for name in ("train/a/1.jpg", "train/b/1.jpg", "val/a/1.jpg", "val/b/1.jpg", "val/b/2.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(good)
+    (tmp_path / "val/b/1.jpg").write_bytes(content)
+    check_all(tmp_path)  # the second is sound
+    (tmp_path / "val/b/2.jpg").write_bytes(content)
+    with pytest.raises(DatasetError, match=r"class 'b' has no readable image in val: none of 2 .* val/b/1.jpg: \w+"):
+        check_all(tmp_path)
+    (tmp_path / "val/b/1.jpg").unlink()
+    (tmp_path / "val/b/1.jpg").symlink_to("gone.jpg")
+    (tmp_path / "val/b/2.jpg").write_bytes(good)
+    check_all(tmp_path)
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(DatasetError, match="nowhere: no such folder"):
         open_folder(tmp_path / "nowhere")
@@ -214,6 +249,13 @@ def test_imagenet_and_places365_need_their_own_classes(tmp_path):
     make_tree(places, "val/zzz/1.jpg")
     with pytest.raises(DatasetError, match="found 366 folders, 1 of them unknown, 'zzz' first"):
         open_places365(places)
+
+
+@pytest.mark.parametrize("root", ["itself", "~nobody-by-this-name/images"])
+def test_a_root_that_leads_nowhere_is_one_message(tmp_path, root):
+    (tmp_path / "itself").symlink_to("itself")
+    with pytest.raises(DatasetError, match="no such folder"):
+        open_dataset(DatasetSettings(dataset="folder", root=Path(root) if root[0] == "~" else tmp_path / root))
 
 
 def test_class_tables_are_sound():

@@ -291,7 +291,9 @@ def test_an_image_that_a_list_lacks_and_a_damaged_list_are_named(tmp_path):
 @pytest.mark.parametrize("label", ["1000", "-1", "65.0", "n01751748", ""])
 def test_a_rank_that_is_none_is_refused(tmp_path, label):
     flat_val(tmp_path)
-    (tmp_path / "val.txt").write_text(rank_lines().replace(f"{image_name(9)} ", f"{image_name(9)} {label} # "))
+    lines = rank_lines().splitlines()
+    lines[8] = f"{image_name(9)} {label}"
+    (tmp_path / "val.txt").write_text("\n".join(lines))
     with pytest.raises(DatasetError, match=r"val.txt: not readable as what its name says"):
         open_imagenet(tmp_path)
 

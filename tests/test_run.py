@@ -183,13 +183,18 @@ def test_bad_input_ends_in_one_message(command, tmp_path, arguments, code, messa
     assert "Traceback" not in stderr
 
 
-def test_an_empty_class_folder_is_named(command, tmp_path):
+def test_a_class_without_an_image_is_named_before_any_work(command, tmp_path):
     for name in ("val/a", "val/b"):
         (tmp_path / name).mkdir(parents=True)
     Image.new("RGB", (8, 8)).save(tmp_path / "val/a/1.jpg")
     code, _, stderr = command("run", "--dataset", "folder", "--root", tmp_path)
     assert code == 1
     assert "val/b: holds an empty folder, no image" in stderr
+    (tmp_path / "val/b/1.jpg").write_bytes(b"no image")
+    code, _, stderr = command("run", "--dataset", "folder", "--root", tmp_path, "--out", tmp_path / "out")
+    assert code == 1
+    assert "class 'b' has no readable image in val" in stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_weights_that_do_not_fit_are_explained(command, tmp_path):

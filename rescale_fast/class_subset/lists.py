@@ -22,7 +22,7 @@ def read_list(path: Path, class_ids: tuple[str, ...]) -> IntArray:
     chosen: set[int] = set()
     for number, line in enumerate(lines, 1):
         name = line.strip()
-        if name not in label_of:
+        if name not in label_of:  # a class may be called C#
             name = line.split("#")[0].strip()
         if not name:
             continue

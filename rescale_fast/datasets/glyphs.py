@@ -95,8 +95,8 @@ def draw_glyphs(settings: GlyphSettings, root: Path, *, track: Track = silent) -
                 initializer=start_worker,
             ) as pool,
         ):
-            jobs = [pool.submit(_draw_class, folder, code, splits, settings.size, settings.seed) for code in codes]
             try:
+                jobs = [pool.submit(_draw_class, folder, code, splits, settings.size, settings.seed) for code in codes]
                 for job in as_completed(jobs):
                     advance(job.result())
             except BrokenProcessPool as error:

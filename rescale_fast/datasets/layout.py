@@ -173,9 +173,9 @@ def match_folders(
     """
     unknown = [name for name in names if class_of(name) is None]
     if unknown or not names:
+        found = f"{len(names):,} folders, {len(unknown):,} of them unknown, {unknown[0]!r} first" if unknown else None
         raise DatasetError(
-            f"{folder}: expected class folders of {title}, found {len(names):,} folders, {len(unknown):,} of them "
-            f"unknown{f', {unknown[0]!r} first' if unknown else f': {describe(folder)}'}. "
+            f"{folder}: expected class folders of {title}, found {found or describe(folder)}. "
             "Take what is no class of it away; for other classes, pass --dataset folder and --weights FILE."
         )
     return _one_each(folder, names, lambda name: str(class_of(name)))

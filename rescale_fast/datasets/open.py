@@ -3,6 +3,7 @@
 from rescale_fast.datasets import folder, glyphs, imagenet, places365
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
+from rescale_fast.errors import DatasetError
 from rescale_fast.types import Track, silent
 
 
@@ -28,4 +29,8 @@ def open_dataset(settings: DatasetSettings, *, track: Track = silent) -> Dataset
         "imagenet": imagenet.open_imagenet,
         "places365": places365.open_places365,
     }
-    return openers[settings.dataset](settings.root.expanduser().resolve())
+    try:
+        root = settings.root.expanduser().resolve()
+    except RuntimeError as error:  # a link in a circle, or the home of nobody
+        raise DatasetError(f"--root {settings.root}: no such folder ({error}).") from error
+    return openers[settings.dataset](root)

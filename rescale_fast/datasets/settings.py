@@ -18,7 +18,7 @@ class DatasetSettings(Settings):
     """What kind of data set. `glyphs` is built in: letters drawn as JPEGs, nothing to download."""
     root: Path | None = None
     """Its folder, as it was unpacked: train/<class>/* and val/<class>/* (train may be missing), or another common
-    layout of ImageNet or Places365. Not used by `glyphs`."""
+    layout (README.md lists them). Not used by `glyphs`."""
     glyph_classes: Annotated[int, Between(2, 1560)] = 120
     """glyphs: number of classes, up to 1,560."""
     glyph_size: Annotated[int, Between(8, 4096)] = 32

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from rescale_fast import __version__
 from rescale_fast.datasets.open import open_dataset
+from rescale_fast.datasets.readable import check_readable
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import SettingError
@@ -107,6 +108,8 @@ def _opened(
                 folder.check_free(dataset)
                 if check is not None:
                     check(dataset, folder)
+                for split, images in dataset.splits.items():
+                    check_readable(dataset.root, split, images.paths, images.labels, dataset.class_ids)
                 held.enter_context(folder.held(command))
                 folder.claim(dataset, settings)
         say(f"{'dataset':>9}  {dataset.description}")

@@ -14,6 +14,7 @@ from rescale_fast.class_subset.lists import read_list
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.datasets.imagenet import devkit_order, imagenet_classes
 from rescale_fast.datasets.open import open_dataset
+from rescale_fast.datasets.readable import check_readable
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, OutputError, SettingError
@@ -80,6 +81,9 @@ def downsample(settings: DownsampleCommand) -> None:
     if found is not None and set(settings.forms) <= set(found.forms):
         say(f"{folder}: {_describe(found)}  (reused)")
         return
+    for split in ("train", "val"):
+        images = subset.split(split)
+        check_readable(dataset.root, split, images.paths, images.new_labels, subset.class_ids)
     forms = tuple(dict.fromkeys((*(found.forms if found else ()), *settings.forms)))
     parts_of = partial(_make_split, dataset.root, settings, folder / "parts", json_sha256(origin))
     splits = {split: parts_of(split, subset.split(split)) for split in ("train", "val")}
