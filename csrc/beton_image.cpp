@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <new>
 #include <system_error>
 
@@ -22,11 +23,13 @@ struct Size {
   int longer() const { return std::max(width, height); }
 };
 
-int rounded(double value) { return std::max(1, static_cast<int>(std::lround(value))); }
+int rounded(double value) {
+  return static_cast<int>(std::lround(std::clamp<double>(value, 1, std::numeric_limits<int>::max())));
+}
 
 Size scaled_to(Size size, int from, int to) {
   const double ratio = static_cast<double>(to) / from;
-  return {std::min(rounded(size.width * ratio), 1 << 20), std::min(rounded(size.height * ratio), 1 << 20)};
+  return {rounded(size.width * ratio), rounded(size.height * ratio)};
 }
 
 Size resized(Size size, const ImageOptions& options) {
@@ -51,7 +54,10 @@ Size wanted_size(Size size, const ImageOptions& options) {
   return {scaled(size.width, options.eighths), scaled(size.height, options.eighths)};
 }
 
-int side_limit(const ImageOptions& options) { return options.max_side > 0 ? options.max_side : kMaxSide; }
+int side_limit(const ImageOptions& options) {
+  const int most = options.mode == Mode::raw ? kMaxSide : kMaxJpegSide;
+  return options.max_side > 0 ? std::min(options.max_side, most) : most;
+}
 
 // The smallest decoding scale that still covers the target. Scales that libjpeg-turbo has no vector code for are
 // left out: they take longer than decoding more pixels.

@@ -7,7 +7,7 @@ namespace rescale_fast {
 namespace {
 
 constexpr int kSoi = 0xD8, kEoi = 0xD9, kSos = 0xDA, kApp1 = 0xE1, kDht = 0xC4, kJpg = 0xC8, kDac = 0xCC;
-constexpr int kProgressive = 0xC2, kMaxSide = 65500;  // of what libjpeg decodes
+constexpr int kProgressive = 0xC2;
 
 std::size_t big16(const std::uint8_t* p) { return static_cast<std::size_t>(p[0] << 8 | p[1]); }
 
@@ -72,7 +72,7 @@ void read_frame(const std::uint8_t* body, int marker, JpegHeader& header) {
   if (components == 4) {
     header.kind = JpegKind::four_components;
   } else if (marker > kProgressive || bits != 8 || (components != 1 && components != 3) || header.height == 0 ||
-             header.width == 0 || std::max(header.width, header.height) > kMaxSide) {
+             header.width == 0 || std::max(header.width, header.height) > kMaxJpegSide) {
     header.kind = JpegKind::odd;
   } else {
     header.kind = JpegKind::plain;

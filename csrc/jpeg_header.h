@@ -7,12 +7,14 @@
 
 namespace rescale_fast {
 
+constexpr int kMaxJpegSide = 65500;  // pixels; libjpeg decodes and encodes no more, though a header can hold more
+
 enum class JpegKind : std::uint8_t {
   plain,            // 8 bits, 1 or 3 components, baseline, extended sequential or progressive: any decoder reads it
   not_jpeg,         // another format, whatever the file's name
   four_components,  // CMYK or YCCK
   odd,              // 12 bits, lossless, arithmetic coding, hierarchical, two components, height not in the header,
-                    // or a side above 65,500
+                    // or a side above kMaxJpegSide
   incomplete,       // no end-of-image marker, or no image at all behind the first marker
 };
 

@@ -90,10 +90,10 @@ void Decompressor::start(const std::uint8_t* data, std::size_t size, int eighths
 
 Compressor::Compressor() : errors_(false) {
   errors_.watch(codec_);
-  target_.base.init_destination = make_room;
-  target_.base.empty_output_buffer = on_full;
-  target_.base.term_destination = on_end;
-  codec_.dest = &target_.base;
+  target_.init_destination = make_room;
+  target_.empty_output_buffer = on_full;
+  target_.term_destination = on_end;
+  codec_.dest = &target_;
 }
 
 void Compressor::start(int width, int height, int quality, bool planes) {
@@ -117,11 +117,11 @@ std::vector<std::uint8_t> Compressor::finish() {
 
 // Makes the memory twice as large; what is behind its first half is free.
 void Compressor::make_room(j_compress_ptr codec) {
-  auto* target = reinterpret_cast<Target*>(codec->dest);
+  auto* target = static_cast<Target*>(codec->dest);
   const std::size_t used = target->bytes.size();
   if (!resize(target->bytes, std::max(kFirstRoom, 2 * used))) ERREXIT1(codec, JERR_OUT_OF_MEMORY, 0);
-  target->base.next_output_byte = target->bytes.data() + used;
-  target->base.free_in_buffer = target->bytes.size() - used;
+  target->next_output_byte = target->bytes.data() + used;
+  target->free_in_buffer = target->bytes.size() - used;
 }
 
 boolean Compressor::on_full(j_compress_ptr codec) {
@@ -130,8 +130,8 @@ boolean Compressor::on_full(j_compress_ptr codec) {
 }
 
 void Compressor::on_end(j_compress_ptr codec) {
-  auto* target = reinterpret_cast<Target*>(codec->dest);
-  target->bytes.resize(target->bytes.size() - target->base.free_in_buffer);  // smaller: it cannot throw
+  auto* target = static_cast<Target*>(codec->dest);
+  target->bytes.resize(target->bytes.size() - target->free_in_buffer);  // smaller: it cannot throw
 }
 
 }  // namespace rescale_fast

@@ -86,8 +86,7 @@ class Compressor {
 
  private:
   // Not jpeg_mem_dest: what that has allocated cannot be found, and so not freed, after an error.
-  struct Target {
-    jpeg_destination_mgr base;
+  struct Target : jpeg_destination_mgr {
     std::vector<std::uint8_t> bytes;
   };
   static void make_room(j_compress_ptr codec);

@@ -55,6 +55,22 @@ def test_a_side_that_no_decoder_takes_is_skipped(rng, tmp_path):
     assert [skipped["path"] for skipped in info.skipped] == ["wide.jpg"]
 
 
+@pytest.mark.parametrize(
+    ("size", "settings", "expected"),
+    [
+        ((65_520, 3), {}, (65_500, 3)),  # more than a JPEG can have
+        ((40_000, 1), {"store": "resize", "resize_side": 50_000}, (65_500, 2)),  # 2,000,000,000 wide at first
+    ],
+)
+def test_sides_beyond_what_a_jpeg_can_have_are_shrunk_to_that(tmp_path, size, settings, expected):
+    files = {"wide.png": encoded(Image.new("RGB", size, (200, 100, 50)), "PNG")}
+    info, samples = write(tmp_path, files, max_side=0, **settings)
+    assert not info.skipped
+    record, payload = samples["wide.png"]
+    assert (record["width"], record["height"]) == expected
+    assert np.abs(pixels(record, payload).astype(int) - (200, 100, 50)).max() <= 3
+
+
 @pytest.mark.parametrize("store", ["passthrough", "resize", "raw"])
 def test_jpegs_without_huffman_tables_are_re_encoded_with_theirs(rng, others, tmp_path, store):
     films = borrowing(rng)
