@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rescale_fast.artifact import Origin, write_whole
 from rescale_fast.errors import ArtifactError, SettingError, TrainingError
 from rescale_fast.export.types import BetonInfo
@@ -62,6 +64,7 @@ def train_network(
     with forked, _repeatable(training.deterministic), _memory_explained(training):
         loaders = {split: _open(split, betons[split], training, device, machine, group) for split in betons}
         num_classes = len(infos["train"].class_ids)
+        _check_labels(loaders, num_classes)
         trainer = Trainer(training, num_classes, device, group)
         records = _train_epochs(trainer, loaders, folder, origin, tensorboard, track)
     return TrainRun(
@@ -133,6 +136,16 @@ def _open(
         loader=training.loader,
         reuse_buffers=True,
     )
+
+
+def _check_labels(loaders: dict[str, BetonLoader], num_classes: int) -> None:
+    for loader in loaders.values():
+        wrong = np.flatnonzero((loader.labels < 0) | (loader.labels >= num_classes))
+        if wrong.size:
+            raise ArtifactError(
+                f"{loader.path}: sample {wrong[0]} has the label {loader.labels[wrong[0]]}, but the JSON beside it "
+                f"names {num_classes} classes, 0 to {num_classes - 1}. Export it again, or `rescale-fast relabel` it."
+            )
 
 
 def _resume(trainer: Trainer, folder: Path, origin: Origin) -> list[Record]:
