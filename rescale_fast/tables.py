@@ -63,8 +63,8 @@ class Table:
         if len(self.columns[name].shape) == 1:
             return np.array(column.to_numpy())
         found = _matrix(name, column.drop_null())
-        full = np.full((len(self), max(1, found.shape[1])), np.nan, found.dtype)
-        if found.size:
+        full = np.full((len(self), max(1, found.shape[1])), np.nan, self.columns[name].kind)
+        if len(found):
             full[~is_null] = found
         return full
 
@@ -78,17 +78,20 @@ class Table:
 
 
 def _matrix(name: str, column: "pa.ChunkedArray") -> AnyArray:
+    import pyarrow as pa
     import pyarrow.compute as pc
 
+    if not len(column):  # whose type may know the length all the same
+        return np.zeros((0, column.type.list_size if pa.types.is_fixed_size_list(column.type) else 0))
     lengths = pc.list_value_length(column).to_numpy()
-    if len(lengths) and (lengths != lengths[0]).any():
+    if (lengths != lengths[0]).any():
         raise DamageError(f"{name} has lists of {lengths.min()} to {lengths.max()} numbers, expected equal lengths")
-    if len(lengths) and not lengths[0]:
+    if not lengths[0]:
         raise DamageError(f"{name} has lists of no numbers")
     flat = pc.list_flatten(column)
     if flat.null_count:
         raise DamageError(f"{name} has lists in which a number is missing")
-    return np.asarray(flat.to_numpy()).reshape(len(column), -1 if len(flat) else 0)
+    return np.asarray(flat.to_numpy()).reshape(len(column), -1)
 
 
 def read_table(path: Path, columns: Sequence[Values], then: str = REMAKE) -> Table:
@@ -134,7 +137,7 @@ def _cast(name: str, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "pa.Ch
     import pyarrow as pa
 
     def is_like(found: "pa.DataType", wanted: "pa.DataType") -> bool:
-        if pa.types.is_list(wanted):
+        if pa.types.is_list(wanted) or pa.types.is_fixed_size_list(wanted):
             kinds = (pa.ListType, pa.LargeListType, pa.FixedSizeListType)
             return isinstance(found, kinds) and is_like(found.value_type, wanted.value_type)
         if pa.types.is_dictionary(found):
@@ -143,6 +146,8 @@ def _cast(name: str, column: "pa.ChunkedArray", wanted: "pa.DataType") -> "pa.Ch
             return found in (pa.string(), pa.large_string(), pa.string_view())
         return bool(pa.types.is_integer(found) or pa.types.is_floating(found))
 
+    if pa.types.is_fixed_size_list(column.type) and pa.types.is_list(wanted):
+        wanted = pa.list_(wanted.value_type, column.type.list_size)
     if column.null_count == len(column):  # of any type: pandas has none for it
         return pa.chunked_array([pa.nulls(len(column), wanted)])
     if not is_like(column.type, wanted):

@@ -1,4 +1,4 @@
-"""What pickles of arrays name: stand-ins for NumPy's functions, which make arrays of numbers and nothing else.
+"""What pickles of arrays name: stand-ins for NumPy's types and functions, which make arrays of numbers alone.
 
 They check what they are given: a dtype is one of numbers, bytes are as many as shape and dtype say.
 """
