@@ -15,19 +15,17 @@ def quiet_libraries() -> Iterator[None]:
     switch for all of them). What becomes of a file is said by its reason.
     """
     python, before = sys.stderr, os.dup(2)
-    if _is_descriptor_2(python):
-        sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
     try:
         python.flush()
+        if _is_descriptor_2(python):
+            sys.stderr = os.fdopen(before, "w", buffering=1, errors="backslashreplace", closefd=False)
         with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         yield
-    finally:
+    finally:  # in this order, so that Ctrl-C in between leaves a stream that works
         os.dup2(before, 2)
+        sys.stderr = python
         os.close(before)
-        if sys.stderr is not python:
-            sys.stderr.close()
-            sys.stderr = python
 
 
 def _is_descriptor_2(stream: object) -> bool:
