@@ -1,9 +1,10 @@
 """Run by test_loaders.py in a process of its own: what loaders give through FFCV, DALI and torchvision.
 
-    python -m tests.loader_judge GREYS SMOOTH DAMAGED
+    python -m tests.loader_judge GREYS SMOOTH DAMAGED NO_HEADER
 
-Three betons: 21 images, each of one grey level, ten times its row; 20 smooth images of mixed sizes; 48 images, of which
-those of DAMAGED_ROWS cannot be decoded. Importing FFCV changes torch's threads, and each loader compiles its pipeline.
+Four betons: 21 images, each of one grey level, ten times its row; 20 smooth images of mixed sizes; 12 images, of which
+those of DAMAGED_ROWS cannot be decoded; 256, of which one is no JPEG. Importing FFCV changes torch's threads, and each
+loader compiles its pipeline.
 """
 
 import copy
@@ -77,11 +78,18 @@ def buffers_are_reused_where_that_is_asked_for(greys):
 
 def what_is_refused_names_its_rows(damaged):
     rows = sorted(DAMAGED_ROWS)
-    shape = {"batch_size": 48, "image_size": 16, "num_workers": 2}  # DALI ends the process in runs of 32 or more
+    shape = {"batch_size": 12, "image_size": 16, "num_workers": 2}
     for kind, named in (("ffcv", rows), ("torchvision", rows[:3]), ("dali", rows[:1])):
         loader = beton_loader(damaged, split="val", loader=kind, **shape)
         text = f"the JPEG of sample {', '.join(map(str, named))} does not decode"
         raises(ArtifactError, text, list, loader)
+
+
+def dali_outlives_an_image_without_a_header(no_header):
+    """In runs of 32 images or more on the CPU it ended the process."""
+    loader = beton_loader(no_header, split="val", batch_size=64, image_size=16, num_workers=2, loader="dali")
+    for _ in range(3):
+        raises(ArtifactError, "the JPEG of sample 131 does not decode", list, loader)
 
 
 def an_epoch_can_be_left(greys):
@@ -176,11 +184,12 @@ def a_dead_loader_raises(greys):
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     torch.set_num_threads(2)
-    GREYS, SMOOTH, DAMAGED = sys.argv[1:]
+    GREYS, SMOOTH, DAMAGED, NO_HEADER = sys.argv[1:]
     batches_are_the_callers_own(GREYS)
     assert torch.get_num_threads() == 2
     buffers_are_reused_where_that_is_asked_for(GREYS)
     what_is_refused_names_its_rows(DAMAGED)
+    dali_outlives_an_image_without_a_header(NO_HEADER)
     an_epoch_can_be_left(GREYS)
     loaders_stay_in_their_process(GREYS)
     ranks_share_an_epoch(GREYS)

@@ -52,11 +52,12 @@ def smooth_images(folder):
     return export(folder, files, "smooth.beton")
 
 
-def damaged_images(folder):
+def damaged_images(folder, count, rows):
+    """`rows` is what is wrong with some."""
     rng = np.random.default_rng(1)
-    path = export(folder, {f"{i:02d}.jpg": encoded(photo(rng, 60, 50)) for i in range(48)}, "damaged.beton")
+    path = export(folder, {f"{i:03d}.jpg": encoded(photo(rng, 60, 50)) for i in range(count)}, "damaged.beton")
     beton, content = read_beton(path), bytearray(path.read_bytes())
-    for row, what in DAMAGED_ROWS.items():
+    for row, what in rows.items():
         start = int(beton.pointers[row, 0])
         end = start + int(beton.sizes[row, 0])
         if what == "Huffman table":  # 16 counts of codes by length, which add up to more than there can be
@@ -74,7 +75,9 @@ def damaged_images(folder):
 
 
 def test_batches_are_the_callers_own_complete_the_same_through_all_and_refusals_name_their_rows(greys, tmp_path):
-    betons = greys, smooth_images(tmp_path / "smooth"), damaged_images(tmp_path / "damaged")
+    damaged = damaged_images(tmp_path / "damaged", 12, DAMAGED_ROWS)
+    no_header = damaged_images(tmp_path / "no header", 256, {131: "no JPEG at all"})
+    betons = greys, smooth_images(tmp_path / "smooth"), damaged, no_header
     program = [sys.executable, "-m", "tests.loader_judge", *map(str, betons)]
     done = subprocess.run(program, capture_output=True, text=True, timeout=900, cwd=ROOT)
     assert done.stdout.strip().splitlines()[-1:] == ["all is well"], done.stderr
