@@ -179,7 +179,7 @@ def test_a_network_whose_package_is_missing_is_found_out_at_once(refused, tmp_pa
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("cut PLACE/c.npz --target x", "either with --classes FILE or with --rows FILE"),
+        ("cut PLACE/c.npz --target x", "by one of --classes FILE, --rows FILE and --drop FILE"),
         ("cut PLACE/no.beton --target x --rows PLACE/list.txt", "no.beton"),
         ("merge PLACE/no.beton PLACE/c.npz --target x", "no.beton"),
         ("append PLACE/c.npz PLACE/no.beton", "no.beton"),
