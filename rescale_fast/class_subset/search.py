@@ -120,11 +120,16 @@ def thorough_subset(
         work, number = min(CHAIN_WORK, WORK_A_CLASS * graph.num_classes), 1
         while time.monotonic() - start < seconds and not is_best(graph, graph.value(best), bound):
             hottest, starts = (WARM, [best] * (NUM_CHAINS // 2)) if number % 2 else (HOTTEST, [best])
-            found = _search(graph, k, starts, hottest, work, seed + number * 1_000_003, num_threads, bound, report)
+            found = _search(graph, k, starts, hottest, work, _seed_of_round(seed, number), num_threads, bound, report)
             if graph.value(found) > graph.value(best):
                 best = found
             work, number = (work if number % 2 else min(2 * work, MOST_WORK)), number + 1
     return best
+
+
+def _seed_of_round(seed: int, number: int) -> int:
+    """A seed for a round that no other seed has for any of its rounds, to all appearances."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def _note(value: float, bound: float) -> str:
