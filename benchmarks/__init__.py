@@ -1,1 +1,1 @@
-"""Benchmarks: one bench_<room>.py a room, timed beside a named peer in the same run."""
+"""Benchmarks: one bench_<stage>.py a stage, timed beside a named peer in the same run."""

@@ -28,8 +28,8 @@ from PIL import Image
 
 from benchmarks.bench_export import make_images
 from benchmarks.table import write_table
-from rescale_fast.export.downsample import Work, make_parts
-from rescale_fast.export.settings import DownsampleSettings, Filter
+from rescale_fast.small.downsample import Work, make_parts
+from rescale_fast.small.settings import DownsampleSettings, Filter
 
 WORKERS = 2
 CASES: tuple[tuple[int, Filter], ...] = ((32, "box"), (32, "lanczos"), (64, "box"))

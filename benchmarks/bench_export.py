@@ -114,7 +114,7 @@ def copy_files(folder: Path, count: int, target: Path, way: str) -> Callable[[],
 
 def cut(source: Path, count: int, target: Path, way: str) -> Callable[[], object]:
     """Every other sample of `source`, or a copy of the file that holds them."""
-    from rescale_fast.export.edit import cut_beton
+    from rescale_fast.beton.edit import cut_beton
 
     rows = np.arange(0, count * 2, 2)
     if way == "cut":
@@ -184,7 +184,7 @@ def psnr(first: Path, second: Path) -> float:
     """Decibels between the images of two betons of the same images and sizes."""
     from PIL import Image
 
-    from rescale_fast.beton_file import read_beton
+    from rescale_fast.beton.file import read_beton
 
     def pixels(path: Path) -> list[NDArray[np.float64]]:
         beton, content = read_beton(path), path.read_bytes()

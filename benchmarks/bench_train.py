@@ -33,10 +33,10 @@ import numpy as np
 from benchmarks.bench_export import make_images, subset
 from benchmarks.table import write_table
 from rescale_fast.artifact import Origin
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.datasets.glyphs import GlyphSettings, open_glyphs
 from rescale_fast.export.beton import export_beton
 from rescale_fast.export.settings import ExportSettings
-from rescale_fast.export.types import BetonInfo
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 from rescale_fast.networks.registry import TABLE
 

@@ -1,4 +1,4 @@
-"""Artifacts: files that pass between rooms, written whole or not at all, checked when read.
+"""Artifacts: files that pass between stages, written whole or not at all, checked when read.
 
 An artifact carries its schema version, the digests of what it was made from and the configuration that made
 it, so that a later run can tell whether it may be reused. Nothing here pickles.
@@ -19,8 +19,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from rescale_fast.errors import ArtifactError, OutputError
-from rescale_fast.fields import check_tree, from_tree, to_tree
-from rescale_fast.reading import read_text, reading
+from rescale_fast.files.fields import check_tree, from_tree, to_tree
+from rescale_fast.files.reading import read_text, reading
 from rescale_fast.types import JSON
 
 
@@ -216,7 +216,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Artifact:
-    """Base of what passes between rooms. Subclasses are frozen dataclasses with `save` and `load`."""
+    """Base of what passes between stages. Subclasses are frozen dataclasses with `save` and `load`."""
 
     schema: ClassVar[str]
 
@@ -225,7 +225,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class JsonArtifact(Artifact):
-    """Base of artifacts that are one JSON object: see rescale_fast/fields.py for how they declare their fields."""
+    """Base of artifacts that are one JSON object; rescale_fast/files/fields.py has how they declare their fields."""
 
     def save(self, path: Path) -> None:
         """Write the JSON."""

@@ -13,12 +13,12 @@ from typing import ClassVar, Self
 import numpy as np
 
 from rescale_fast import _core
-from rescale_fast.arrays import AnyArray, Values, check_lengths, read_npz
 from rescale_fast.artifact import Artifact, Origin, check_schema, parse_json, write_whole
-from rescale_fast.fields import member
-from rescale_fast.matrices import read_matrix
+from rescale_fast.files.arrays import AnyArray, Values, check_lengths, read_npz
+from rescale_fast.files.fields import member
+from rescale_fast.files.matrices import read_matrix
+from rescale_fast.files.reading import REMAKE_OR_GIVE, DamageError, check_class_ids, reading
 from rescale_fast.predictions.types import Predictions
-from rescale_fast.reading import REMAKE_OR_GIVE, DamageError, check_class_ids, reading
 from rescale_fast.settings import Between
 from rescale_fast.types import FloatArray, IntArray
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rescale_fast.csv_files import read_rows
 from rescale_fast.errors import ArtifactError, SettingError
+from rescale_fast.files.csv_files import read_rows
+from rescale_fast.files.reading import read_text, reading
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.predictions.types import Predictions
-from rescale_fast.reading import read_text, reading
 from rescale_fast.types import FloatArray, IntArray
 
 TOP = 5

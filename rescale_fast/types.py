@@ -1,4 +1,4 @@
-"""The words and array types that all rooms share.
+"""The words and array types that all stages share.
 
 N            images; K classes; k classes chosen out of K.
 labels       (N,) int64, true class of each image, 0..K-1 in dataset order.

@@ -1,1 +1,1 @@
-"""One file a room; conftest.py holds what several need."""
+"""One file a stage; conftest.py holds what several need."""

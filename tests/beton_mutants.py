@@ -15,9 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rescale_fast.errors import RescaleError
-from rescale_fast.export.check import check_beton, find_bad_images
-from rescale_fast.export.edit import (
+from rescale_fast.beton.check import check_beton, find_bad_images
+from rescale_fast.beton.edit import (
     append_beton,
     cut_beton,
     cut_classes,
@@ -26,6 +25,7 @@ from rescale_fast.export.edit import (
     merge_betons,
     relabel_beton,
 )
+from rescale_fast.errors import RescaleError
 from tests import foreign_beton
 
 COUNT = 6  # samples

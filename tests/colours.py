@@ -3,9 +3,9 @@
 import numpy as np
 from PIL import Image
 
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.export.beton import export_beton
 from rescale_fast.export.settings import ExportSettings
-from rescale_fast.export.types import BetonInfo
 from tests.photos import NOWHERE, encoded, subset_of, write_files
 
 COLOURS = np.array([(200, 60, 60), (60, 200, 60), (60, 60, 200)])

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from rescale_fast.artifact import Origin
-from rescale_fast.export.types import BetonInfo
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.machine import MachineSettings
 from rescale_fast.ranks import this_rank
 from rescale_fast.train import trainer

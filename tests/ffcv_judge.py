@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from rescale_fast.beton_file import read_beton
+from rescale_fast.beton.check import check_beton, find_bad_images
+from rescale_fast.beton.edit import append_beton, cut_beton, merge_betons, relabel_beton
+from rescale_fast.beton.file import read_beton
 from rescale_fast.export.beton import export_beton
-from rescale_fast.export.check import check_beton, find_bad_images
-from rescale_fast.export.edit import append_beton, cut_beton, merge_betons, relabel_beton
-from rescale_fast.export.parts import StoredPixels, load_part, save_part
-from rescale_fast.export.pixel_beton import write_pixels
 from rescale_fast.export.settings import ExportSettings
+from rescale_fast.small.parts import StoredPixels, load_part, save_part
+from rescale_fast.small.pixel_beton import write_pixels
 from tests import foreign_beton
 from tests.photos import NOWHERE, faulty_jpegs, odd_files, photo, plain_jpegs, subset_of, write_files
 

@@ -15,16 +15,16 @@ import pytest
 from PIL import Image
 
 from rescale_fast.artifact import Origin
-from rescale_fast.beton_file import read_beton
+from rescale_fast.beton.check import check_beton
+from rescale_fast.beton.file import read_beton
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.datasets.folder import open_folder
-from rescale_fast.datasets.imagenet import imagenet_classes
+from rescale_fast.datasets.published import imagenet_classes
 from rescale_fast.errors import ArtifactError
-from rescale_fast.export.batches import batch_names, read_batch, write_pickle
-from rescale_fast.export.check import check_beton
-from rescale_fast.export.types import VariantInfo
 from rescale_fast.image_subset.sample import sample_images
 from rescale_fast.run.commands import main
+from rescale_fast.small.batches import batch_names, read_batch, write_pickle
+from rescale_fast.small.types import VariantInfo
 from tests.conftest import ROOT
 from tests.photos import NOWHERE, encoded, photo
 

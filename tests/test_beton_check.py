@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rescale_fast.beton_file import ALLOCATION, DESCRIPTOR, HEADER, read_beton
-from rescale_fast.beton_json import compare_with_json
+from rescale_fast.beton.agreement import compare_with_json
+from rescale_fast.beton.check import check_beton, find_bad_images
+from rescale_fast.beton.file import ALLOCATION, DESCRIPTOR, HEADER, read_beton
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import ArtifactError, RescaleError
 from rescale_fast.export.beton import export_beton
-from rescale_fast.export.check import check_beton, find_bad_images
 from rescale_fast.export.settings import ExportSettings
-from rescale_fast.export.types import BetonInfo
 from tests import foreign_beton
 from tests.conftest import ROOT
 from tests.photos import NOWHERE, faulty_jpegs, plain_jpegs, subset_of, write_files
@@ -158,10 +158,10 @@ def in_a_process(code, megabytes):
     """Run code that may not use more memory than the modules it needs and so much."""
     limited = f"""
 import resource
-from rescale_fast.beton_file import read_beton
+from rescale_fast.beton.file import read_beton
 from rescale_fast.errors import RescaleError
-from rescale_fast.export.check import find_bad_images
-from rescale_fast.export.edit import append_beton, cut_beton, cut_classes, merge_betons
+from rescale_fast.beton.check import find_bad_images
+from rescale_fast.beton.edit import append_beton, cut_beton, cut_classes, merge_betons
 from pathlib import Path
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + {megabytes << 20},) * 2)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from rescale_fast.artifact import file_sha256
-from rescale_fast.beton_file import read_beton
+from rescale_fast.beton.digest import file_digest
+from rescale_fast.beton.file import read_beton
 from rescale_fast.export.beton import export_beton
-from rescale_fast.export.digest import file_digest
 from rescale_fast.export.settings import ExportSettings
 from rescale_fast.run.commands import main
 from tests.photos import NOWHERE, encoded, photo, subset_of, write_files

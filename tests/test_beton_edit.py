@@ -7,11 +7,8 @@ import pytest
 import xxhash
 
 from rescale_fast import _core
-from rescale_fast.beton_file import read_beton
-from rescale_fast.errors import SettingError
-from rescale_fast.export.beton import export_beton
-from rescale_fast.export.check import check_beton
-from rescale_fast.export.edit import (
+from rescale_fast.beton.check import check_beton
+from rescale_fast.beton.edit import (
     append_beton,
     cut_beton,
     cut_classes,
@@ -20,6 +17,9 @@ from rescale_fast.export.edit import (
     merge_betons,
     relabel_beton,
 )
+from rescale_fast.beton.file import read_beton
+from rescale_fast.errors import SettingError
+from rescale_fast.export.beton import export_beton
 from rescale_fast.export.settings import ExportSettings
 from tests import foreign_beton
 from tests.photos import NOWHERE, encoded, photo, subset_of, write_files

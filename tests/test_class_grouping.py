@@ -8,6 +8,7 @@ import pytest
 
 from rescale_fast import _core
 from rescale_fast.artifact import Origin
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.group import coarsen, group_classes
 from rescale_fast.class_subset.settings import GroupSettings
 from rescale_fast.class_subset.types import ClassGrouping
@@ -15,7 +16,6 @@ from rescale_fast.class_subset.weights import weight_graph
 from rescale_fast.class_subset.wordnet import merge_deepest, merge_smallest, read_nouns
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.errors import SettingError
-from rescale_fast.export.types import BetonInfo
 from rescale_fast.image_subset.sample import sample_images
 from rescale_fast.image_subset.types import ImageSubset
 from tests.test_choose import random_matrix, symmetric
@@ -207,7 +207,7 @@ def test_a_bad_table_is_explained(tmp_path, text, message):
 
 
 def test_the_67_coarse_labels_cover_imagenet():
-    from rescale_fast.datasets.imagenet import imagenet_classes
+    from rescale_fast.datasets.published import imagenet_classes
 
     grouping = group_classes(of_ids(tuple(imagenet_classes())), GroupSettings("coarse67"), NOWHERE)
     assert len(grouping.labels) == 67

@@ -10,8 +10,7 @@ from rescale_fast.class_subset.outcomes import by_errors_and_half, by_lowest_acc
 from rescale_fast.class_subset.published import find_published, published_lists
 from rescale_fast.class_subset.settings import SelectSettings
 from rescale_fast.confusion import ConfusionMatrix
-from rescale_fast.datasets.imagenet import imagenet_classes
-from rescale_fast.datasets.places365 import places365_classes
+from rescale_fast.datasets.published import imagenet_classes, places365_classes
 from rescale_fast.errors import SettingError
 
 NOWHERE = Origin({}, {})

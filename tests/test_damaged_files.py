@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from rescale_fast.artifact import Origin
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.group import read_table
 from rescale_fast.class_subset.lists import read_list
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
@@ -20,14 +21,15 @@ from rescale_fast.confusion import ConfusionMatrix, make_confusion
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.errors import RescaleError
 from rescale_fast.evaluate import evaluate, read_guesses, read_truth
-from rescale_fast.export.batches import read_batch
-from rescale_fast.export.parts import load_part
-from rescale_fast.export.types import BetonInfo, FilesInfo, VariantInfo
+from rescale_fast.export.types import FilesInfo
 from rescale_fast.image_subset.corrections import read_corrections
 from rescale_fast.image_subset.scores import Scores
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.run.folder import RunFolder
+from rescale_fast.small.batches import read_batch
+from rescale_fast.small.parts import load_part
+from rescale_fast.small.types import VariantInfo
 from rescale_fast.train.checkpoint import load_checkpoint
 from rescale_fast.train.types import TrainRun
 from tests.mutants import bytes_of, json_of, npz_of, parquet_of

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from rescale_fast.datasets.folder import open_folder
-from rescale_fast.datasets.imagenet import imagenet_classes, open_imagenet
+from rescale_fast.datasets.imagenet import open_imagenet
 from rescale_fast.datasets.open import open_dataset
-from rescale_fast.datasets.places365 import display_name, open_places365, places365_classes
+from rescale_fast.datasets.places365 import display_name, open_places365
+from rescale_fast.datasets.published import imagenet_classes, places365_classes
 from rescale_fast.datasets.readable import check_readable
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.errors import DatasetError, SettingError

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from rescale_fast.errors import ArtifactError, SettingError
-from rescale_fast.export import downsample
-from rescale_fast.export.downsample import FILTERS, FITS, Work, make_parts
-from rescale_fast.export.settings import DownsampleSettings
+from rescale_fast.small import downsample
+from rescale_fast.small.downsample import FILTERS, FITS, Work, make_parts
+from rescale_fast.small.settings import DownsampleSettings
 from tests.conftest import ROOT, interruptible
 from tests.photos import bad_files, encoded, odd_files, photo, plain_jpegs, write_files
 

@@ -16,13 +16,13 @@ import pytest
 import xxhash
 from PIL import Image, ImageOps
 
-from rescale_fast.beton_file import read_beton
+from rescale_fast.beton.check import check_beton, find_bad_images
+from rescale_fast.beton.file import read_beton
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.errors import ArtifactError, DatasetError, OutputError, SettingError
 from rescale_fast.export.beton import export_beton
-from rescale_fast.export.check import check_beton, find_bad_images
 from rescale_fast.export.settings import ExportSettings
-from rescale_fast.export.types import BetonInfo
 from rescale_fast.image_subset.sample import sample_images
 from rescale_fast.image_subset.types import ImageSubset
 from tests.conftest import ROOT, interruptible

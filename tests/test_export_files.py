@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import DatasetError, OutputError, RescaleError, SettingError
 from rescale_fast.export import folder, source
 from rescale_fast.export.beton import export_beton
 from rescale_fast.export.files import export_files
 from rescale_fast.export.settings import ExportSettings, FilesSettings
-from rescale_fast.export.types import BetonInfo, FilesInfo
+from rescale_fast.export.types import FilesInfo
 from tests.photos import NOWHERE, bad_files, encoded, odd_files, photo, plain_jpegs, subset_of, write_files
 
 FORMS = ("folder", "webdataset", "parquet")

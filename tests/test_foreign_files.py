@@ -10,17 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rescale_fast.arrays import read_npz
 from rescale_fast.class_subset.lists import read_list
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.datasets.folder import open_folder
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.evaluate import read_guesses, read_truth
-from rescale_fast.export.batches import read_batch
+from rescale_fast.files.arrays import read_npz
 from rescale_fast.image_subset.scores import Scores
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.run.commands import main
+from rescale_fast.small.batches import read_batch
 from tests.photos import encoded, photo
 
 IDS = ("ant", "bee", "cat")
@@ -292,7 +292,7 @@ def test_a_bomb_takes_no_memory(tmp_path, monkeypatch):
     with pytest.raises(ArtifactError, match="takes 100,000,128 bytes"):
         read_npz(tmp_path / "c.npz", ["counts"])
     assert sum(map(len, unpacked)) < 10**6
-    monkeypatch.setattr("rescale_fast.arrays.MOST_BYTES", 10**7)
+    monkeypatch.setattr("rescale_fast.files.arrays.MOST_BYTES", 10**7)
     with pytest.raises(ArtifactError, match="its arrays would take more than"):
         read_npz(tmp_path / "c.npz", ["other"])
     assert sum(map(len, unpacked)) < 10**6

@@ -11,7 +11,7 @@ from PIL import Image
 
 import rescale_fast
 from rescale_fast.errors import ImageError
-from rescale_fast.image_file import image_bytes, image_kind, open_image
+from rescale_fast.files.images import image_bytes, image_kind, open_image
 from rescale_fast.image_subset.near_duplicates import perceptual_hashes
 from rescale_fast.report.pictures import thumbnail
 from tests.photos import bad_files, encoded, photo, write_files

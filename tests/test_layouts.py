@@ -10,8 +10,9 @@ import torch
 from scipy.io import savemat
 
 from rescale_fast.datasets.folder import open_folder
-from rescale_fast.datasets.imagenet import devkit_order, imagenet_classes, open_imagenet
-from rescale_fast.datasets.places365 import class_id_of, display_name, open_places365, places365_classes
+from rescale_fast.datasets.imagenet import open_imagenet
+from rescale_fast.datasets.places365 import class_id_of, display_name, open_places365
+from rescale_fast.datasets.published import devkit_order, imagenet_classes, places365_classes
 from rescale_fast.errors import DatasetError
 from tests.test_datasets import make_tree
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from rescale_fast import loaders
 from rescale_fast.artifact import Origin
-from rescale_fast.beton_file import read_beton
+from rescale_fast.beton.file import read_beton
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.export.beton import export_beton
 from rescale_fast.export.settings import ExportSettings

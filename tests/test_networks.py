@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from rescale_fast.datasets.imagenet import imagenet_classes
 from rescale_fast.datasets.open import open_dataset
-from rescale_fast.datasets.places365 import places365_classes
+from rescale_fast.datasets.published import imagenet_classes, places365_classes
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.errors import NetworkError, SettingError
 from rescale_fast.machine import MachineSettings

@@ -10,18 +10,20 @@ import numpy as np
 import pytest
 
 from rescale_fast.artifact import Origin, read_json
+from rescale_fast.beton.check import check_beton
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.evaluate import read_truth
-from rescale_fast.export.batches import read_batch
-from rescale_fast.export.check import check_beton
-from rescale_fast.export.parts import load_part
-from rescale_fast.export.types import BetonInfo, FilesInfo, VariantInfo
+from rescale_fast.export.types import FilesInfo
 from rescale_fast.image_subset.corrections import read_corrections
 from rescale_fast.image_subset.scores import Scores
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.predictions.types import Predictions, Skipped
 from rescale_fast.run.folder import RunFolder
+from rescale_fast.small.batches import read_batch
+from rescale_fast.small.parts import load_part
+from rescale_fast.small.types import VariantInfo
 from rescale_fast.train.checkpoint import load_checkpoint
 from rescale_fast.train.types import TrainRun
 from tests.test_damaged_files import same

@@ -1,4 +1,4 @@
-"""The front door, as a user meets it: the whole corridor, each stage, reuse, bad input, Ctrl-C."""
+"""The command line, as a user meets it: all stages in one, each by itself, reuse, bad input, Ctrl-C."""
 
 import json
 import os
@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.confusion import ConfusionMatrix
-from rescale_fast.export.types import BetonInfo
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.networks.build import build_network
 from rescale_fast.predictions.types import Predictions
@@ -121,9 +121,9 @@ def test_results_made_elsewhere_are_taken_at_each_door(finished, command, tmp_pa
     code, _, stderr = command("confuse", "--predictions", out / "predictions", "--out", tmp_path / "a")
     assert code == 0, stderr
     assert (tmp_path / "a" / "confusion.npz").read_bytes() == (out / "confusion.npz").read_bytes()
-    doors = ("--classes", tmp_path / "list.txt", "--confusion", tmp_path / "c.npz")
+    made = ("--classes", tmp_path / "list.txt", "--confusion", tmp_path / "c.npz")
     quick = (*GLYPHS, "--epochs", 2, "--train-batch-size", 16, "--device", "cpu")
-    code, stdout, stderr = command("run", *quick, *doors, "--out", tmp_path / "b")
+    code, stdout, stderr = command("run", *quick, *made, "--out", tmp_path / "b")
     assert code == 0, stderr
     assert not (tmp_path / "b" / "predictions").exists()
     assert "chosen: 2 classes (list)" in stdout

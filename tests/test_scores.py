@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rescale_fast.artifact import Origin
-from rescale_fast.beton_file import read_beton
+from rescale_fast.beton.file import read_beton
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.image_subset import score
 from rescale_fast.image_subset.sample import Evidence, sample_images

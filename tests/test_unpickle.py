@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from rescale_fast.errors import ArtifactError
-from rescale_fast.export.batches import read_batch
-from rescale_fast.export.unpickle import MOST_OPCODES
+from rescale_fast.small.batches import read_batch
+from rescale_fast.small.unpickle import MOST_OPCODES
 from tests.conftest import ROOT
 
 DATA = (np.arange(2 * 12) * 11 % 256).astype(np.uint8).reshape(2, 12)
@@ -239,7 +239,7 @@ def test_no_attack_ends_the_process_or_takes_its_memory(tmp_path):
 import resource, sys
 from pathlib import Path
 from rescale_fast.errors import ArtifactError
-from rescale_fast.export.batches import read_batch
+from rescale_fast.small.batches import read_batch
 import tests.test_unpickle
 used = int(Path("/proc/self/statm").read_text().split()[0]) * {resource.getpagesize()}
 resource.setrlimit(resource.RLIMIT_AS, (used + 2**30,) * 2)
@@ -256,7 +256,7 @@ for path in sorted(Path({str(tmp_path)!r}).iterdir()):
 
 
 def test_a_pickle_of_too_many_parts_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("rescale_fast.export.unpickle.MOST_OPCODES", 1000)
+    monkeypatch.setattr("rescale_fast.small.unpickle.MOST_OPCODES", 1000)
     (tmp_path / "b").write_bytes(b"N0" * 1000 + b"N.")
     with pytest.raises(ArtifactError, match="more than 1,000 parts"):
         read_batch(tmp_path / "b")

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from rescale_fast import terminal
 from rescale_fast.artifact import Origin
-from rescale_fast.csv_files import bare, guarded, write_csv
+from rescale_fast.files.csv_files import bare, guarded, write_csv
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.run.commands import main
 from rescale_fast.train.table import Cell, markdown, write_table

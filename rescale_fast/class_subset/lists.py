@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from rescale_fast.errors import SettingError
-from rescale_fast.reading import read_text
+from rescale_fast.files.reading import read_text
 from rescale_fast.types import IntArray
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from rescale_fast.artifact import JsonArtifact, write_whole
-from rescale_fast.fields import At, Count, Positive, Share, member, typed
-from rescale_fast.reading import DamageError, check_class_ids
+from rescale_fast.files.fields import At, Count, Positive, Share, member, typed
+from rescale_fast.files.reading import DamageError, check_class_ids
 
 
 @dataclass(frozen=True)

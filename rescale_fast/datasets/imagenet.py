@@ -6,14 +6,11 @@ in imagenet_labels.py; all of that below ILSVRC/Data/CLS-LOC (Kaggle); Tiny Imag
 without splits, named by wnids or, as in ImageNetV2, by numbers 0 to 999.
 """
 
-import csv
 import re
 from collections.abc import Callable, Sequence
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
-from rescale_fast.datasets.imagenet_labels import KNOWN_IMAGES, devkit_order, find_labels, stem
+from rescale_fast.datasets.imagenet_labels import KNOWN_IMAGES, find_labels, stem
 from rescale_fast.datasets.layout import (
     Split,
     a_part,
@@ -27,6 +24,7 @@ from rescale_fast.datasets.layout import (
     no_val,
 )
 from rescale_fast.datasets.listing import ClassImages, describe, list_flat, list_folders, look_into
+from rescale_fast.datasets.published import devkit_order, imagenet_classes
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import DatasetError
 
@@ -36,13 +34,6 @@ BASES = ("", "ILSVRC/Data/CLS-LOC/", "Data/CLS-LOC/", "CLS-LOC/")
 TRAIN = ("train", "ILSVRC2012_img_train")
 VAL = ("val", "validation", "ILSVRC2012_img_val")
 TITLE = "ImageNet-1k (named by their wnids)"
-
-
-@cache
-def imagenet_classes() -> dict[str, str]:
-    """wnid -> name for people, in label order (sorted wnids). Names as torchvision's weights list them."""
-    table = files("rescale_fast.datasets").joinpath("imagenet_classes.csv").read_text(encoding="utf-8")
-    return dict(csv.reader(table.splitlines()[1:]))
 
 
 def open_imagenet(root: Path) -> Dataset:

@@ -14,11 +14,10 @@ import io
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from rescale_fast.datasets.layout import ambiguous, read_list
+from rescale_fast.datasets.published import devkit_order
 from rescale_fast.errors import DatasetError
 
 DEVKIT = "ILSVRC2012_devkit_t12"
@@ -34,12 +33,6 @@ KNOWN_IMAGES = {  # devkit ids 490 and 361
     "ILSVRC2012_val_00000002": "n09193705",
 }
 Labels = dict[str, str]  # name of an image without its suffix -> wnid
-
-
-@cache
-def devkit_order() -> tuple[str, ...]:
-    """(1000,) wnids in the order of ILSVRC 2012's devkit, whose ids begin with 1 (map_clsloc.txt of ILSVRC)."""
-    return tuple(files("rescale_fast.datasets").joinpath("imagenet_devkit_order.txt").read_text().split())
 
 
 def find_labels(

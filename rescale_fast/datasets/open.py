@@ -1,4 +1,4 @@
-"""Opens a data set of any kind: the one door of this room."""
+"""Opens a data set of any kind: what other parts call."""
 
 from rescale_fast.datasets import folder, glyphs, imagenet, places365
 from rescale_fast.datasets.settings import DatasetSettings

@@ -12,7 +12,6 @@ of the labels of categories_places365.txt (CSAILVision/places365). Layouts:
 import re
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from rescale_fast.datasets.layout import (
@@ -28,6 +27,7 @@ from rescale_fast.datasets.layout import (
     read_list,
 )
 from rescale_fast.datasets.listing import list_flat, list_folders, look_into
+from rescale_fast.datasets.published import places365_classes
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import DatasetError
 
@@ -38,13 +38,6 @@ LABELS = "places365_val.txt"
 CATEGORIES = "categories_places365.txt"
 LISTS = ("filelist_places365-standard", "filelist_places365-challenge")
 FOLDERS = ("", *LISTS, "places365_standard", *(f"../{name}" for name in LISTS), "meta")
-
-
-@cache
-def places365_classes() -> tuple[str, ...]:
-    """The 365 class ids, in label order."""
-    table = files("rescale_fast.datasets").joinpath("places365_classes.txt").read_text(encoding="utf-8")
-    return tuple(table.split())
 
 
 def display_name(class_id: str) -> str:

@@ -16,25 +16,16 @@ from numpy.typing import NDArray
 
 from rescale_fast import _core
 from rescale_fast.artifact import Origin, write_whole
-from rescale_fast.beton_file import (
-    IMAGE_FIELD,
-    INT_FIELD,
-    PAGE_SIZE,
-    Field,
-    Records,
-    pages_start,
-    record_type,
-)
+from rescale_fast.beton.digest import Blocks
+from rescale_fast.beton.file import FIELDS, PAGE_SIZE, Records, pages_start, record_type
+from rescale_fast.beton.tables import write_tables
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import DatasetError
-from rescale_fast.export.digest import Blocks
 from rescale_fast.export.settings import ExportSettings
-from rescale_fast.export.tables import write_tables
-from rescale_fast.export.types import BetonInfo
-from rescale_fast.image_file import MAX_PIXELS, name_as_text
+from rescale_fast.files.images import MAX_PIXELS, name_as_text
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 from rescale_fast.types import IntArray, Track, silent
 
-FIELDS = (Field("image", IMAGE_FIELD), Field("label", INT_FIELD), Field("index", INT_FIELD))
 # In the order of `How` in csrc/beton_image.h.
 HOW = (
     "original bytes",
@@ -139,7 +130,7 @@ def _write(
 
 
 def _load_pixels(path: Path, settings: ExportSettings) -> NDArray[np.uint8] | str:
-    from rescale_fast.export._pillow import load_pixels
+    from rescale_fast.files.images import load_pixels
 
     return load_pixels(path, MAX_PIXELS, apply_exif=settings.apply_exif)
 

@@ -13,7 +13,7 @@ from rescale_fast.export.settings import FilesSettings
 from rescale_fast.export.source import SourceImages
 from rescale_fast.export.tars import write_tars
 from rescale_fast.export.types import FilesInfo
-from rescale_fast.image_file import name_as_text
+from rescale_fast.files.images import name_as_text
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.types import Track, silent
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rescale_fast.export.source import SourceImage
-from rescale_fast.image_file import name_as_text
+from rescale_fast.files.images import name_as_text
 from rescale_fast.image_subset.types import ImageSubset
 
 GROUP_IMAGES = 100  # a row group: what a reader takes at once

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from rescale_fast.errors import DatasetError, ImageError
-from rescale_fast.image_file import image_bytes, image_kind
+from rescale_fast.files.images import image_bytes, image_kind
 from rescale_fast.image_subset.types import ImageSubset
 
 

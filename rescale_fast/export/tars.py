@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rescale_fast.export.source import SourceImage
-from rescale_fast.image_file import name_as_text
+from rescale_fast.files.images import name_as_text
 from rescale_fast.image_subset.types import ImageSubset
 
 SHARD_BYTES = 1 << 30

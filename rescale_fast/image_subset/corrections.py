@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from rescale_fast.csv_files import bare
 from rescale_fast.errors import SettingError
+from rescale_fast.files.csv_files import bare
 from rescale_fast.types import IntArray
 
 Corrections: TypeAlias = Mapping[str, str | None]  # path -> class id; None leaves the image out

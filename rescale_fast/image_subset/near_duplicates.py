@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rescale_fast.errors import ImageError
-from rescale_fast.image_file import open_image
+from rescale_fast.files.images import open_image
 from rescale_fast.image_subset.types import ImageSubset, NearDuplicates
 from rescale_fast.types import IntArray, Track, silent
 

@@ -11,12 +11,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from rescale_fast.arrays import Values
 from rescale_fast.artifact import Artifact, Origin, check_schema
 from rescale_fast.errors import ArtifactError, SettingError
-from rescale_fast.reading import REMAKE_OR_GIVE, reading
+from rescale_fast.files.arrays import Values
+from rescale_fast.files.reading import REMAKE_OR_GIVE, reading
+from rescale_fast.files.tables import read_table, write_table
 from rescale_fast.settings import Between
-from rescale_fast.tables import read_table, write_table
 from rescale_fast.types import Float32Array, IntArray
 
 COLUMNS = (

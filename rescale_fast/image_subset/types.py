@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from rescale_fast.arrays import Values
 from rescale_fast.artifact import Artifact, Origin, check_schema
-from rescale_fast.csv_files import write_csv
-from rescale_fast.fields import member, typed
-from rescale_fast.reading import DamageError, check_class_ids, reading
+from rescale_fast.files.arrays import Values
+from rescale_fast.files.csv_files import write_csv
+from rescale_fast.files.fields import member, typed
+from rescale_fast.files.reading import DamageError, check_class_ids, reading
+from rescale_fast.files.tables import read_table, write_table
 from rescale_fast.settings import Between
-from rescale_fast.tables import read_table, write_table
 from rescale_fast.types import Float32Array, IntArray
 
 COLUMNS = (

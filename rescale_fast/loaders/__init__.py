@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rescale_fast.beton_file import read_beton
+from rescale_fast.beton.file import read_beton
 from rescale_fast.errors import SettingError
 from rescale_fast.loaders.augment import Augment
 from rescale_fast.loaders.base import BetonLoader

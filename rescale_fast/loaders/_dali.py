@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nvidia.dali import fn, pipeline_def, types
 from nvidia.dali.plugin.pytorch import feed_ndarray
 
-from rescale_fast.beton_file import JPEG_MODE, BetonFile
+from rescale_fast.beton.file import JPEG_MODE, BetonFile
 from rescale_fast.errors import SettingError, TrainingError
 from rescale_fast.loaders.augment import FILL, Placements
 from rescale_fast.loaders.base import BetonLoader

@@ -23,7 +23,7 @@ from ffcv.pipeline.allocation_query import AllocationQuery
 from ffcv.pipeline.compiler import Compiler
 from ffcv.transforms import ToTensor, ToTorchImage
 
-from rescale_fast.beton_file import JPEG_MODE, BetonFile
+from rescale_fast.beton.file import JPEG_MODE, BetonFile
 from rescale_fast.errors import TrainingError
 from rescale_fast.loaders.augment import FILL, Placements
 from rescale_fast.loaders.base import BetonLoader

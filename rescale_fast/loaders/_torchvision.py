@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional as F  # noqa: N812 (its customary name)
 
-from rescale_fast.beton_file import JPEG_MODE, BetonFile
+from rescale_fast.beton.file import JPEG_MODE, BetonFile
 from rescale_fast.errors import TrainingError
 from rescale_fast.loaders.augment import FILL, Placements
 from rescale_fast.loaders.base import BetonLoader

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rescale_fast.beton_file import BetonFile, Records
+from rescale_fast.beton.file import BetonFile, Records
 from rescale_fast.errors import ArtifactError, SettingError, TrainingError
 from rescale_fast.loaders.augment import Placements, place_centrally, place_randomly
 from rescale_fast.loaders.draws import Purpose, stream

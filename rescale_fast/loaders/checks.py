@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rescale_fast.beton_file import IMAGE_FIELD, INT_FIELD, BetonFile
+from rescale_fast.beton.file import IMAGE_FIELD, INT_FIELD, BetonFile
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import ArtifactError, SettingError
-from rescale_fast.export.types import BetonInfo
 from rescale_fast.loaders.settings import LoaderSettings
 
 BATCHES_AHEAD = 3  # that FFCV makes while one is used

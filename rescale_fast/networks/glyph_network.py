@@ -12,7 +12,7 @@ import numpy as np
 from rescale_fast.cache import cache_folder
 from rescale_fast.datasets.types import Dataset, ImageList
 from rescale_fast.errors import DatasetError, NetworkError
-from rescale_fast.image_file import open_image
+from rescale_fast.files.images import open_image
 from rescale_fast.networks.build import build_network
 from rescale_fast.networks.checkpoints import read_checkpoint
 from rescale_fast.networks.saving import save_state

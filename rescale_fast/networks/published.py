@@ -1,10 +1,8 @@
 """The classes that published weights tell apart, and which of their outputs a data set needs."""
 
-import csv
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
+from rescale_fast.datasets.published import imagenet_classes, places365_classes
 from rescale_fast.datasets.types import Dataset
 
 
@@ -27,19 +25,9 @@ class PublishedOutputs:
 
 def published_outputs(dataset: Dataset) -> PublishedOutputs | None:
     """Where classes are in ImageNet-1k or Places365, for a data set of that kind, or a folder of such names only."""
-    for kind, class_ids in _published_classes().items():
+    published = {"imagenet": tuple(imagenet_classes()), "places365": places365_classes()}
+    for kind, class_ids in published.items():
         outputs = {class_id: output for output, class_id in enumerate(class_ids)}
         if dataset.kind in (kind, "folder") and outputs.keys() >= set(dataset.class_ids):
             return PublishedOutputs(kind, len(class_ids), tuple(outputs[class_id] for class_id in dataset.class_ids))
     return None
-
-
-@cache
-def _published_classes() -> dict[str, tuple[str, ...]]:
-    """Class ids by data set, in the order of outputs."""
-    tables = files("rescale_fast.datasets")
-    imagenet = tables.joinpath("imagenet_classes.csv").read_text(encoding="utf-8").splitlines()[1:]
-    return {
-        "imagenet": tuple(wnid for wnid, *_ in csv.reader(imagenet)),
-        "places365": tuple(tables.joinpath("places365_classes.txt").read_text(encoding="utf-8").split()),
-    }

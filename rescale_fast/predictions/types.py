@@ -12,13 +12,13 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from rescale_fast.arrays import AnyArray, Values, check_lengths
 from rescale_fast.artifact import Artifact, Origin, check_schema
 from rescale_fast.errors import ArtifactError
-from rescale_fast.fields import member, typed
-from rescale_fast.reading import REMAKE, REMAKE_OR_GIVE, DamageError, check_class_ids, reading
+from rescale_fast.files.arrays import AnyArray, Values, check_lengths
+from rescale_fast.files.fields import member, typed
+from rescale_fast.files.reading import REMAKE, REMAKE_OR_GIVE, DamageError, check_class_ids, reading
+from rescale_fast.files.tables import Table, read_table, write_table
 from rescale_fast.settings import Between
-from rescale_fast.tables import Table, read_table, write_table
 from rescale_fast.types import Float32Array, IntArray
 
 TOP = 5

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.datasets.types import Dataset
-from rescale_fast.export.types import BetonInfo
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.report.pictures import data_uri, thumbnail
 from rescale_fast.report.plots import confusion_heat_map, training_curve

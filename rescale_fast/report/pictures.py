@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 
 from rescale_fast.errors import ImageError
-from rescale_fast.image_file import open_image
+from rescale_fast.files.images import open_image
 
 
 def thumbnail(path: Path, side: int) -> str | None:

@@ -9,7 +9,7 @@ from rescale_fast.terminal import printable
 
 
 def write_page(template: str, path: Path, **values: Any) -> None:
-    """Fill a template of this room, such as page.html, and write it to `path`."""
+    """Fill a template of this package, such as page.html, and write it to `path`."""
     from jinja2 import Environment, StrictUndefined
 
     source = files("rescale_fast.report").joinpath(template).read_text(encoding="utf-8")

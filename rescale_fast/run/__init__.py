@@ -1,1 +1,1 @@
-"""The front door: reads the command line, calls the rooms in order, saves what they make."""
+"""The command line: reads it, calls the stages in order, saves what they make."""

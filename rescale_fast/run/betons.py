@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tyro
 
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import ArtifactError, SettingError
-from rescale_fast.export.types import BetonInfo
 from rescale_fast.run import downsampling
 from rescale_fast.settings import InputPath, NumThreads, Settings
 from rescale_fast.terminal import say, show, track
 from rescale_fast.types import IntArray
 
 if TYPE_CHECKING:
-    from rescale_fast.export.check import BadImage
+    from rescale_fast.beton.check import BadImage
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class RelabelCommand(Settings):
 
 
 def check(settings: CheckCommand) -> None:
-    from rescale_fast.export.check import check_beton
+    from rescale_fast.beton.check import check_beton
 
     report = check_beton(settings.file, num_threads=settings.num_threads, track=track)
     decoded = _decode(settings) if settings.decode or settings.list is not None else ""
@@ -118,7 +118,7 @@ def check(settings: CheckCommand) -> None:
 
 def _decode(settings: CheckCommand) -> str:
     """Decode every image, list those that are bad, and say so. Raises: ArtifactError for errors."""
-    from rescale_fast.export.check import find_bad_images, write_bad_images
+    from rescale_fast.beton.check import find_bad_images, write_bad_images
 
     bad = find_bad_images(settings.file, num_threads=settings.num_threads, track=track)
     if settings.list is not None:
@@ -141,7 +141,7 @@ def _count(bad: "Sequence[BadImage]", what: str) -> str:
 
 
 def cut(settings: CutCommand) -> None:
-    from rescale_fast.export.edit import cut_beton, cut_classes, drop_samples
+    from rescale_fast.beton.edit import cut_beton, cut_classes, drop_samples
 
     source, target, num_threads = settings.source, settings.target, settings.num_threads
     if source.is_dir():
@@ -160,21 +160,21 @@ def cut(settings: CutCommand) -> None:
 
 
 def merge(settings: MergeCommand) -> None:
-    from rescale_fast.export.edit import merge_betons
+    from rescale_fast.beton.edit import merge_betons
 
     info = merge_betons(settings.sources, settings.target, num_threads=settings.num_threads, track=track)
     _say(settings.target, info)
 
 
 def append(settings: AppendCommand) -> None:
-    from rescale_fast.export.edit import append_beton
+    from rescale_fast.beton.edit import append_beton
 
     info = append_beton(settings.base, settings.extra, num_threads=settings.num_threads, track=track)
     _say(settings.base, info)
 
 
 def relabel(settings: RelabelCommand) -> None:
-    from rescale_fast.export.edit import group_classes, relabel_beton
+    from rescale_fast.beton.edit import group_classes, relabel_beton
 
     if settings.groups is not None:
         groups = {words[0]: words[1] for words in _lines(settings.groups, 2)}

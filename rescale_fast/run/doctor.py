@@ -33,7 +33,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at. `needed`: without it the whole corridor does not run."""
+    """One thing to look at. `needed`: without it `run` does not work."""
 
     name: str
     look: Callable[[], Finding]

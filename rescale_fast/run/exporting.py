@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from rescale_fast.artifact import Origin
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError
 from rescale_fast.export.settings import ExportSettings, FilesSettings, Form, Link
-from rescale_fast.export.types import BetonInfo, FilesInfo
+from rescale_fast.export.types import FilesInfo
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.machine import MachineSettings
 from rescale_fast.run.folder import RunFolder, digest

@@ -14,9 +14,9 @@ from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, MissingInputError, OutputError, SettingError
-from rescale_fast.fields import Count, from_tree, member, typed
+from rescale_fast.files.fields import Count, from_tree, member, typed
+from rescale_fast.files.reading import reading
 from rescale_fast.lock import lock
-from rescale_fast.reading import reading
 from rescale_fast.terminal import say, track
 
 SCHEMA = "run/1"

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.group import coarsen
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.datasets.types import Dataset, ImageList
-from rescale_fast.export.types import BetonInfo
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.report.page import ReportInputs, summary, write_report

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from rescale_fast.artifact import Origin
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, MissingInputError
 from rescale_fast.export.settings import ExportSettings
-from rescale_fast.export.types import BetonInfo
 from rescale_fast.image_subset.corrections import read_corrections
 from rescale_fast.image_subset.sample import check_classes, take_images
 from rescale_fast.image_subset.scores import Scores

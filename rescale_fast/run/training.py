@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rescale_fast.artifact import Origin, to_json
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.errors import ArtifactError, MissingInputError, SettingError, TrainingError
-from rescale_fast.export.types import BetonInfo
 from rescale_fast.loaders.settings import LoaderKind
 from rescale_fast.lock import lock
 from rescale_fast.machine import MachineSettings

@@ -12,9 +12,9 @@ from typing import Any
 
 from rescale_fast.artifact import Origin, parse_json
 from rescale_fast.errors import ArtifactError
-from rescale_fast.fields import typed
+from rescale_fast.files.fields import typed
+from rescale_fast.files.reading import DamageError, reading
 from rescale_fast.networks.saving import save_state
-from rescale_fast.reading import DamageError, reading
 from rescale_fast.train.types import check_records
 
 SCHEMA = "checkpoint/1"

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rescale_fast.artifact import Origin, write_whole
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import ArtifactError, SettingError, TrainingError
-from rescale_fast.export.types import BetonInfo
+from rescale_fast.files.reading import reading
 from rescale_fast.loaders import beton_loader
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.loaders.draws import Purpose, stream
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.saving import save_state
-from rescale_fast.reading import reading
 from rescale_fast.train.checkpoint import THEN, load_checkpoint, save_checkpoint
 from rescale_fast.train.group import Group
 from rescale_fast.train.plan import Training

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import NetworkError, SettingError
-from rescale_fast.export.types import BetonInfo
 from rescale_fast.loaders.augment import Augment
 from rescale_fast.loaders.settings import LoaderKind
 from rescale_fast.networks.registry import build_for_training, check_network, plain_name

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rescale_fast.artifact import write_whole
-from rescale_fast.csv_files import write_csv
+from rescale_fast.files.csv_files import write_csv
 from rescale_fast.train.published import CITATION, published_top1
 from rescale_fast.train.types import TrainRun
 

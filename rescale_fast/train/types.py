@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from rescale_fast.artifact import JsonArtifact
-from rescale_fast.fields import Count, Positive, Share, member, typed
-from rescale_fast.reading import DamageError
+from rescale_fast.files.fields import Count, Positive, Share, member, typed
+from rescale_fast.files.reading import DamageError
 
 RESULT = "result.json"
 

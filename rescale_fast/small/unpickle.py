@@ -11,8 +11,8 @@ import pickletools
 from collections.abc import Callable
 from typing import IO, Any, cast
 
-from rescale_fast.export.pickled_arrays import ARRAY, Array, Library, Name, Type
-from rescale_fast.reading import DamageError
+from rescale_fast.files.reading import DamageError
+from rescale_fast.small.pickled_arrays import ARRAY, Array, Library, Name, Type
 
 MOST_OPCODES = 2**24
 PLAIN = {

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from rescale_fast.beton_file import IMAGE_FIELD, BetonFile
+from rescale_fast.beton.file import IMAGE_FIELD, BetonFile
 from rescale_fast.errors import ArtifactError
 
 

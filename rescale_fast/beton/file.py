@@ -57,6 +57,9 @@ class Field:
         return self.type_id >= IMAGE_FIELD
 
 
+FIELDS = (Field("image", IMAGE_FIELD), Field("label", INT_FIELD), Field("index", INT_FIELD))  # of ours
+
+
 @dataclass(frozen=True)
 class BetonFile:
     """The tables of a beton of n samples, p of whose fields have a payload."""

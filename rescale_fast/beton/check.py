@@ -9,14 +9,14 @@ import numpy as np
 
 from rescale_fast import _core
 from rescale_fast.artifact import file_sha256
-from rescale_fast.beton_file import IMAGE_FIELD, JPEG_MODE, BetonFile, read_beton
-from rescale_fast.beton_json import compare_with_json
-from rescale_fast.csv_files import write_csv
+from rescale_fast.beton.agreement import compare_with_json
+from rescale_fast.beton.classes import info_beside
+from rescale_fast.beton.digest import file_digest
+from rescale_fast.beton.file import IMAGE_FIELD, JPEG_MODE, BetonFile, read_beton
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import ArtifactError
-from rescale_fast.export.classes import info_beside
-from rescale_fast.export.digest import file_digest
-from rescale_fast.export.types import BetonInfo
-from rescale_fast.image_file import MAX_PIXELS
+from rescale_fast.files.csv_files import write_csv
+from rescale_fast.files.images import MAX_PIXELS
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.types import Track, silent
 

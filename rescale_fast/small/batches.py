@@ -3,7 +3,7 @@
 Files train_data_batch_1 .. _10 and val_data. `data` is (n, d) uint8, a row an image: all R, all G, all B; `labels` are
 integers; `mean`, in train files, is the (d,) float64 mean of all training images. The scripts pickle a dict of these;
 readers of such sets expect that. Pickles are written opcode by opcode, so that pixels need not be in memory, and
-under the names that every version of NumPy reads. They are read by rescale_fast/export/unpickle.py.
+under the names that every version of NumPy reads. They are read by rescale_fast/small/unpickle.py.
 """
 
 import pickle
@@ -16,11 +16,11 @@ from typing import IO, Any
 
 import numpy as np
 
-from rescale_fast.arrays import read_npz, whole_numbers
 from rescale_fast.errors import ArtifactError
-from rescale_fast.export.parts import Pixels
-from rescale_fast.export.unpickle import Unpickler
-from rescale_fast.reading import DamageError, reading
+from rescale_fast.files.arrays import read_npz, whole_numbers
+from rescale_fast.files.reading import DamageError, reading
+from rescale_fast.small.parts import Pixels
+from rescale_fast.small.unpickle import Unpickler
 from rescale_fast.types import FloatArray, IntArray
 
 NUM_TRAIN_FILES = 10

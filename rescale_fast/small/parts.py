@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rescale_fast.arrays import Values, check_lengths, read_npz
 from rescale_fast.artifact import write_whole
 from rescale_fast.errors import ArtifactError
-from rescale_fast.reading import DamageError, reading
+from rescale_fast.files.arrays import Values, check_lengths, read_npz
+from rescale_fast.files.reading import DamageError, reading
 from rescale_fast.settings import Between
 from rescale_fast.types import IntArray
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from rescale_fast.arrays import AnyArray
-from rescale_fast.reading import DamageError
+from rescale_fast.files.arrays import AnyArray
+from rescale_fast.files.reading import DamageError
 
 MOST_DIMENSIONS = 4
 NUMBERS = re.compile(r"[iu][1248]|f[248]")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rescale_fast.artifact import write_whole
-from rescale_fast.reading import DamageError, reading
+from rescale_fast.files.reading import DamageError, reading
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}", "'")  # and the mark
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rescale_fast.arrays import AnyArray, read_npy
-from rescale_fast.reading import DamageError, read_text, reading
+from rescale_fast.files.arrays import AnyArray, read_npy
+from rescale_fast.files.reading import DamageError, read_text, reading
 
 THEN = "Give an .npz, an .npy or a CSV with K rows of K counts."
 MOST_CELLS = 2**30

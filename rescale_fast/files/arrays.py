@@ -15,7 +15,7 @@ from typing import IO, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rescale_fast.reading import REMAKE, DamageError, reading
+from rescale_fast.files.reading import REMAKE, DamageError, reading
 from rescale_fast.settings import Between
 
 Kind: TypeAlias = Literal["int64", "int32", "float64", "float32", "text"]

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from rescale_fast import _core
 from rescale_fast.errors import ArtifactError
-from rescale_fast.export.parts import Part, load_part, save_part
-from rescale_fast.export.settings import DownsampleSettings, Filter, Fit
-from rescale_fast.image_file import MAX_PIXELS
+from rescale_fast.files.images import MAX_PIXELS
+from rescale_fast.small.parts import Part, load_part, save_part
+from rescale_fast.small.settings import DownsampleSettings, Filter, Fit
 from rescale_fast.types import Advance, Track, silent
 
 PART_IMAGES = 4096
@@ -113,7 +113,7 @@ def _downsample(
 
 
 def _load_pixels(path: Path) -> NDArray[np.uint8] | str:
-    from rescale_fast.export._pillow import load_pixels
+    from rescale_fast.files.images import load_pixels
 
     return load_pixels(path, MAX_PIXELS, apply_exif=False)
 

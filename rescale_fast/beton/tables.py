@@ -5,16 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rescale_fast.beton_file import (
-    ALLOCATION,
-    DESCRIPTOR,
-    HEADER,
-    Field,
-    Records,
-    pages_end,
-    pages_start,
-)
-from rescale_fast.export.digest import Blocks, block_digests, digest_of
+from rescale_fast.beton.digest import Blocks, block_digests, digest_of
+from rescale_fast.beton.file import ALLOCATION, DESCRIPTOR, HEADER, Field, Records, pages_end, pages_start
 from rescale_fast.types import IntArray
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from rescale_fast.artifact import Origin, write_whole
-from rescale_fast.csv_files import write_csv
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import DatasetError
-from rescale_fast.export.batches import batch_ends, batch_names, write_npz, write_pickle
-from rescale_fast.export.parts import Part, StoredPixels
-from rescale_fast.export.pixel_beton import write_pixels
-from rescale_fast.export.settings import VariantForm
-from rescale_fast.export.types import BetonInfo, VariantInfo
+from rescale_fast.files.csv_files import write_csv
+from rescale_fast.small.batches import batch_ends, batch_names, write_npz, write_pickle
+from rescale_fast.small.parts import Part, StoredPixels
+from rescale_fast.small.pixel_beton import write_pixels
+from rescale_fast.small.settings import VariantForm
+from rescale_fast.small.types import VariantInfo
 from rescale_fast.types import Advance, IntArray, Track, silent
 
 WRITERS = {"batches": ("", write_pickle), "npz": (".npz", write_npz)}

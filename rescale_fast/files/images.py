@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rescale_fast.errors import ImageError
 
 if TYPE_CHECKING:
@@ -32,6 +35,25 @@ def open_image(path: Path) -> Iterator["Image.Image"]:
         _check_file(path)
         with Image.open(path, formats=FORMATS) as image:
             yield image
+
+
+def load_pixels(path: Path, max_pixels: int, *, apply_exif: bool) -> NDArray[np.uint8] | str:
+    """The image as (height, width, 3) RGB, or why it cannot be read. 16-bit grey is scaled to 8."""
+    from PIL import ImageOps
+
+    try:
+        with open_image(path) as image:
+            if image.width * image.height > max_pixels:
+                return f"{image.width} x {image.height} pixels: more than the limit of {max_pixels}"
+            if apply_exif:
+                ImageOps.exif_transpose(image, in_place=True)
+            if image.mode == "I" or image.mode.startswith("I;16"):
+                # Pillow itself would cut everything above 255, and give a white image.
+                grey = np.clip(np.asarray(image).astype(np.int64) // 257, 0, 255).astype(np.uint8)
+                return np.repeat(grey[:, :, None], 3, axis=2)
+            return np.asarray(image.convert("RGB"))
+    except ImageError as error:
+        return error.reason
 
 
 def image_kind(path: Path) -> str:

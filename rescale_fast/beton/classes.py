@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rescale_fast.beton_file import BetonFile
-from rescale_fast.export.types import BetonInfo
+from rescale_fast.beton.file import BetonFile
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.types import IntArray
 
 MAX_NUMBERED = 100_000  # classes; labels above are numbers of another kind, and would fill a JSON with classes

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rescale_fast.arrays import AnyArray, Values
 from rescale_fast.artifact import parse_json, to_json, write_whole
-from rescale_fast.reading import REMAKE, DamageError, reading, reason
+from rescale_fast.files.arrays import AnyArray, Values
+from rescale_fast.files.reading import REMAKE, DamageError, reading, reason
 
 if TYPE_CHECKING:
     import pyarrow as pa

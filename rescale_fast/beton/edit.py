@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rescale_fast.beton_file import BetonFile, read_beton
+from rescale_fast.beton.classes import Classes, classes_beside, numbered, numbered_classes
+from rescale_fast.beton.compose import Part, chosen_rows, compose_beton
+from rescale_fast.beton.file import BetonFile, read_beton
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import ArtifactError, SettingError
-from rescale_fast.export.classes import Classes, classes_beside, numbered, numbered_classes
-from rescale_fast.export.compose import Part, chosen_rows, compose_beton
-from rescale_fast.export.types import BetonInfo
 from rescale_fast.types import IntArray, Track, silent
 
 

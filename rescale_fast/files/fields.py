@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from rescale_fast.reading import DamageError
+from rescale_fast.files.reading import DamageError
 from rescale_fast.settings import Between, alternatives, describe, fits, plain
 
 Count = Annotated[int, Between(0, 2**63 - 1)]

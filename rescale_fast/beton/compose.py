@@ -15,7 +15,9 @@ import xxhash
 
 from rescale_fast import _core
 from rescale_fast.artifact import Origin, write_whole
-from rescale_fast.beton_file import (
+from rescale_fast.beton.classes import Classes, classes_beside, info_beside, numbered
+from rescale_fast.beton.digest import Blocks
+from rescale_fast.beton.file import (
     IMAGE_FIELD,
     INT_FIELD,
     PAGE_SIZE,
@@ -27,11 +29,9 @@ from rescale_fast.beton_file import (
     read_beton,
     set_pointers,
 )
+from rescale_fast.beton.tables import write_tables
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import ArtifactError, SettingError
-from rescale_fast.export.classes import Classes, classes_beside, info_beside, numbered
-from rescale_fast.export.digest import Blocks
-from rescale_fast.export.tables import write_tables
-from rescale_fast.export.types import BetonInfo
 from rescale_fast.types import IntArray, Track, silent
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from rescale_fast.artifact import Origin, file_sha256, write_whole_folder
-from rescale_fast.csv_files import read_rows
 from rescale_fast.errors import ArtifactError, SettingError
-from rescale_fast.export.batches import Batch, batch_names, read_batch, square_of
-from rescale_fast.export.parts import Part, load_part, save_part
-from rescale_fast.export.settings import VariantForm
-from rescale_fast.export.types import VariantInfo
-from rescale_fast.export.variant import VariantClasses, VariantSplit, write_variant
+from rescale_fast.files.csv_files import read_rows
+from rescale_fast.small.batches import Batch, batch_names, read_batch, square_of
+from rescale_fast.small.parts import Part, load_part, save_part
+from rescale_fast.small.settings import VariantForm
+from rescale_fast.small.types import VariantInfo
+from rescale_fast.small.write import VariantClasses, VariantSplit, write_variant
 from rescale_fast.types import IntArray, Track, silent
 
 SUFFIXES: dict[VariantForm, str] = {"batches": "", "npz": ".npz"}

@@ -6,11 +6,10 @@ import numpy as np
 
 from rescale_fast import _core
 from rescale_fast.artifact import write_whole
-from rescale_fast.beton_file import PAGE_SIZE, RAW_MODE, pages_start, record_type
-from rescale_fast.export.beton import FIELDS
-from rescale_fast.export.digest import block_digests
-from rescale_fast.export.parts import Pixels, StoredPixels
-from rescale_fast.export.tables import write_tables
+from rescale_fast.beton.digest import block_digests
+from rescale_fast.beton.file import FIELDS, PAGE_SIZE, RAW_MODE, pages_start, record_type
+from rescale_fast.beton.tables import write_tables
+from rescale_fast.small.parts import Pixels, StoredPixels
 from rescale_fast.types import Advance, IntArray
 
 

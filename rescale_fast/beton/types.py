@@ -1,0 +1,50 @@
+"""BetonInfo: the JSON beside each .beton, which says what its labels mean and how its images were stored."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, TypeAlias
+
+from rescale_fast.artifact import JsonArtifact
+from rescale_fast.files.fields import At, Count, member
+from rescale_fast.files.reading import check_class_ids
+
+LeftOut: TypeAlias = Mapping[str, str]  # {"path", "reason"}: asked for, not written
+
+
+@dataclass(frozen=True)
+class BetonInfo(JsonArtifact):
+    """What a .beton holds. Fields of a sample: image (RGB), label (int, 0..k-1), index (int).
+
+    `index` is the image's row within its split of the ImageSubset: it leads back to the file.
+    """
+
+    schema: ClassVar[str] = "beton_info/2"
+
+    split: str
+    num_images: Count
+    class_ids: Annotated[tuple[str, ...], At("classes[].id")]  # (k,) by new label
+    class_names: Annotated[tuple[str, ...], At("classes[].name")]  # (k,)
+    original_labels: Annotated[tuple[tuple[Count, ...], ...], At("classes[].original_labels")]  # (k,) ascending
+    images_per_class: Annotated[tuple[Count, ...], At("classes[].num_images")]  # (k,)
+    stored: Mapping[str, Count]  # how images were stored -> how many
+    skipped: tuple[LeftOut, ...]
+    max_width: Count  # pixels
+    max_height: Count
+    bytes: Count
+    digest: str  # of the .beton's content, "<algorithm>:<hex>"
+
+    def tree(self) -> dict[str, Any]:
+        tree = super().tree()
+        tree["classes"] = [{"label": label, **row} for label, row in enumerate(tree["classes"])]
+        return tree
+
+    def check(self) -> None:
+        check_class_ids("classes", self.class_ids)
+        check_left_out(self.skipped)
+
+
+def check_left_out(rows: Sequence[LeftOut]) -> None:
+    """Raises: DamageError for one without path or reason."""
+    for place, row in enumerate(rows):
+        for key in ("path", "reason"):
+            member(row, key, f"skipped[{place}].")

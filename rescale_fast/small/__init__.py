@@ -1,0 +1,1 @@
+"""Down-sampled sets: every image at one small size, as batch files, .npz or betons."""
