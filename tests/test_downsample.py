@@ -180,7 +180,7 @@ def test_impossible_settings_are_refused(many, tmp_path, settings, message):
 INTERRUPTED = """
 import sys
 from pathlib import Path
-from rescale_fast.export import downsample
+from rescale_fast.small import downsample
 from tests.test_downsample import work_on
 downsample.PART_IMAGES = 500
 root = Path(sys.argv[1])
