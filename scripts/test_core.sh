@@ -11,6 +11,7 @@ python=$(cd "$(dirname "$python")" && pwd)/$(basename "$python")
 kind=${1:-}
 shift || true
 work=$PWD/build/$kind
+
 # Only the source packages of this system's own release, in folders of their own: nothing about the system changes.
 fetch_libjpeg_turbo() {
   local apt=$work/apt
