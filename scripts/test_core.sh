@@ -11,6 +11,7 @@ python=$(cd "$(dirname "$python")" && pwd)/$(basename "$python")
 kind=${1:-}
 shift || true
 work=$PWD/build/$kind
+
 # Only the source packages of this system's own release, in folders of their own: nothing about the system changes.
 fetch_libjpeg_turbo() {
   local apt=$work/apt
@@ -28,16 +29,19 @@ fetch_libjpeg_turbo() {
 build_libjpeg_turbo() {
   [ -e "$work/installed/lib/libjpeg.so.8" ] && return
   fetch_libjpeg_turbo
-  cmake -S "$work/source" -B "$work/turbo" -G Ninja -DCMAKE_BUILD_TYPE=Release -DWITH_JPEG8=1 -DWITH_SIMD=0 \
-    -DWITH_TURBOJPEG=0 -DENABLE_STATIC=0 -DCMAKE_INSTALL_LIBDIR=lib -DCMAKE_INSTALL_PREFIX="$work/installed" >/dev/null
+  cmake -S "$work/source" -B "$work/turbo" -G Ninja -DCMAKE_POLICY_VERSION_MINIMUM=3.5 \
+    -DCMAKE_BUILD_TYPE=Release -DWITH_JPEG8=1 -DWITH_SIMD=0 -DWITH_TURBOJPEG=0 -DENABLE_STATIC=0 \
+    -DCMAKE_INSTALL_PREFIX="$work/installed" \
+    -DCMAKE_INSTALL_LIBDIR="$work/installed/lib" >/dev/null
   cmake --build "$work/turbo" --target install >/dev/null
 }
 
 case $kind in
   sanitized)
-    options=(-DRESCALE_FAST_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS=-O1)
+    options=(-DRESCALE_FAST_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=Debug "-DCMAKE_CXX_FLAGS=-O1 -fno-var-tracking")
     tests=(tests/test_codecs.py::test_an_empty_file_has_no_digests tests/test_{hostile_jpegs,export,downsample}.py
-      tests/test_beton_{check,edit}.py tests/test_{confusion,choose,class_grouping}.py)
+      tests/test_beton_{check,edit}.py tests/test_{confusion,choose,class_grouping}.py
+      -k "not whole_run") # DALI does not load behind them
     ;;
   jpeg8)
     build_libjpeg_turbo

@@ -42,6 +42,8 @@ def headers(tmp_path_factory):
         folders[version] = tmp_path_factory.mktemp(f"abi{version}")
         for path in (path for path in listed if path.name in ("jpeglib.h", "jconfig.h", "jmorecfg.h", "jerror.h")):
             text = re.sub(r"(#define JPEG_LIB_VERSION +)\d+", rf"\g<1>{version}", path.read_text(encoding="utf-8"))
+            if path.name == "jconfig.h":  # said in headers of version 62 only; 80 always has them
+                text += "\n#undef MEM_SRCDST_SUPPORTED\n#define MEM_SRCDST_SUPPORTED 1\n"
             (folders[version] / path.name).write_text(text, encoding="utf-8")
     return folders
 
