@@ -100,4 +100,4 @@ def test_files_are_opened_with_pillow_in_one_place():
         for path in package.rglob("*.py")
         if re.search(r"\bImage\.open\(", path.read_text(encoding="utf-8"))
     }
-    assert found - loaders == {"image_file.py"}
+    assert found - loaders == {"files/images.py"}

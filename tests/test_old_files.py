@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rescale_fast.artifact import Origin, read_json
-from rescale_fast.beton.check import check_beton
+from rescale_fast.beton.check import check_beton, find_bad_images
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.confusion import ConfusionMatrix
@@ -87,7 +87,8 @@ def test_image_subset_and_scores():
 def test_a_beton_with_its_json(tmp_path):
     (tmp_path / "train.beton").write_bytes(lzma.decompress((V1 / "train.beton.xz").read_bytes()))
     (tmp_path / "train.json").write_bytes((V1 / "train.json").read_bytes())
-    assert "2 samples of image, label, index" in str(check_beton(tmp_path / "train.beton", decode=True))
+    assert "2 samples of image, label, index" in str(check_beton(tmp_path / "train.beton"))
+    assert find_bad_images(tmp_path / "train.beton") == []
     info = BetonInfo.load(tmp_path / "train.json")
     assert info.origin == Origin({"image_subset": "34" * 32}, {"store": "original"})
     assert (info.split, info.num_images, info.images_per_class) == ("train", 2, (1, 1))

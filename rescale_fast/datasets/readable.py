@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rescale_fast.errors import DatasetError
+from rescale_fast.errors import DatasetError, ImageError
+from rescale_fast.files.images import open_image
 from rescale_fast.types import IntArray
 
 THREADS = 16  # opening files waits for disks and networks, not for cores
@@ -43,14 +44,13 @@ def _why_unreadable(root: Path, paths: Sequence[str]) -> str | None:
 
 
 def _try_to_read(path: Path) -> str | None:
-    from PIL import Image
+    from PIL.Image import DecompressionBombError
 
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             image.draft("RGB", (1, 1))  # an eighth of a JPEG is as good a sign as all of it, and far less work
             image.load()
             return None
-    except (Image.DecompressionBombError, Warning):  # an image all the same, which a later stage may well shrink
-        return None
-    except Exception as error:  # each format has its own kinds, and their number has no end
-        return f"{type(error).__name__}: {error}".replace(str(path), path.name)
+    except ImageError as error:
+        # What is too large is an image all the same, which a later stage may well shrink.
+        return None if isinstance(error.__cause__, (DecompressionBombError, Warning)) else error.reason
