@@ -88,7 +88,7 @@ def test_a_beton_with_its_json(tmp_path):
     (tmp_path / "train.beton").write_bytes(lzma.decompress((V1 / "train.beton.xz").read_bytes()))
     (tmp_path / "train.json").write_bytes((V1 / "train.json").read_bytes())
     assert "2 samples of image, label, index" in str(check_beton(tmp_path / "train.beton"))
-    assert find_bad_images(tmp_path / "train.beton") == []
+    assert not find_bad_images(tmp_path / "train.beton")
     info = BetonInfo.load(tmp_path / "train.json")
     assert info.origin == Origin({"image_subset": "34" * 32}, {"store": "original"})
     assert (info.split, info.num_images, info.images_per_class) == ("train", 2, (1, 1))
