@@ -227,6 +227,8 @@ def all_settings(kind=Settings):
 
 
 NEEDED = {"subsets": ("x",), "sources": ("x",), "extra": ("x",), "form": "folder"}
+NEEDED |= {"split": "val", "batch_size": 1, "image_size": 8, "augment": "shift", "num_workers": 0, "seed": 0, "rank": 0}
+NEEDED |= {"num_ranks": 1, "loader": "ffcv", "reuse_buffers": False}
 
 
 @pytest.mark.parametrize("kind", sorted(all_settings(), key=lambda kind: kind.__name__))

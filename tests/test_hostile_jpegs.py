@@ -74,7 +74,8 @@ def test_sides_beyond_what_a_jpeg_can_have_are_shrunk_to_that(tmp_path, size, se
 @pytest.mark.parametrize("store", ["passthrough", "resize", "raw"])
 def test_jpegs_without_huffman_tables_are_re_encoded_with_theirs(rng, others, tmp_path, store):
     films = borrowing(rng)
-    info, samples = write(tmp_path, films, store=store, resize_side=70, quality=95)
+    settings = {"passthrough": {"quality": 95}, "resize": {"quality": 95, "resize_side": 70}, "raw": {}}[store]
+    info, samples = write(tmp_path, films, store=store, **settings)
     assert not info.skipped
     for name, content in films.items():
         record, payload = samples[name]

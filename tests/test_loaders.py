@@ -159,7 +159,7 @@ def test_what_cannot_work_is_refused_before_ffcv_is_loaded(greys, tmp_path, monk
         ("device", "meta", "--device meta: expected cpu, cuda or cuda:N"),
         ("device", "cuda:64", "--device cuda:64: .* usable GPUs here"),
         ("device", None, "--device None"),
-        ("reuse_buffers", "no", "--reuse-buffers no"),
+        ("reuse_buffers", "no", "--reuse-buffers 'no'"),
     ],
 )
 def test_a_misspelt_or_impossible_argument_is_refused(greys, argument, value, message):

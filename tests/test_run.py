@@ -191,7 +191,11 @@ def test_a_class_without_an_image_is_named_before_any_work(command, tmp_path):
     assert code == 1
     assert "val/b: holds an empty folder, no image" in stderr
     (tmp_path / "val/b/1.jpg").write_bytes(b"no image")
-    code, _, stderr = command("run", "--dataset", "folder", "--root", tmp_path, "--out", tmp_path / "out")
+    (tmp_path / "any.pt").write_bytes(b"not looked into yet")
+    network = ("--network", "resnet18", "--weights", tmp_path / "any.pt")
+    code, _, stderr = command(
+        "run", "--dataset", "folder", "--root", tmp_path, "--k", 2, *network, "--out", tmp_path / "out"
+    )
     assert code == 1
     assert "class 'b' has no readable image in val" in stderr
     assert not (tmp_path / "out").exists()

@@ -71,7 +71,8 @@ def test_images_grow_to_full_size_in_steps_of_32():
 
 
 def run(**changes):
-    epochs = ({"epoch": 1, "val_top1": 0.6}, {"epoch": 2, "val_top1": 0.5}, {"epoch": 3, "val_top1": 0.6})
+    top1 = (0.6, 0.5, 0.6)
+    epochs = tuple({"epoch": number, "train_loss": 1.0, "val_top1": value} for number, value in enumerate(top1, 1))
     values = {"network": "small", "num_parameters": 10, "num_classes": 4, "image_size": 24, "recipe": "fast"}
     return TrainRun(Origin({"train": "x"}, {}), **values | {"seed": 0, "reported_epoch": 2, "epochs": epochs} | changes)
 
@@ -206,7 +207,7 @@ def test_a_checkpoint_of_another_training_is_refused(colours, tmp_path):
     with pytest.raises(ArtifactError, match="other data: train .* there, other here"):
         train(other, tmp_path)
     (tmp_path / CHECKPOINT).write_bytes(b"PK\x03\x04 nothing")
-    with pytest.raises(ArtifactError, match="not a checkpoint that can be read"):
+    with pytest.raises(ArtifactError, match="checkpoint.pt: not readable as a checkpoint"):
         train(colours, tmp_path)
     torch.save({"weights": torch.zeros(1)}, tmp_path / CHECKPOINT)
     with pytest.raises(ArtifactError, match="is no checkpoint of this version"):
