@@ -192,7 +192,7 @@ def test_settings_that_mean_nothing_are_refused(setting):
 
 
 def as_encoded(image):
-    return EncodedImage(np.frombuffer(jpeg(image, "PNG"), np.uint8), 0, True, *image.size)
+    return EncodedImage(np.frombuffer(jpeg(image, "PNG"), np.uint8), "", True, *image.size)
 
 
 def by_torchvision(image, transform):

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 from PIL import ImageOps
 
 from rescale_fast.errors import ImageError
-from rescale_fast.image_file import open_image
+from rescale_fast.image_file import open_content
 
 
-def load_pixels(path: Path, max_pixels: int, *, apply_exif: bool) -> NDArray[np.uint8] | str:
-    """The image as (height, width, 3) RGB, or why it cannot be read. 16-bit grey is scaled to 8."""
+def load_pixels(path: Path, content: bytes, max_pixels: int, *, apply_exif: bool) -> NDArray[np.uint8] | str:
+    """The image in a file's bytes as (height, width, 3) RGB, or why there is none. 16-bit grey is scaled to 8."""
     try:
-        with open_image(path) as image:
+        with open_content(path, content) as image:
             if image.width * image.height > max_pixels:
                 return f"{image.width} x {image.height} pixels: more than the limit of {max_pixels}"
             if apply_exif:
