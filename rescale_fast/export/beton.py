@@ -80,8 +80,8 @@ def export_beton(
 
     Args: page_size: bytes, a power of two from 2 MiB; an image larger than a page is shrunk.
     Raises: SettingError for impossible settings; DatasetError when no image of a class can be read, for the
-        first bad file with --on-bad fail, and for a file that the operating system does not give; OutputError when the beton cannot be
-        written.
+        first bad file with --on-bad fail, and for a file that the operating system does not give; OutputError when
+        the beton cannot be written.
     """
     images = subset.split(split)
     with write_whole(target) as temporary:
