@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 #include <new>
-#include <system_error>
 
 #include "beton_resize.h"
 #include "jpeg_header.h"
@@ -124,7 +123,7 @@ void convert(std::int64_t index, std::vector<std::uint8_t>& bytes, const JpegHea
   Size size{header.width, header.height};
   const int orientation = options.apply_exif && header.kind == JpegKind::plain ? header.orientation : 1;
   if (header.kind != JpegKind::plain) {
-    image = fallback(index);
+    image = fallback(index, bytes);
     check_pixels(image.width, image.height, options.max_pixels);
     size = {image.width, image.height};
   }
@@ -156,11 +155,11 @@ void convert(std::int64_t index, std::vector<std::uint8_t>& bytes, const JpegHea
 
 }  // namespace
 
-Payload make_payload(std::int64_t index, const std::string& path, const ImageOptions& options,
+Payload make_payload(std::int64_t index, const std::string& path, const ImageOptions& options, Patience& patience,
                      const Fallback& fallback) {
   Payload payload;
   try {
-    std::vector<std::uint8_t> bytes = read_image_file(path);
+    std::vector<std::uint8_t> bytes = read_image_file(path, patience);
     const JpegHeader header = read_jpeg_header(bytes.data(), bytes.size());
     check_pixels(header.width, header.height, options.max_pixels);
     payload.how = how_by_kind(header.kind);
@@ -181,9 +180,6 @@ Payload make_payload(std::int64_t index, const std::string& path, const ImageOpt
   } catch (const ImageError& error) {
     payload = Payload{};
     payload.reason = error.what();
-  } catch (const std::system_error& error) {
-    payload = Payload{};
-    payload.reason = std::string("cannot be read: ") + error.code().message();
   } catch (const std::bad_alloc&) {
     payload = Payload{};
     payload.reason = "too large for the memory of this machine";

@@ -49,8 +49,8 @@ struct Payload {
   std::string reason;  // when bad
 };
 
-// Never throws for what is wrong with the file: that is Payload::reason.
-Payload make_payload(std::int64_t index, const std::string& path, const ImageOptions& options,
+// What is wrong with the file is in Payload::reason. Throws FileError when it could not be had.
+Payload make_payload(std::int64_t index, const std::string& path, const ImageOptions& options, Patience& patience,
                      const Fallback& fallback);
 
 }  // namespace rescale_fast

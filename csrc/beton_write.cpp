@@ -128,18 +128,23 @@ class Writer {
 }  // namespace
 
 Written write_images(int fd, const std::string& root, const std::vector<const char*>& paths, std::uint64_t start,
-                     const ImageOptions& options, bool stop_at_bad, int num_threads, const Fallback& fallback,
-                     const Poll& poll, std::atomic<std::int64_t>& done, bool& interrupted) {
+                     const ImageOptions& options, bool stop_at_bad, int num_threads, Patience& patience,
+                     const Fallback& fallback, const Poll& poll, std::atomic<std::int64_t>& done, bool& interrupted) {
   const auto count = static_cast<std::int64_t>(paths.size());
   const auto wanted = static_cast<std::int64_t>(resolve_threads(num_threads));
   const int threads = static_cast<int>(std::clamp<std::int64_t>(wanted, 1, std::max<std::int64_t>(count, 1)));
   Writer writer(fd, count, start, options, stop_at_bad, threads, done);
   const auto work = [&](int) {
     for (std::int64_t index; (index = writer.take()) >= 0;) {
-      writer.give(index, make_payload(index, root + paths[static_cast<std::size_t>(index)], options, fallback));
+      const std::string path = root + paths[static_cast<std::size_t>(index)];
+      writer.give(index, make_payload(index, path, options, patience, fallback));
     }
   };
-  interrupted = !run_watched(threads, work, [&] { writer.stop(); }, poll);
+  const auto stop = [&] {
+    writer.stop();
+    patience.stop();
+  };
+  interrupted = !run_watched(threads, work, stop, poll);
   return interrupted ? Written{} : writer.finish();
 }
 

@@ -32,9 +32,9 @@ struct Written {
 // With stop_at_bad it ends at the first image, in order, that cannot be stored: Written::reasons then has that one.
 // done counts finished images; interrupted: whether poll said stop. Memory: about 64 MiB of payloads, and what
 // num_threads decoders need. Precondition: start and page_size are multiples of kDigestBlock.
-// Throws std::system_error when fd cannot be written.
+// Throws FileError for a file that cannot be had, and std::system_error when fd cannot be written.
 Written write_images(int fd, const std::string& root, const std::vector<const char*>& paths, std::uint64_t start,
-                     const ImageOptions& options, bool stop_at_bad, int num_threads, const Fallback& fallback,
-                     const Poll& poll, std::atomic<std::int64_t>& done, bool& interrupted);
+                     const ImageOptions& options, bool stop_at_bad, int num_threads, Patience& patience,
+                     const Fallback& fallback, const Poll& poll, std::atomic<std::int64_t>& done, bool& interrupted);
 
 }  // namespace rescale_fast

@@ -48,8 +48,8 @@ void check_blocks(const char* name, std::uint64_t value, std::uint64_t low, std:
 py::dict write_images_checked(int fd, const std::string& root, const std::string& names, std::int64_t count,
                               std::uint64_t start, std::uint64_t page_size, int mode, int resize_by, int resize_side,
                               int eighths, int max_side, int quality, bool apply_exif, std::int64_t max_pixels,
-                              bool stop_at_bad, int num_threads, const py::function& load,
-                              const py::function& advance) {
+                              bool stop_at_bad, int num_threads, const std::vector<double>& waits,
+                              const py::function& load, const py::function& advance) {
   check_range("mode", mode, 0, 2);
   check_range("resize_by", resize_by, 0, 2);
   check_range("resize_side", resize_side, 1, 65535);
@@ -62,13 +62,16 @@ py::dict write_images_checked(int fd, const std::string& root, const std::string
   const ImageOptions options{static_cast<Mode>(mode), static_cast<ResizeBy>(resize_by), resize_side, eighths, max_side,
                              quality, apply_exif, page_size, max_pixels};
   const std::vector<const char*> paths = split_names(names, count);
-  const Fallback fallback = [&load](std::int64_t index) { return load_in_python(load, index); };
+  Patience patience(waits);
+  const Fallback fallback = [&load](std::int64_t index, const std::vector<std::uint8_t>& bytes) {
+    return load_in_python(load, index, bytes);
+  };
   Done done{0};
   Written written;
   run_polled(advance, done, [&](const Poll& poll) {
     bool interrupted = false;
-    written = write_images(fd, root, paths, start, options, stop_at_bad, num_threads, fallback, poll, done,
-                           interrupted);
+    written = write_images(fd, root, paths, start, options, stop_at_bad, num_threads, patience, fallback, poll,
+                           done, interrupted);
     return !interrupted;
   });
   return to_dict(written);
@@ -170,7 +173,8 @@ py::tuple check_payloads_checked(int fd, const IdArray& pointers, const IdArray&
 void register_beton(py::module_& module) {
   module.def("write_images", &write_images_checked, py::kw_only(), "fd"_a, "root"_a, "names"_a, "count"_a, "start"_a,
              "page_size"_a, "mode"_a, "resize_by"_a, "resize_side"_a, "eighths"_a, "max_side"_a, "quality"_a,
-             "apply_exif"_a, "max_pixels"_a, "stop_at_bad"_a, "num_threads"_a, "load"_a, "advance"_a);
+             "apply_exif"_a, "max_pixels"_a, "stop_at_bad"_a, "num_threads"_a, "waits"_a, "load"_a,
+             "advance"_a);
   module.attr("DIGEST_BLOCK") = kDigestBlock;
   module.def("place_payloads", &place_payloads_checked, "sizes"_a.noconvert(), py::kw_only(), "start"_a,
              "page_size"_a);

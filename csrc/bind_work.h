@@ -35,35 +35,40 @@ inline Poll make_poll(const py::function& advance, const Done& done) {
   };
 }
 
-// Runs `work` without the GIL; turns what it throws into OSError, and a stop into the error that caused it.
+// Runs `work` without the GIL; turns what it throws into OSError (naming the file of a FileError), and a stop into the
+// error that caused it.
 template <typename Work>
 void run_polled(const py::function& advance, Done& done, const Work& work) {
   const Poll poll = make_poll(advance, done);
   bool finished = true;
   int error = 0;
+  std::string path;
   {
     const py::gil_scoped_release nogil;  // long work in threads that touches no Python object but in poll
     try {
       finished = work(poll);
+    } catch (const FileError& failure) {
+      error = failure.code().value();
+      path = failure.path;
     } catch (const std::system_error& failure) {
       error = failure.code().value();
     }
   }
-  if (!finished) throw py::error_already_set();
+  if (!finished || PyErr_Occurred() != nullptr) throw py::error_already_set();  // a stop makes workers fail, too
   if (error != 0) {
     errno = error;
-    PyErr_SetFromErrno(PyExc_OSError);
+    PyErr_SetFromErrnoWithFilename(PyExc_OSError, path.empty() ? nullptr : path.c_str());
     throw py::error_already_set();
   }
   poll();  // the last few
   if (PyErr_Occurred() != nullptr) throw py::error_already_set();
 }
 
-// Python gives an array (height, width, 3) of uint8, or text that says why it cannot.
-inline Pixels load_in_python(const py::function& load, std::int64_t index) {
+// From a file's bytes Python gives an array (height, width, 3) of uint8, or text that says why it cannot.
+inline Pixels load_in_python(const py::function& load, std::int64_t index, const std::vector<std::uint8_t>& bytes) {
   const py::gil_scoped_acquire gil;
   try {
-    const py::object found = load(index);
+    const py::object found = load(index, py::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
     if (py::isinstance<py::str>(found)) throw ImageError(found.cast<std::string>());
     const auto array = py::array_t<std::uint8_t, py::array::c_style>::ensure(found);
     if (!array || array.ndim() != 3 || array.shape(2) != 3 || array.size() == 0) throw ImageError("not an RGB image");

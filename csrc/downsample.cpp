@@ -4,7 +4,6 @@
 #include <cmath>
 #include <mutex>
 #include <new>
-#include <system_error>
 
 #include "jpeg_header.h"
 #include "memory_budget.h"
@@ -70,20 +69,20 @@ void make_grey(std::vector<std::uint8_t>& pixels) {
 // Makes one small image after another; one a thread.
 class Downsampler {
  public:
-  Downsampler(const DownsampleOptions& options, const Fallback& fallback)
-      : options_(options), fallback_(fallback), resampler_(options.filter) {}
+  Downsampler(const DownsampleOptions& options, Patience& patience, const Fallback& fallback)
+      : options_(options), patience_(patience), fallback_(fallback), resampler_(options.filter) {}
 
-  // Throws ImageError, std::system_error or std::bad_alloc.
+  // Throws ImageError, FileError or std::bad_alloc.
   void make(std::int64_t index, const std::string& path, std::uint8_t* out) {
     static MemoryBudget decoding(kMaxDecoding);
-    const std::vector<std::uint8_t> bytes = read_image_file(path);
+    const std::vector<std::uint8_t> bytes = read_image_file(path, patience_);
     const JpegHeader header = read_jpeg_header(bytes.data(), bytes.size());
     check_pixels(header.width, header.height, options_.max_pixels);
     // RGB, and as much again for what a progressive file keeps.
     const MemoryBudget::Share share(
         decoding, header.width > 0 ? std::int64_t{header.width} * header.height * 6 : kUnknown);
     const bool plain = header.kind == JpegKind::plain;
-    if (!plain) image_ = fallback_(index);
+    if (!plain) image_ = fallback_(index, bytes);
     const Size size = plain ? Size{header.width, header.height} : Size{image_.width, image_.height};
     const Placement placed = place(size, options_);
     const int eighths = plain && options_.fast ? eighths_to_cover(placed) : 8;
@@ -112,6 +111,7 @@ class Downsampler {
   }
 
   const DownsampleOptions& options_;
+  Patience& patience_;
   const Fallback& fallback_;
   Resampler resampler_;
   Pixels image_;
@@ -122,7 +122,7 @@ class Downsampler {
 
 std::map<std::int64_t, std::string> downsample_images(const std::string& root, const std::vector<const char*>& paths,
                                                       const DownsampleOptions& options, int num_threads,
-                                                      const Fallback& fallback, const Poll& poll,
+                                                      Patience& patience, const Fallback& fallback, const Poll& poll,
                                                       std::atomic<std::int64_t>& done, bool& interrupted,
                                                       std::uint8_t* out) {
   const auto count = static_cast<std::int64_t>(paths.size());
@@ -133,7 +133,7 @@ std::map<std::int64_t, std::string> downsample_images(const std::string& root, c
   std::atomic<std::int64_t> next{0};
   std::atomic<bool> stopped{false};
   const auto work = [&](int) {
-    Downsampler downsampler(options, fallback);
+    Downsampler downsampler(options, patience, fallback);
     for (std::int64_t index; !stopped && (index = next++) < count; ++done) {
       std::uint8_t* target = out + static_cast<std::size_t>(index) * size;
       std::fill_n(target, size, std::uint8_t{0});
@@ -143,8 +143,6 @@ std::map<std::int64_t, std::string> downsample_images(const std::string& root, c
         continue;
       } catch (const ImageError& error) {
         reason = error.what();
-      } catch (const std::system_error& error) {
-        reason = std::string("cannot be read: ") + error.code().message();
       } catch (const std::bad_alloc&) {
         reason = "too large for the memory of this machine";
       }
@@ -154,7 +152,11 @@ std::map<std::int64_t, std::string> downsample_images(const std::string& root, c
   };
   const auto wanted = static_cast<std::int64_t>(resolve_threads(num_threads));
   const int threads = static_cast<int>(std::clamp<std::int64_t>(wanted, 1, std::max<std::int64_t>(count, 1)));
-  interrupted = !run_watched(threads, work, [&] { stopped = true; }, poll);
+  const auto stop = [&] {
+    stopped = true;
+    patience.stop();
+  };
+  interrupted = !run_watched(threads, work, stop, poll);
   return reasons;
 }
 

@@ -34,10 +34,10 @@ struct DownsampleOptions {
 // Returns why, by index. Unless options.fast, every pixel is what Pillow gives: Image.open, convert, then
 // resize, ImageOps.pad or ImageOps.fit (a side that ImageOps.pad would round to 0 becomes 1). The same for any
 // num_threads.
-// done counts finished images; interrupted: whether poll said stop.
+// done counts finished images; interrupted: whether poll said stop. Throws FileError for a file that cannot be had.
 std::map<std::int64_t, std::string> downsample_images(const std::string& root, const std::vector<const char*>& paths,
                                                       const DownsampleOptions& options, int num_threads,
-                                                      const Fallback& fallback, const Poll& poll,
+                                                      Patience& patience, const Fallback& fallback, const Poll& poll,
                                                       std::atomic<std::int64_t>& done, bool& interrupted,
                                                       std::uint8_t* out);
 

@@ -1,20 +1,13 @@
 #include "encoded_image.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <new>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "jpeg_header.h"
 
 namespace rescale_fast {
 namespace {
 
-constexpr off_t kLargestFile = off_t{1} << 29;  // bytes
 constexpr std::size_t kChunkFrame = 12;  // bytes of a PNG's chunk around its data: length, name, checksum
 constexpr std::uint8_t kPngStart[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
 
@@ -52,39 +45,6 @@ bool is_plain_png(const std::uint8_t* data, std::size_t size, int& width, int& h
   return false;
 }
 
-class OpenFile {
- public:
-  explicit OpenFile(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
-  OpenFile(const OpenFile&) = delete;
-  OpenFile& operator=(const OpenFile&) = delete;
-  ~OpenFile() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-
-  // 0, or errno.
-  int read_all(std::vector<std::uint8_t>& bytes) const {
-    struct stat info{};
-    if (fd_ < 0 || ::fstat(fd_, &info) != 0) return errno;
-    if (!S_ISREG(info.st_mode)) return S_ISDIR(info.st_mode) ? EISDIR : 0;
-    if (info.st_size > kLargestFile) return EFBIG;
-    try {
-      bytes.resize(static_cast<std::size_t>(info.st_size));
-    } catch (const std::bad_alloc&) {
-      return ENOMEM;
-    }
-    for (std::size_t got = 0; got < bytes.size();) {
-      const ssize_t more = ::read(fd_, bytes.data() + got, bytes.size() - got);
-      if (more < 0 && errno == EINTR) continue;
-      if (more <= 0) return more < 0 ? errno : EIO;
-      got += static_cast<std::size_t>(more);
-    }
-    return 0;
-  }
-
- private:
-  const int fd_;
-};
-
 }  // namespace
 
 bool is_plain_image(const std::uint8_t* data, std::size_t size, int& width, int& height) {
@@ -96,13 +56,8 @@ bool is_plain_image(const std::uint8_t* data, std::size_t size, int& width, int&
 }
 
 EncodedImage read_encoded_image(const std::string& path) {
-  EncodedImage image;
-  image.error = OpenFile(path).read_all(image.bytes);
-  if (image.error != 0) {
-    image.bytes.clear();
-  } else {
-    image.is_plain = is_plain_image(image.bytes.data(), image.bytes.size(), image.width, image.height);
-  }
+  EncodedImage image{ask_for_file(path)};
+  image.is_plain = is_plain_image(image.bytes.data(), image.bytes.size(), image.width, image.height);
   if (!image.is_plain) image.width = image.height = 0;
   return image;
 }

@@ -4,15 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <vector>
+
+#include "image_file.h"
 
 namespace rescale_fast {
 
-struct EncodedImage {
-  std::vector<std::uint8_t> bytes;  // empty for an empty file and for what is no file
-  int error = 0;                    // errno where the operating system did not give the bytes
-  bool is_plain = false;            // see is_plain_image
-  int width = 0, height = 0;        // pixels, as the header has it; of plain images only
+struct EncodedImage : FileBytes {
+  bool is_plain = false;      // see is_plain_image
+  int width = 0, height = 0;  // pixels, as the header has it; of plain images only
 };
 
 // Whether every decoder gives the same pixels, as far as a header can tell; if so, sets the size. Such are JPEGs of
@@ -20,8 +19,7 @@ struct EncodedImage {
 // whatever the bytes are. Cost: that of read_jpeg_header; of a PNG, only the heads of its chunks are looked at.
 bool is_plain_image(const std::uint8_t* data, std::size_t size, int& width, int& height);
 
-// Reads a whole file. What cannot be read has its `error` set: EFBIG stands for more than 512 MiB, EIO also for a file
-// that became shorter meanwhile.
+// Reads a whole file as ask_for_file does.
 EncodedImage read_encoded_image(const std::string& path);
 
 }  // namespace rescale_fast

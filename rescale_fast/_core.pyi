@@ -1,6 +1,6 @@
 """Types of the C++ core, kept by hand. Arrays must have exactly these dtypes and be C-contiguous."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -90,7 +90,8 @@ def write_images(
     max_pixels: int,
     stop_at_bad: bool,
     num_threads: int,
-    load: Callable[[int], NDArray[np.uint8] | str],
+    waits: Sequence[float],
+    load: Callable[[int, bytes], NDArray[np.uint8] | str],
     advance: Advance,
 ) -> WrittenImages: ...
 def place_payloads(sizes: IntArray, *, start: int, page_size: int) -> IntArray: ...
@@ -132,10 +133,11 @@ def downsample_images(
     fast: bool,
     max_pixels: int,
     num_threads: int,
-    load: Callable[[int], NDArray[np.uint8] | str],
+    waits: Sequence[float],
+    load: Callable[[int, bytes], NDArray[np.uint8] | str],
     advance: Advance,
 ) -> tuple[NDArray[np.uint8], dict[int, str]]:
     """(count, channels, side, side) pixels, zero for those images that the reasons name."""
 
-def read_encoded_images(names: bytes, *, count: int) -> list[tuple[NDArray[np.uint8], int, bool, int, int]]:
-    """Of each file: its bytes, errno where they could not be read, whether it is plain, width and height if so."""
+def read_encoded_images(names: bytes, *, count: int) -> list[tuple[NDArray[np.uint8], int, str, bool, int, int]]:
+    """Of each file: its bytes, errno or fault where there are none, whether it is plain, width and height if so."""

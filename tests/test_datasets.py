@@ -15,6 +15,7 @@ from rescale_fast.datasets.published import imagenet_classes, places365_classes
 from rescale_fast.datasets.readable import check_readable
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.errors import DatasetError, SettingError
+from rescale_fast.files import images as image_file
 from tests.photos import encoded
 
 
@@ -215,7 +216,7 @@ def check_all(root):
         encoded(Image.new("RGB", (40, 30)), "PNG")[:60],  # a sound header
     ],
 )
-def test_a_class_of_which_no_image_can_be_read_is_named_before_any_work(tmp_path, content):
+def test_a_class_of_which_no_image_can_be_read_is_named_before_any_work(tmp_path, monkeypatch, content):
     good = encoded(Image.new("RGB", (40, 30)))
     for name in ("train/a/1.jpg", "train/b/1.jpg", "val/a/1.jpg", "val/b/1.jpg", "val/b/2.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -228,7 +229,9 @@ def test_a_class_of_which_no_image_can_be_read_is_named_before_any_work(tmp_path
     (tmp_path / "val/b/1.jpg").unlink()
     (tmp_path / "val/b/1.jpg").symlink_to("gone.jpg")
     (tmp_path / "val/b/2.jpg").write_bytes(good)
-    check_all(tmp_path)
+    monkeypatch.setattr(image_file, "WAITS", ())
+    with pytest.raises(DatasetError, match=r"val/b/1.jpg: No such file or directory \(ENOENT\)"):
+        check_all(tmp_path)
 
 
 def test_a_missing_folder_is_named(tmp_path):

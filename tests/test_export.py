@@ -50,13 +50,14 @@ def pixels(record, payload):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A folder of plain, odd and bad files, one of which does not exist; their names in order."""
+    """A folder of plain, odd and bad files, one of which is a folder; their names in order."""
     rng = np.random.default_rng(1)
     root = tmp_path_factory.mktemp("files")
     plain, odd, bad = plain_jpegs(rng), odd_files(rng), bad_files(rng)
-    names = [*write_files(root, plain | odd | bad), "gone.jpg"]
+    names = [*write_files(root, plain | odd | bad), "folder.jpg"]
+    (root / "folder.jpg").mkdir()
     random.Random(0).shuffle(names)
-    return root, names, plain, odd, bad | {"gone.jpg": (None, "No such file")}
+    return root, names, plain, odd, bad | {"folder.jpg": (None, "not a file")}
 
 
 def test_passthrough_keeps_every_byte_and_counts_what_it_converts_or_skips(files, tmp_path):

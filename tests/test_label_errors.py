@@ -120,9 +120,7 @@ def test_the_list_is_a_table_of_corrections_and_the_page_stands_by_itself(small_
     errors = LabelErrors(paths, ("u0030", "u0030"), ("u0031", "u0032"), p, 1 - p)
     errors.save(tmp_path / "e.csv")
     assert read_corrections(tmp_path / "e.csv") == {paths[0]: "u0031", paths[1]: "u0032"}
-    pairs = NearDuplicates(
-        (paths[0], paths[1]), (small_glyphs.splits["val"].paths[0], "val/gone.jpg"), np.array([0, 1])
-    )
+    pairs = NearDuplicates((paths[0], paths[1]), (small_glyphs.splits["val"].paths[0], "val"), np.array([0, 1]))
     names = dict(zip(small_glyphs.class_ids, small_glyphs.class_names, strict=True)) | {"u0032": "<b>two</b>"}
     write_review(Review("g & h", small_glyphs.root, names, errors, "listed", pairs), tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text(encoding="utf-8")

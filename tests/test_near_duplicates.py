@@ -41,9 +41,10 @@ def test_pictures_that_were_stored_again_are_found_and_no_others(rng, tmp_path):
         val.append(f"v{i}.jpg")
         again.get(i, photo(rng, 320, 240)).save(tmp_path / val[-1], quality=60)
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "t0.jpg").read_bytes()[:900])
+    (tmp_path / "empty.jpg").touch()
     buffer = io.BytesIO()
     Image.new("RGB", (50, 50)).save(buffer, "PNG")
-    subset = ImageSubset(NOWHERE, ("a",), ("a",), images([*train, "cut.jpg"]), images([*val, "gone.jpg"]))
+    subset = ImageSubset(NOWHERE, ("a",), ("a",), images([*train, "cut.jpg"]), images([*val, "empty.jpg"]))
     found = find_near_duplicates(tmp_path, subset, 4, num_threads=2)
     assert sorted(zip(found.train_paths, found.val_paths, strict=True)) == [(f"t{i}.jpg", f"v{i}.jpg") for i in again]
     assert found.distances.tolist() == sorted(found.distances.tolist())

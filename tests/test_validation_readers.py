@@ -107,7 +107,7 @@ def test_a_header_tells_which_reader_an_image_gets(rng, files):
     assert {(one.width, one.height) for one in found.values()} == {(60, 45), (50, 40), (0, 0)}
     for name, one in found.items():
         assert one.data.tobytes() == everything[name]
-    assert found["16-bit PNG"].error == found["nothing"].error == 0
+    assert (found["16-bit PNG"].fault, found["nothing"].fault) == ("", "empty: 0 bytes")
 
 
 @pytest.mark.parametrize("cut", range(0, 130, 7))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rescale_fast.errors import DatasetError, ImageError
-from rescale_fast.files.images import open_image
+from rescale_fast.files.images import open_image, patient_map
 from rescale_fast.types import IntArray
 
 THREADS = 16  # opening files waits for disks and networks, not for cores
@@ -18,12 +18,13 @@ def check_readable(root: Path, split: str, paths: Sequence[str], labels: IntArra
     """Decode one image of each class of a split; where the first is bad, the next, and so on.
 
     Args: paths: (N,) below `root`. labels: (N,) increasing.
-    Raises: DatasetError naming the first class of which no image can be read.
+    Raises: DatasetError naming the first class of which no image can be read, or a file that the operating system does
+        not give.
     """
     ends = np.searchsorted(labels, np.arange(len(class_ids) + 1)).tolist()
     of_class = [paths[start:end] for start, end in pairwise(ends)]
     with ThreadPoolExecutor(THREADS) as pool:
-        reasons = list(pool.map(lambda some: _why_unreadable(root, some), of_class))
+        reasons = list(patient_map(pool, lambda some: _why_unreadable(root, some), of_class))
     for class_id, some, reason in zip(class_ids, of_class, reasons, strict=True):
         if reason is not None:
             raise DatasetError(

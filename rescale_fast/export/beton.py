@@ -22,7 +22,8 @@ from rescale_fast.beton.tables import write_tables
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import DatasetError
 from rescale_fast.export.settings import ExportSettings
-from rescale_fast.files.images import MAX_PIXELS, name_as_text
+from rescale_fast.files import images as image_file
+from rescale_fast.files.images import MAX_PIXELS, name_as_text, naming_refused
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 from rescale_fast.types import IntArray, Track, silent
 
@@ -67,11 +68,12 @@ def export_beton(
     page_size: int = PAGE_SIZE,
     track: Track = silent,
 ) -> BetonInfo:
-    """Write one split of a subset to `target` and its JSON beside it; files that cannot be read are listed there.
+    """Write one split of a subset to `target` and its JSON beside it; files that are no sound images are listed there.
 
     Args: page_size: bytes, a power of two from 2 MiB; an image larger than a page is shrunk.
-    Raises: SettingError for impossible settings; DatasetError when no image of a class can be read, or for
-        the first bad file with --on-bad fail; OutputError when the file cannot be written.
+    Raises: SettingError for impossible settings; DatasetError when no image of a class can be read, for the
+        first bad file with --on-bad fail, and for a file that the operating system does not give; OutputError when
+        the beton cannot be written.
     """
     images = subset.split(split)
     with write_whole(target) as temporary:
@@ -99,6 +101,7 @@ def _write(
         target.open("rb+", buffering=0) as file,
         track(f"Writing {name}", total=len(images)) as advance,
         warnings.catch_warnings(),
+        naming_refused(),
     ):
         warnings.simplefilter("ignore")  # Pillow's, of which a file in a data set has no use
         made = _core.write_images(
@@ -118,7 +121,8 @@ def _write(
             max_pixels=MAX_PIXELS,
             stop_at_bad=settings.on_bad == "fail",
             num_threads=num_threads,
-            load=lambda row: _load_pixels(root / images.paths[row], settings),
+            waits=image_file.WAITS,
+            load=lambda row, content: _load_pixels(root / images.paths[row], content, settings),
             advance=advance,
         )
     if settings.on_bad == "fail" and made["reasons"]:
@@ -129,10 +133,10 @@ def _write(
     return _collect(images, made)
 
 
-def _load_pixels(path: Path, settings: ExportSettings) -> NDArray[np.uint8] | str:
+def _load_pixels(path: Path, content: bytes, settings: ExportSettings) -> NDArray[np.uint8] | str:
     from rescale_fast.files.images import load_pixels
 
-    return load_pixels(path, MAX_PIXELS, apply_exif=settings.apply_exif)
+    return load_pixels(path, content, MAX_PIXELS, apply_exif=settings.apply_exif)
 
 
 def _collect(images: SubsetImages, made: "_core.WrittenImages") -> _Written:

@@ -31,8 +31,9 @@ def export_files(
     """Write one split of a subset into the folder `target`, which is replaced if an earlier export made it.
 
     Files are taken as they are, once their headers have been found to be those of images.
-    Raises: DatasetError as soon as no image of a class can be read, or for the first bad file with --on-bad fail;
-        OutputError when `target` is something else, or cannot be written.
+    Raises: DatasetError as soon as no image of a class can be read, for the first bad file with --on-bad fail, and for
+        a file that the operating system does not give; OutputError when `target` is something else, or
+        cannot be written.
     """
     if target.exists() and not (target / FilesInfo.NAME).exists():
         raise OutputError(f"{target}: is there already, and no export made it. Move it away, or pass another --out.")
@@ -42,7 +43,7 @@ def export_files(
         with track(f"Writing {target.name}", total=len(source.images)) as advance:
             images = source.read(advance)
             if settings.form == "folder":
-                write_folder(temporary, images, subset, settings.link, source.skip)
+                write_folder(temporary, images, subset, settings.link)
             elif settings.form == "webdataset":
                 write_tars(temporary, images, subset)
             else:

@@ -4,11 +4,13 @@ import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from rescale_fast.errors import OutputError, SettingError
 from rescale_fast.export.settings import Link
 from rescale_fast.export.source import SourceImage
+from rescale_fast.files.images import patiently
 from rescale_fast.image_subset.types import ImageSubset
 
 FICLONE = 0x40049409  # <linux/fs.h>: share the blocks of another file until one of the two is changed
@@ -31,12 +33,11 @@ def write_folder(
     images: Iterator[SourceImage],
     subset: ImageSubset,
     link: Link,
-    skip: Callable[[int, str], None],
 ) -> None:
     """Put each image into the folder of its class, under its own name (with its row where that is taken).
 
-    Args: skip: told the row of a file that vanished before it could be linked, and the reason.
-    Raises: SettingError for a class id that is no name for a folder; OutputError where files cannot be put so.
+    Raises: SettingError for a class id that is no name for a folder; DatasetError for a file that vanished before it
+        could be put there; OutputError where files cannot be put so.
     """
     folders = [target / _checked(class_id) for class_id in subset.class_ids]
     for folder in folders:
@@ -49,14 +50,19 @@ def write_folder(
             goal = goal.with_name(f"{goal.stem}-{image.row}{goal.suffix}")
         taken.add(goal)
         try:
-            place(image, goal)
-        except FileNotFoundError as error:
-            skip(image.row, error.strerror or str(error))
+            _place(place, image, goal)
         except OSError as error:
             raise OutputError(
                 f"{image.path}: cannot be put into {target.parent} by --link {link}: {error.strerror}. "
                 + WHAT_TO_DO.get(error.errno or 0, "Check that you may write there, or pass another --out.")
             ) from error
+
+
+def _place(place: Callable[[SourceImage, Path], None], image: SourceImage, goal: Path) -> None:
+    try:
+        place(image, goal)
+    except FileNotFoundError:  # it was there a moment ago
+        patiently(partial(place, image, goal))
 
 
 def _checked(class_id: str) -> str:

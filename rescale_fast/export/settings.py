@@ -34,7 +34,8 @@ class ExportSettings(Settings):
     apply_exif: bool = False
     """Turn images upright as their EXIF data says; torchvision's ImageFolder does not."""
     on_bad: Literal["skip", "fail"] = "skip"
-    """What to do about a file that cannot be read: leave it out and list it, or end with an error."""
+    """What to do about a damaged image: leave it out and list it, or end with an error. A file that the operating
+    system does not give is no damaged image: it is asked for again, and then ends the export."""
 
     @property
     def eighths(self) -> int:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from rescale_fast.errors import DatasetError, ImageError
-from rescale_fast.files.images import image_bytes, image_kind
+from rescale_fast.files.images import image_bytes, image_kind, patiently
 from rescale_fast.image_subset.types import ImageSubset
 
 
@@ -38,12 +39,12 @@ class SourceImages:
             raise DatasetError(f"class {self.class_ids[int(self.left.argmin())]!r} has no image in {split}.")
 
     def read(self, advance: Callable[[int], None]) -> Iterator[SourceImage]:
-        """Raises: as `skip`."""
+        """Raises: as `skip`; DatasetError for a file that the operating system does not give."""
         for row, (name, label) in enumerate(zip(self.images.paths, self.images.new_labels.tolist(), strict=True)):
             path = self.root / name
             try:
-                kind = image_kind(path)
-                content = b"" if self.is_linked else image_bytes(path)
+                kind = patiently(partial(image_kind, path))
+                content = b"" if self.is_linked else patiently(partial(image_bytes, path))
             except ImageError as error:
                 self.skip(row, error.reason)
             else:

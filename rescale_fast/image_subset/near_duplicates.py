@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rescale_fast.errors import ImageError
-from rescale_fast.files.images import open_image
+from rescale_fast.files.images import open_image, patient_map
 from rescale_fast.image_subset.types import ImageSubset, NearDuplicates
 from rescale_fast.types import IntArray, Track, silent
 
@@ -30,7 +30,8 @@ def find_near_duplicates(
 ) -> NearDuplicates:
     """The pairs of a training and a validation image whose hashes differ in at most `max_bits` bits.
 
-    Files that cannot be read are in no pair.
+    Files that are no sound images are in no pair. Raises: DatasetError for a file that the operating system does not
+    give.
     """
     paths = [*subset.train.paths, *subset.val.paths]
     hashes, was_read = perceptual_hashes(root, paths, num_threads=num_threads, track=track)
@@ -48,7 +49,7 @@ def find_near_duplicates(
 def perceptual_hashes(
     root: Path, paths: Sequence[str], *, num_threads: int = 1, track: Track = silent
 ) -> tuple[Hashes, NDArray[np.bool_]]:
-    """(n,) hashes, and (n,) whether each file could be read."""
+    """(n,) hashes, and (n,) whether each file is an image. Raises: as find_near_duplicates."""
     import imagehash
 
     def hash_of(path: str) -> int | None:
@@ -65,7 +66,7 @@ def perceptual_hashes(
     try:
         with track("Looking for near-duplicates", total=len(paths)) as advance:
             for start in range(0, len(paths), FILES_AT_ONCE):
-                for i, found in enumerate(pool.map(hash_of, paths[start : start + FILES_AT_ONCE]), start):
+                for i, found in enumerate(patient_map(pool, hash_of, paths[start : start + FILES_AT_ONCE]), start):
                     was_read[i] = found is not None
                     hashes[i] = found or 0
                     advance(1)

@@ -12,7 +12,7 @@ import numpy as np
 from rescale_fast.cache import cache_folder
 from rescale_fast.datasets.types import Dataset, ImageList
 from rescale_fast.errors import DatasetError, NetworkError
-from rescale_fast.files.images import open_image
+from rescale_fast.files.images import open_image, patient_map, patiently
 from rescale_fast.networks.build import build_network
 from rescale_fast.networks.checkpoints import read_checkpoint
 from rescale_fast.networks.saving import save_state
@@ -108,10 +108,13 @@ def _read_all(dataset: Dataset, images: ImageList) -> "tuple[torch.Tensor, torch
             return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR))
 
     with ThreadPoolExecutor() as pool:
-        pixels = np.stack(list(pool.map(read, images.paths)))
+        pixels = np.stack(list(patient_map(pool, read, images.paths)))
     return torch.from_numpy(pixels), torch.from_numpy(images.labels)
 
 
 def _image_side(dataset: Dataset) -> int:
-    with open_image(dataset.root / dataset.splits["val"].paths[0]) as image:
-        return min(image.size)
+    def read() -> int:
+        with open_image(dataset.root / dataset.splits["val"].paths[0]) as image:
+            return min(image.size)
+
+    return patiently(read)

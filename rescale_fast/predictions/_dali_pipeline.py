@@ -174,7 +174,7 @@ def _known_good(transform: EvalTransform) -> tuple[EncodedImage, torch.Tensor]:
     ramps = np.stack(np.broadcast_arrays(*np.ogrid[0 : 200 : height * 1j, 40 : 250 : width * 1j], 90.0), axis=-1)
     file = io.BytesIO()
     Image.fromarray(ramps.astype(np.uint8)).save(file, "JPEG", quality=95)
-    encoded = EncodedImage(np.frombuffer(file.getvalue(), np.uint8), 0, True, width, height)
+    encoded = EncodedImage(np.frombuffer(file.getvalue(), np.uint8), "", True, width, height)
     expected = decode_image(encoded, transform)
     if isinstance(expected, str):
         raise RescaleError(f"Pillow cannot read the JPEG that it has just written: {expected}. Install it again.")

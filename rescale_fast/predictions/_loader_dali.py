@@ -25,12 +25,14 @@ import torch
 from rescale_fast.networks.types import EvalTransform
 from rescale_fast.predictions._dali_pipeline import DaliReader
 from rescale_fast.predictions._loader_torchvision import LoadedBatch, decode_each
-from rescale_fast.predictions.encoded import EncodedImage, read_encoded
+from rescale_fast.predictions.encoded import EncodedImage, read_at_once, read_refused
 
 LARGEST_CPU_RUN = 16  # images; see above
 LARGEST_IMAGE = 2**25  # pixels; larger ones are decoded a few at a time, by PIL
 BATCHES_AHEAD = 2  # that DALI is given beside the one that is waited for
 FILES_AT_ONCE = 16  # that a thread reads
+
+_Part = tuple[Sequence[str], Future[list[EncodedImage | OSError]]]  # paths, and what is found there
 
 
 def dali_batches(
@@ -67,15 +69,15 @@ def _read_ahead(paths: Sequence[str], batch_size: int, num_threads: int) -> Iter
     """The files' bytes, batch after batch, read by threads."""
     with ThreadPoolExecutor(max(2, num_threads)) as pool:  # two at least: they wait more than they work
 
-        def begin(start: int) -> list[Future[list[EncodedImage]]]:
-            end = min(start + batch_size, len(paths))
-            parts = [paths[at : min(at + FILES_AT_ONCE, end)] for at in range(start, end, FILES_AT_ONCE)]
-            return [pool.submit(read_encoded, part) for part in parts]
+        def begin(batch: range) -> list[_Part]:
+            parts = [paths[at : min(at + FILES_AT_ONCE, batch.stop)] for at in batch[::FILES_AT_ONCE]]
+            return [(part, pool.submit(read_at_once, part)) for part in parts]
 
-        begun = deque[tuple[int, list[Future[list[EncodedImage]]]]]()
+        begun = deque[tuple[range, list[_Part]]]()
         try:
             for start in range(0, len(paths), batch_size):
-                begun.append((start, begin(start)))
+                batch = range(start, min(start + batch_size, len(paths)))
+                begun.append((batch, begin(batch)))
                 if len(begun) > BATCHES_AHEAD:
                     yield _joined(*begun.popleft())
             while begun:
@@ -84,9 +86,9 @@ def _read_ahead(paths: Sequence[str], batch_size: int, num_threads: int) -> Iter
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _joined(start: int, parts: list[Future[list[EncodedImage]]]) -> tuple[range, list[EncodedImage]]:
-    images = [image for part in parts for image in part.result()]
-    return range(start, start + len(images)), images
+def _joined(batch: range, parts: list[_Part]) -> tuple[range, list[EncodedImage]]:
+    """Waiting for what was refused is done here, on the main thread, where Ctrl-C ends it."""
+    return batch, [image for paths, found in parts for image in read_refused(paths, found.result())]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torchvision.transforms import functional as F  # noqa: N812 (its customary 
 
 from rescale_fast.errors import DatasetError
 from rescale_fast.networks.types import EvalTransform
-from rescale_fast.predictions.encoded import EncodedImage, read_encoded, why_not
+from rescale_fast.predictions.encoded import EncodedImage, read_encoded
 from rescale_fast.predictions.placement import resized_sides, source_region
 from rescale_fast.workers import start_worker
 
@@ -42,8 +42,8 @@ def decode_image(encoded: EncodedImage, transform: EvalTransform) -> torch.Tenso
     Returns: (3, crop, crop) float32, normalised; or, for bytes that are no image, or one too large for the memory, the
     reason.
     """
-    if reason := why_not(encoded):
-        return reason
+    if encoded.fault:
+        return encoded.fault
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # EXIF oddities and large images: read them all the same

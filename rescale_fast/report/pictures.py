@@ -2,23 +2,36 @@
 
 import base64
 import io
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rescale_fast.errors import ImageError
-from rescale_fast.files.images import open_image
+from rescale_fast.files.images import open_image, patiently
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 def thumbnail(path: Path, side: int) -> str | None:
-    """A small JPEG as a data URI, of twice `side` pixels for sharp screens; None for a file that cannot be read."""
+    """A small JPEG as a data URI, of twice `side` pixels for sharp screens; None for a damaged image.
+
+    Raises: DatasetError for a file that the operating system does not give.
+    """
     try:
-        with open_image(path) as image:
-            picture = image.convert("RGB")
-            picture.thumbnail((2 * side, 2 * side))
+        picture = patiently(partial(_shrunk, path, 2 * side))
     except ImageError:  # listed among the skipped files; a page can do without its picture
         return None
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=85)
     return data_uri(buffer.getvalue(), "jpeg")
+
+
+def _shrunk(path: Path, side: int) -> "Image.Image":
+    with open_image(path) as image:
+        picture = image.convert("RGB")
+        picture.thumbnail((side, side))
+        return picture
 
 
 def data_uri(content: bytes, kind: str) -> str:

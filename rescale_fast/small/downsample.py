@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from rescale_fast import _core
 from rescale_fast.errors import ArtifactError
-from rescale_fast.files.images import MAX_PIXELS
+from rescale_fast.files import images as image_file
+from rescale_fast.files.images import MAX_PIXELS, naming_refused
 from rescale_fast.small.parts import Part, load_part, save_part
 from rescale_fast.small.settings import DownsampleSettings, Filter, Fit
 from rescale_fast.types import Advance, Track, silent
@@ -66,7 +67,8 @@ def make_parts(
     """Make those parts of a share of the work that are not finished; return all of that share.
 
     Args: share: 0..num_shares-1; parts are dealt out in turn.
-    Raises: SettingError for impossible settings; OutputError when a part cannot be written.
+    Raises: SettingError for impossible settings; DatasetError for a file that the operating system does not give;
+        OutputError when a part cannot be written.
     """
     mine = range(share, work.num_parts, num_shares)
     found: dict[int, Part] = {}
@@ -77,6 +79,7 @@ def make_parts(
         track(f"Down-sampling {work.split}", total=sum(len(work.rows(number)) for number in mine)) as advance,
         ThreadPoolExecutor(1) as saver,
         warnings.catch_warnings(),
+        naming_refused(),
     ):
         warnings.simplefilter("ignore")  # Pillow's, of which a file in a data set has no use
         advance(sum(len(work.rows(number)) for number in found))
@@ -107,15 +110,16 @@ def _downsample(
         fast=settings.decode == "fast",
         max_pixels=MAX_PIXELS,
         num_threads=num_threads,
-        load=lambda i: _load_pixels(work.root / paths[i]),
+        waits=image_file.WAITS,
+        load=lambda i, content: _load_pixels(work.root / paths[i], content),
         advance=advance,
     )
 
 
-def _load_pixels(path: Path) -> NDArray[np.uint8] | str:
+def _load_pixels(path: Path, content: bytes) -> NDArray[np.uint8] | str:
     from rescale_fast.files.images import load_pixels
 
-    return load_pixels(path, MAX_PIXELS, apply_exif=False)
+    return load_pixels(path, content, MAX_PIXELS, apply_exif=False)
 
 
 def _save(work: Work, number: int, pixels: NDArray[np.uint8], reasons: dict[int, str]) -> None:
