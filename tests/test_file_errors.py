@@ -219,7 +219,7 @@ def test_a_patient_map_gives_results_in_order(monkeypatch):
 NO_DESCRIPTORS = """
 import contextlib, os, resource, sys, threading
 from pathlib import Path
-from rescale_fast import image_file
+from rescale_fast.files import images as image_file
 from PIL import Image, ImageOps  # which could not be opened later
 from tests import test_file_errors as tests
 from rescale_fast.export.beton import export_beton
@@ -271,7 +271,7 @@ def test_too_many_open_files_are_waited_out_or_end_the_export(root, tmp_path):
 WAITING = """
 import sys, threading
 from pathlib import Path
-from rescale_fast import image_file
+from rescale_fast.files import images as image_file
 from tests import test_file_errors as tests
 image_file.WAITS = (600.0,)
 root, out, name = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
