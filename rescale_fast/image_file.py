@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "TGA", "ICO")
 SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif", "JPEG2000": "jp2"}
 MAX_PIXELS = 178_956_970  # of an image; more is called a decompression bomb by Pillow, too
-MAX_BYTES = 1 << 29  # of a file, as csrc/image_file.cpp has it
+MAX_BYTES = 1 << 29  # of a file, as csrc/image/image_file.cpp has it
 
 
 @contextmanager

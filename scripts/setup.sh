@@ -45,7 +45,7 @@ PYTHON=${PYTHON:-python3}
 [ -x .venv/bin/python ] || { say "Creating .venv"; "$PYTHON" -m venv .venv; }
 
 packages=$(stamp_of pyproject.toml constraints.txt)
-core="$(stamp_of pyproject.toml constraints.txt setup.py CMakeLists.txt csrc/*) ${RESCALE_FAST_WERROR:-OFF}"
+core="$(stamp_of pyproject.toml constraints.txt setup.py CMakeLists.txt $(find csrc -type f | sort)) ${RESCALE_FAST_WERROR:-OFF}"
 if ! is_current packages "$packages"; then
   say "Installing Python packages into .venv (several GB the first time: torch, DALI)"
   .venv/bin/pip install -q -c constraints.txt setuptools wheel pybind11 cmake ninja

@@ -2,7 +2,7 @@
 
 Where the operating system does not give a file (it is missing for a moment, a server is away, too many files are open),
 that says nothing about the image: it is asked for again, and if it stays so, the work ends instead of going on without
-the image. Reading is done in C++ (csrc/encoded_image.cpp) without the interpreter's lock.
+the image. Reading is done in C++ (csrc/image/encoded_image.cpp) without the interpreter's lock.
 """
 
 import errno

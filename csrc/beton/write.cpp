@@ -1,0 +1,147 @@
+#include "beton/write.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "beton/placer.h"
+#include "core/file_io.h"
+#include "beton/block_stream.h"
+#include "core/parallel.h"
+
+namespace rescale_fast {
+namespace {
+
+constexpr std::size_t kMaxHeld = std::size_t{64} << 20;  // bytes of finished payloads that wait for their turn
+
+class Writer {
+ public:
+  Writer(int fd, std::int64_t count, std::uint64_t start, const ImageOptions& options, bool stop_at_bad,
+         int num_threads, std::atomic<std::int64_t>& done)
+      : fd_(fd), count_(count), stop_at_bad_(stop_at_bad), done_(done), start_(start), page_size_(options.page_size),
+        placer_(start, options.page_size), stream_(start), waiting_(static_cast<std::size_t>(8 * num_threads + 8)) {
+    result_.samples.resize(static_cast<std::size_t>(count));
+  }
+
+  // The next image to work on, or -1 when there is nothing more to do.
+  std::int64_t take() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    const auto may_start = [&] {
+      const bool room = taken_ < next_ + static_cast<std::int64_t>(waiting_.size());
+      return stopped_ || taken_ >= count_ || (room && (held_ < kMaxHeld || taken_ == next_));
+    };
+    changed_.wait(lock, may_start);
+    return stopped_ || taken_ >= count_ ? -1 : taken_++;
+  }
+
+  // Takes a finished image, and writes the blocks that are full with all whose turn has come.
+  void give(std::int64_t index, Payload payload) {
+    std::vector<Block> full;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      held_ += payload.bytes.size();
+      slot(index) = Slot{true, std::move(payload)};
+      while (!stopped_ && next_ < taken_ && slot(next_).full) {
+        const Slot one = std::exchange(slot(next_), Slot{});
+        settle(next_, one.payload, full);
+        held_ -= one.payload.bytes.size();
+        done_.store(++next_, std::memory_order_relaxed);
+      }
+    }
+    changed_.notify_all();
+    write(std::move(full));
+  }
+
+  void stop() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      stopped_ = true;
+    }
+    changed_.notify_all();
+  }
+
+  // Fills the last page with zeros.
+  Written finish() {
+    std::vector<Block> full;
+    stream_.skip_to((placer_.end() + page_size_ - 1) / page_size_ * page_size_, full);
+    write(std::move(full));
+    return std::move(result_);
+  }
+
+ private:
+  struct Slot {
+    bool full = false;
+    Payload payload;
+  };
+
+  Slot& slot(std::int64_t index) { return waiting_[static_cast<std::size_t>(index) % waiting_.size()]; }
+
+  void settle(std::int64_t index, const Payload& payload, std::vector<Block>& full) {
+    Stored& stored = result_.samples[static_cast<std::size_t>(index)];
+    stored.how = payload.how;
+    if (payload.how == How::bad) {
+      result_.reasons.emplace(index, payload.reason);
+      stopped_ = stopped_ || stop_at_bad_;
+      return;
+    }
+    stored.pointer = placer_.place(payload.bytes.size());
+    stored.size = static_cast<std::uint32_t>(payload.bytes.size());
+    stored.width = static_cast<std::uint16_t>(payload.width);
+    stored.height = static_cast<std::uint16_t>(payload.height);
+    stored.raw = payload.raw;
+    // A copy, so that the file is written in whole blocks, which costs the system half as much as odd pieces.
+    stream_.add(stored.pointer, payload.bytes.data(), payload.bytes.size(), full);
+  }
+
+  void write(std::vector<Block> full) {
+    static const Digest zeros = digest_bytes(std::vector<std::uint8_t>(kDigestBlock).data(), kDigestBlock);
+    for (Block& block : full) {
+      const Digest digest = block.empty ? zeros : digest_bytes(block.bytes.data(), block.bytes.size());
+      const std::uint64_t at = block.number * kDigestBlock;
+      if (!block.empty) {
+        write_at(fd_, block.bytes.data(), block.bytes.size(), at);
+        start_writeback(fd_, at, block.bytes.size());
+      }
+      const std::lock_guard<std::mutex> lock(mutex_);
+      const auto number = static_cast<std::size_t>(block.number - start_ / kDigestBlock);
+      result_.blocks.resize(std::max(result_.blocks.size(), number + 1));
+      result_.blocks[number] = digest;
+      stream_.reuse(std::move(block));
+    }
+  }
+
+  const int fd_;
+  const std::int64_t count_;
+  const bool stop_at_bad_;
+  std::atomic<std::int64_t>& done_;
+  const std::uint64_t start_, page_size_;
+  std::mutex mutex_;  // guards all below
+  std::condition_variable changed_;
+  Placer placer_;
+  BlockStream stream_;
+  std::vector<Slot> waiting_;  // finished images from next_ on, each at its index modulo the size
+  std::int64_t taken_ = 0, next_ = 0;
+  std::size_t held_ = 0;
+  bool stopped_ = false;
+  Written result_;
+};
+
+}  // namespace
+
+Written write_images(int fd, const std::string& root, const std::vector<const char*>& paths, std::uint64_t start,
+                     const ImageOptions& options, bool stop_at_bad, int num_threads, const Fallback& fallback,
+                     const Poll& poll, std::atomic<std::int64_t>& done, bool& interrupted) {
+  const auto count = static_cast<std::int64_t>(paths.size());
+  const auto wanted = static_cast<std::int64_t>(resolve_threads(num_threads));
+  const int threads = static_cast<int>(std::clamp<std::int64_t>(wanted, 1, std::max<std::int64_t>(count, 1)));
+  Writer writer(fd, count, start, options, stop_at_bad, threads, done);
+  const auto work = [&](int) {
+    for (std::int64_t index; (index = writer.take()) >= 0;) {
+      writer.give(index, make_payload(index, root + paths[static_cast<std::size_t>(index)], options, fallback));
+    }
+  };
+  interrupted = !run_watched(threads, work, [&] { writer.stop(); }, poll);
+  return interrupted ? Written{} : writer.finish();
+}
+
+}  // namespace rescale_fast

@@ -1,0 +1,107 @@
+// What the bindings of long work on files share: progress and Ctrl-C, names, and files that Python decodes.
+#pragma once
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "bind/bind.h"
+#include "image/image_file.h"
+#include "core/watched.h"
+
+namespace rescale_fast {
+
+using Done = std::atomic<std::int64_t>;
+
+// What the calling thread does now and then: report progress, and notice Ctrl-C. The Python error stays set.
+inline Poll make_poll(const py::function& advance, const Done& done) {
+  return [&advance, &done, seen = std::int64_t{0}]() mutable {
+    const py::gil_scoped_acquire gil;
+    if (PyErr_CheckSignals() != 0) return false;
+    const std::int64_t now = done.load(std::memory_order_relaxed);
+    if (now == seen) return true;
+    try {
+      advance(now - seen);
+    } catch (py::error_already_set& error) {
+      error.restore();
+      return false;
+    }
+    seen = now;
+    return true;
+  };
+}
+
+// Runs `work` without the GIL; turns what it throws into OSError, and a stop into the error that caused it.
+template <typename Work>
+void run_polled(const py::function& advance, Done& done, const Work& work) {
+  const Poll poll = make_poll(advance, done);
+  bool finished = true;
+  int error = 0;
+  {
+    const py::gil_scoped_release nogil;  // long work in threads that touches no Python object but in poll
+    try {
+      finished = work(poll);
+    } catch (const std::system_error& failure) {
+      error = failure.code().value();
+    }
+  }
+  if (!finished) throw py::error_already_set();
+  if (error != 0) {
+    errno = error;
+    PyErr_SetFromErrno(PyExc_OSError);
+    throw py::error_already_set();
+  }
+  poll();  // the last few
+  if (PyErr_Occurred() != nullptr) throw py::error_already_set();
+}
+
+// Python gives an array (height, width, 3) of uint8, or text that says why it cannot.
+inline Pixels load_in_python(const py::function& load, std::int64_t index) {
+  const py::gil_scoped_acquire gil;
+  try {
+    const py::object found = load(index);
+    if (py::isinstance<py::str>(found)) throw ImageError(found.cast<std::string>());
+    const auto array = py::array_t<std::uint8_t, py::array::c_style>::ensure(found);
+    if (!array || array.ndim() != 3 || array.shape(2) != 3 || array.size() == 0) throw ImageError("not an RGB image");
+    Pixels image{static_cast<int>(array.shape(1)), static_cast<int>(array.shape(0)), {}};
+    image.data.assign(array.data(), array.data() + array.size());
+    return image;
+  } catch (const py::error_already_set& error) {
+    throw ImageError(error.what());
+  }
+}
+
+inline std::vector<const char*> split_names(const std::string& names, std::int64_t count) {
+  std::vector<const char*> paths;
+  paths.reserve(static_cast<std::size_t>(count));
+  const char *at = names.c_str(), *end = at + names.size();
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (at > end) throw py::value_error(message("names holds ", i, " names, expected ", count));
+    paths.push_back(at);
+    at += std::strlen(at) + 1;
+  }
+  if (at != end + 1 && count > 0) throw py::value_error(message("names holds more than ", count, " names"));
+  return paths;
+}
+
+inline void check_range(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
+  if (value < low || value > high) {
+    throw py::value_error(message(name, " is ", value, ", expected ", low, "..", high));
+  }
+}
+
+// A reason may hold bytes of a file's name that are no UTF-8.
+inline py::dict reasons_dict(const std::map<std::int64_t, std::string>& reasons) {
+  py::dict result;
+  for (const auto& [index, reason] : reasons) {
+    PyObject* text = PyUnicode_DecodeUTF8(reason.data(), static_cast<py::ssize_t>(reason.size()), "replace");
+    result[py::int_(index)] = py::reinterpret_steal<py::str>(text);
+  }
+  return result;
+}
+
+}  // namespace rescale_fast
