@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "core/file_io.h"
-#include "image/image_file.h"
-#include "image/jpeg_header.h"
 #include "core/memory_budget.h"
 #include "core/parallel.h"
+#include "image/image_file.h"
+#include "image/jpeg_header.h"
 
 namespace rescale_fast {
 namespace {
@@ -135,7 +135,8 @@ std::vector<Digest> digest_file(int fd, std::int64_t size, int num_threads, cons
       done += static_cast<std::int64_t>(part);
     }
   };
-  interrupted = !run_watched(resolve_threads(num_threads), work, [&] { stopped = true; }, poll);
+  interrupted = !run_watched(
+      resolve_threads(num_threads), work, [&] { stopped = true; }, poll);
   return blocks;
 }
 
@@ -152,7 +153,8 @@ BadImages check_payloads(int fd, const std::vector<JpegPlace>& places, std::int6
       checker.check(static_cast<std::int64_t>(i), places[i], mutex, bad);
     }
   };
-  interrupted = !run_watched(resolve_threads(num_threads), work, [&] { stopped = true; }, poll);
+  interrupted = !run_watched(
+      resolve_threads(num_threads), work, [&] { stopped = true; }, poll);
   return bad;
 }
 

@@ -38,8 +38,8 @@ std::int64_t fill_block(const std::vector<Copy>& copies, std::int64_t at, std::u
 
 }  // namespace
 
-void place_payloads(const std::int64_t* sizes, std::int64_t num_samples, std::int64_t per_sample,
-                    std::uint64_t start, std::uint64_t page_size, std::int64_t* pointers) {
+void place_payloads(const std::int64_t* sizes, std::int64_t num_samples, std::int64_t per_sample, std::uint64_t start,
+                    std::uint64_t page_size, std::int64_t* pointers) {
   Placer placer(start, page_size);
   for (std::int64_t i = 0; i < num_samples; ++i) {
     std::uint64_t total = 0;
@@ -72,7 +72,8 @@ std::vector<Digest> copy_payloads(int target, const std::vector<Copy>& copies, s
       done += copied;
     }
   };
-  interrupted = !run_watched(resolve_threads(num_threads), work, [&] { stopped = true; }, poll);
+  interrupted = !run_watched(
+      resolve_threads(num_threads), work, [&] { stopped = true; }, poll);
   return blocks;
 }
 

@@ -13,8 +13,8 @@ namespace rescale_fast {
 // Places n samples of `per_sample` payloads each, those of a sample on one page: sizes is (n, per_sample), bytes,
 // 0 = no payload; pointers, of the same shape, is overwritten.
 // Precondition: the sizes of a sample sum to at most page_size; the caller checks it.
-void place_payloads(const std::int64_t* sizes, std::int64_t num_samples, std::int64_t per_sample,
-                    std::uint64_t start, std::uint64_t page_size, std::int64_t* pointers);
+void place_payloads(const std::int64_t* sizes, std::int64_t num_samples, std::int64_t per_sample, std::uint64_t start,
+                    std::uint64_t page_size, std::int64_t* pointers);
 
 struct Copy {
   int source;                   // file descriptor

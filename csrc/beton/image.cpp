@@ -6,17 +6,17 @@
 #include <new>
 #include <system_error>
 
-#include "image/resize.h"
+#include "core/memory_budget.h"
 #include "image/jpeg_header.h"
 #include "image/jpeg_planes.h"
-#include "core/memory_budget.h"
+#include "image/resize.h"
 
 namespace rescale_fast {
 namespace {
 
 constexpr std::int64_t kMaxDecoding = std::int64_t{1} << 28;  // bytes of images that are being decoded at once
 constexpr std::int64_t kUnknown = std::int64_t{1} << 26;      // bytes counted for an image of unknown size
-constexpr int kMaxSide = 65535;  // what a record can hold
+constexpr int kMaxSide = 65535;                               // what a record can hold
 
 struct Size {
   int width, height;

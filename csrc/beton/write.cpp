@@ -4,9 +4,9 @@
 #include <limits>
 #include <utility>
 
+#include "beton/block_stream.h"
 #include "beton/placer.h"
 #include "core/file_io.h"
-#include "beton/block_stream.h"
 #include "core/parallel.h"
 
 namespace rescale_fast {
@@ -18,8 +18,15 @@ class Writer {
  public:
   Writer(int fd, std::int64_t count, std::uint64_t start, const ImageOptions& options, bool stop_at_bad,
          int num_threads, std::atomic<std::int64_t>& done)
-      : fd_(fd), count_(count), stop_at_bad_(stop_at_bad), done_(done), start_(start), page_size_(options.page_size),
-        placer_(start, options.page_size), stream_(start), waiting_(static_cast<std::size_t>(8 * num_threads + 8)) {
+      : fd_(fd),
+        count_(count),
+        stop_at_bad_(stop_at_bad),
+        done_(done),
+        start_(start),
+        page_size_(options.page_size),
+        placer_(start, options.page_size),
+        stream_(start),
+        waiting_(static_cast<std::size_t>(8 * num_threads + 8)) {
     result_.samples.resize(static_cast<std::size_t>(count));
   }
 
@@ -140,7 +147,8 @@ Written write_images(int fd, const std::string& root, const std::vector<const ch
       writer.give(index, make_payload(index, root + paths[static_cast<std::size_t>(index)], options, fallback));
     }
   };
-  interrupted = !run_watched(threads, work, [&] { writer.stop(); }, poll);
+  interrupted = !run_watched(
+      threads, work, [&] { writer.stop(); }, poll);
   return interrupted ? Written{} : writer.finish();
 }
 

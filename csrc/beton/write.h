@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "beton/image.h"
 #include "beton/block_digest.h"
+#include "beton/image.h"
 #include "core/watched.h"
 
 namespace rescale_fast {

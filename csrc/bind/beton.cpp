@@ -59,16 +59,23 @@ py::dict write_images_checked(int fd, const std::string& root, const std::string
   check_range("num_threads", num_threads, 0, 1024);
   check_blocks("page_size", page_size, kDigestBlock, std::uint64_t{1} << 31);
   check_blocks("start", start, 0, std::uint64_t{1} << 62);
-  const ImageOptions options{static_cast<Mode>(mode), static_cast<ResizeBy>(resize_by), resize_side, eighths, max_side,
-                             quality, apply_exif, page_size, max_pixels};
+  const ImageOptions options{static_cast<Mode>(mode),
+                             static_cast<ResizeBy>(resize_by),
+                             resize_side,
+                             eighths,
+                             max_side,
+                             quality,
+                             apply_exif,
+                             page_size,
+                             max_pixels};
   const std::vector<const char*> paths = split_names(names, count);
   const Fallback fallback = [&load](std::int64_t index) { return load_in_python(load, index); };
   Done done{0};
   Written written;
   run_polled(advance, done, [&](const Poll& poll) {
     bool interrupted = false;
-    written = write_images(fd, root, paths, start, options, stop_at_bad, num_threads, fallback, poll, done,
-                           interrupted);
+    written =
+        write_images(fd, root, paths, start, options, stop_at_bad, num_threads, fallback, poll, done, interrupted);
     return !interrupted;
   });
   return to_dict(written);
@@ -126,8 +133,7 @@ py::array_t<std::uint8_t> copy_payloads_checked(int target, const IdArray& sourc
   return to_array(blocks);
 }
 
-py::array_t<std::uint8_t> digest_file_checked(int fd, std::int64_t size, int num_threads,
-                                              const py::function& advance) {
+py::array_t<std::uint8_t> digest_file_checked(int fd, std::int64_t size, int num_threads, const py::function& advance) {
   check_range("size", size, 0, std::int64_t{1} << 62);
   check_range("num_threads", num_threads, 0, 1024);
   Done done{0};
@@ -172,8 +178,7 @@ void register_beton(py::module_& module) {
              "page_size"_a, "mode"_a, "resize_by"_a, "resize_side"_a, "eighths"_a, "max_side"_a, "quality"_a,
              "apply_exif"_a, "max_pixels"_a, "stop_at_bad"_a, "num_threads"_a, "load"_a, "advance"_a);
   module.attr("DIGEST_BLOCK") = kDigestBlock;
-  module.def("place_payloads", &place_payloads_checked, "sizes"_a.noconvert(), py::kw_only(), "start"_a,
-             "page_size"_a);
+  module.def("place_payloads", &place_payloads_checked, "sizes"_a.noconvert(), py::kw_only(), "start"_a, "page_size"_a);
   module.def("copy_payloads", &copy_payloads_checked, py::kw_only(), "target"_a, "sources"_a.noconvert(),
              "origins"_a.noconvert(), "targets"_a.noconvert(), "sizes"_a.noconvert(), "start"_a, "end"_a,
              "num_threads"_a, "advance"_a);

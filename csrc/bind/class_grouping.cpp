@@ -46,8 +46,7 @@ IdArray extract_checked(const WeightGraph& graph, const IdArray& sizes) {
 IdArray anneal_checked(const WeightGraph& graph, const IdArray& start, std::int64_t num_moves, std::uint64_t seed) {
   const Groups groups = checked_groups(graph, start);
   std::atomic<bool> stop{false};
-  return to_array(
-      run_interruptible<Groups>([&] { return anneal_groups(graph, groups, num_moves, seed, stop); }, stop));
+  return to_array(run_interruptible<Groups>([&] { return anneal_groups(graph, groups, num_moves, seed, stop); }, stop));
 }
 
 double inside_checked(const WeightGraph& graph, const IdArray& group_of) {

@@ -3,8 +3,8 @@
 #include <limits>
 
 #include "bind/bind.h"
-#include "classes/greedy.h"
 #include "classes/bound.h"
+#include "classes/greedy.h"
 #include "classes/search.h"
 
 namespace rescale_fast {
@@ -65,8 +65,8 @@ std::vector<std::vector<std::int64_t>> checked_starts(const WeightGraph& graph, 
 }
 
 py::tuple search_checked(const WeightGraph& graph, std::int64_t k, const std::vector<IdArray>& starts, int num_chains,
-                         std::int64_t chain_work, double hottest, std::uint64_t seed, int num_threads,
-                         double target, const py::object& report) {
+                         std::int64_t chain_work, double hottest, std::uint64_t seed, int num_threads, double target,
+                         const py::object& report) {
   check_k(graph, k);
   if (num_chains < 1 || chain_work < 0 || !(hottest > 0)) {
     throw py::value_error(message("num_chains is ", num_chains, ", chain_work is ", chain_work, ", hottest is ",
@@ -77,7 +77,8 @@ py::tuple search_checked(const WeightGraph& graph, std::int64_t k, const std::ve
   SearchWatch watch(target);
   bool stopped = false;  // by the report, which is no error: what has been found is the result
   const SearchResult result = run_interruptible<SearchResult>(
-      [&] { return search_class_subset(graph, k, begin, settings, watch); }, watch.stop, [&] {
+      [&] { return search_class_subset(graph, k, begin, settings, watch); }, watch.stop,
+      [&] {
         if (!stopped && !report.is_none() && report(watch.work.load(), watch.value.load()).is(py::bool_(false))) {
           stopped = watch.stop = true;
         }

@@ -1,5 +1,5 @@
-#include "bind/bind.h"
 #include "classes/confusion.h"
+#include "bind/bind.h"
 
 namespace rescale_fast {
 namespace {
@@ -57,9 +57,9 @@ RealArray sum_probabilities_checked(const IdArray& labels, const IdArray& ids, c
   check_dimensions(probabilities, "probabilities", 2);
   if (ids.shape(0) != labels.size() || probabilities.shape(0) != ids.shape(0) ||
       probabilities.shape(1) != ids.shape(1)) {
-    throw py::value_error(message("labels has ", labels.size(), " entries, ids is (", ids.shape(0), ", ",
-                                  ids.shape(1), "), probabilities is (", probabilities.shape(0), ", ",
-                                  probabilities.shape(1), "); expected (N,), (N, T), (N, T)"));
+    throw py::value_error(message("labels has ", labels.size(), " entries, ids is (", ids.shape(0), ", ", ids.shape(1),
+                                  "), probabilities is (", probabilities.shape(0), ", ", probabilities.shape(1),
+                                  "); expected (N,), (N, T), (N, T)"));
   }
   if (labels.size() >= (std::int64_t{1} << 23)) {
     throw py::value_error(message("labels has ", labels.size(), " entries, expected fewer than 2^23"));

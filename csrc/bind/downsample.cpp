@@ -1,5 +1,5 @@
-#include "bind/work.h"
 #include "image/downsample.h"
+#include "bind/work.h"
 
 namespace rescale_fast {
 namespace {
@@ -7,8 +7,8 @@ namespace {
 using namespace pybind11::literals;
 
 py::tuple downsample_images_checked(const std::string& root, const std::string& names, std::int64_t count, int side,
-                                    int fit, int filter, bool grey, bool fast, std::int64_t max_pixels,
-                                    int num_threads, const py::function& load, const py::function& advance) {
+                                    int fit, int filter, bool grey, bool fast, std::int64_t max_pixels, int num_threads,
+                                    const py::function& load, const py::function& advance) {
   check_range("side", side, 1, 65535);
   check_range("fit", fit, 0, 2);
   check_range("filter", filter, 0, 5);

@@ -23,8 +23,8 @@ py::list read_encoded_images(const std::string& names, std::int64_t count) {
   }
   py::list found;
   for (EncodedImage& image : images) {
-    found.append(py::make_tuple(to_array(std::move(image.bytes)), image.error, image.is_plain, image.width,
-                                image.height));
+    found.append(
+        py::make_tuple(to_array(std::move(image.bytes)), image.error, image.is_plain, image.width, image.height));
   }
   return found;
 }

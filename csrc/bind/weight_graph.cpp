@@ -123,7 +123,8 @@ RealArray among(const WeightGraph& graph, const IdArray& classes) {
   RealArray result({m, m});
   std::fill_n(result.mutable_data(), m * m, 0.0);
   std::vector<std::int64_t> place(static_cast<std::size_t>(graph.num_classes()), -1);
-  for (std::size_t i = 0; i < chosen.size(); ++i) place[static_cast<std::size_t>(chosen[i])] = static_cast<std::int64_t>(i);
+  for (std::size_t i = 0; i < chosen.size(); ++i)
+    place[static_cast<std::size_t>(chosen[i])] = static_cast<std::int64_t>(i);
   for (py::ssize_t i = 0; i < m; ++i) {
     const std::int64_t c = chosen[static_cast<std::size_t>(i)];
     for (std::int64_t e = graph.begin(c); e < graph.end(c); ++e) {
@@ -144,9 +145,10 @@ void register_weight_graph(py::module_& module) {
       .def_property_readonly("num_pairs", [](const WeightGraph& graph) { return graph.num_entries() / 2; })
       .def_property_readonly("total", &WeightGraph::total)
       .def_property_readonly("is_integral", &WeightGraph::is_integral)
-      .def("value", [](const WeightGraph& graph, const IdArray& classes) {
-            return graph.value(checked_classes(graph, classes));
-          }, "classes"_a.noconvert())
+      .def(
+          "value",
+          [](const WeightGraph& graph, const IdArray& classes) { return graph.value(checked_classes(graph, classes)); },
+          "classes"_a.noconvert())
       .def("among", &among, "classes"_a.noconvert());
 }
 

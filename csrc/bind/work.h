@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "bind/bind.h"
-#include "image/image_file.h"
 #include "core/watched.h"
+#include "image/image_file.h"
 
 namespace rescale_fast {
 

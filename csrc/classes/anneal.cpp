@@ -88,9 +88,7 @@ class Chain {
  private:
   static constexpr std::int64_t kMoveWork = 10;  // of a move that is not made
 
-  bool accepts(double change) {
-    return change >= 0 || random_.uniform() < std::exp(change / temperature_);
-  }
+  bool accepts(double change) { return change >= 0 || random_.uniform() < std::exp(change / temperature_); }
 
   void try_swap() {
     const std::int64_t in = sampler_.draw(random_.uniform());

@@ -25,8 +25,8 @@ struct EvenLoads {
 // split gives the relaxation's bound for every k. Shares move along one pair at a time, from the larger load
 // to the smaller, in sweeps over all pairs, until nothing moves or `max_steps` pairs have been looked at; stopping
 // early loosens the bounds and never invalidates them. Weights that are no multiple of the unit are rounded up.
-// Source: the relaxation is Charikar's (2000) for the densest subgraph, with the size as a constraint; even loads as its
-// dual are from Danisch, Chan and Sozio, "Large scale density-friendly graph decomposition" (WWW 2017).
+// Source: the relaxation is Charikar's (2000) for the densest subgraph, with the size as a constraint; even loads as
+// its dual are from Danisch, Chan and Sozio, "Large scale density-friendly graph decomposition" (WWW 2017).
 EvenLoads even_loads(const WeightGraph& graph, std::int64_t max_steps, const std::atomic<bool>& stop);
 
 }  // namespace rescale_fast

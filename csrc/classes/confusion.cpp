@@ -11,8 +11,7 @@ namespace {
 // Fills table (num_cells) by calling add(table, begin, end) for ranges that cover [0, num_images).
 // Merging a thread's private table costs num_cells additions, so a thread must have more images than that.
 template <typename Add>
-void accumulate(std::int64_t num_images, std::int64_t num_cells, int num_threads, std::int64_t* table,
-                const Add& add) {
+void accumulate(std::int64_t num_images, std::int64_t num_cells, int num_threads, std::int64_t* table, const Add& add) {
   const std::int64_t worthwhile = std::max<std::int64_t>(1, num_images / num_cells);
   const int threads = static_cast<int>(std::min<std::int64_t>(resolve_threads(num_threads), worthwhile));
   std::fill(table, table + num_cells, 0);

@@ -9,8 +9,8 @@
 namespace rescale_fast {
 namespace {
 
-// A grouping, and the weight of each class to each group, kept up to date by swap, so that a swap is judged by looking up
-// five numbers: n * groups * 8 bytes.
+// A grouping, and the weight of each class to each group, kept up to date by swap, so that a swap is judged by looking
+// up five numbers: n * groups * 8 bytes.
 class Grouping {
  public:
   Grouping(const WeightGraph& graph, const std::vector<std::int64_t>& group_of)
@@ -177,8 +177,8 @@ std::vector<std::int64_t> anneal_groups(const WeightGraph& graph, const std::vec
   double best_value = start_value;
   Random random(seed);
   // From half of what a class has inside its group, on average, to a fiftieth of that.
-  const double scale = std::max(2 * best_value / static_cast<double>(graph.num_classes()),
-                                std::numeric_limits<double>::min());
+  const double scale =
+      std::max(2 * best_value / static_cast<double>(graph.num_classes()), std::numeric_limits<double>::min());
   double temperature = 0.5 * scale;
   const Budget whole{0, static_cast<double>(num_moves)};
   Budget budget = whole;

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "classes/anneal.h"
+#include "classes/selection.h"
 #include "classes/tabu.h"
 #include "core/parallel.h"
-#include "classes/selection.h"
 
 namespace rescale_fast {
 namespace {

@@ -11,7 +11,7 @@ namespace rescale_fast {
 class WeightGraph {
  public:
   // Row c holds neighbors[offsets[c] .. offsets[c + 1]), increasing, and their weights, all positive and finite.
-  // Preconditions (bind_weight_graph.cpp checks them): symmetric, no class its own neighbour, sizes agree.
+  // Preconditions (bind/weight_graph.cpp checks them): symmetric, no class its own neighbour, sizes agree.
   WeightGraph(std::vector<std::int64_t> offsets, std::vector<std::int32_t> neighbors, std::vector<double> weights);
 
   std::int64_t num_classes() const { return static_cast<std::int64_t>(offsets_.size()) - 1; }
@@ -22,7 +22,8 @@ class WeightGraph {
   double weight(std::int64_t e) const { return weights_[static_cast<std::size_t>(e)]; }
 
   bool is_dense() const { return !rows_.empty(); }
-  const double* row(std::int64_t c) const { return rows_.data() + c * num_classes(); }  // precondition: is_dense()
+  // Precondition: is_dense().
+  const double* row(std::int64_t c) const { return rows_.data() + c * num_classes(); }
   double between(std::int64_t a, std::int64_t b) const;  // 0 when they are no neighbours
   double degree(std::int64_t c) const;                   // sum of the weights of c's pairs
   bool is_integral() const { return is_integral_; }      // whole weights whose sums doubles hold exactly

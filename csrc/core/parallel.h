@@ -21,8 +21,8 @@ inline int resolve_threads(int num_threads) {
 // those for which the machine allows no thread. Rethrows the first exception once all threads have ended.
 inline void parallel_ranges(std::int64_t num_items, int num_threads,
                             const std::function<void(int, std::int64_t, std::int64_t)>& body) {
-  const int threads = static_cast<int>(
-      std::max<std::int64_t>(1, std::min<std::int64_t>(resolve_threads(num_threads), num_items)));
+  const int threads =
+      static_cast<int>(std::max<std::int64_t>(1, std::min<std::int64_t>(resolve_threads(num_threads), num_items)));
   if (threads == 1) {
     body(0, 0, num_items);
     return;

@@ -6,9 +6,9 @@
 #include <new>
 #include <system_error>
 
-#include "image/jpeg_header.h"
 #include "core/memory_budget.h"
 #include "core/parallel.h"
+#include "image/jpeg_header.h"
 
 namespace rescale_fast {
 namespace {
@@ -80,8 +80,8 @@ class Downsampler {
     const JpegHeader header = read_jpeg_header(bytes.data(), bytes.size());
     check_pixels(header.width, header.height, options_.max_pixels);
     // RGB, and as much again for what a progressive file keeps.
-    const MemoryBudget::Share share(
-        decoding, header.width > 0 ? std::int64_t{header.width} * header.height * 6 : kUnknown);
+    const MemoryBudget::Share share(decoding,
+                                    header.width > 0 ? std::int64_t{header.width} * header.height * 6 : kUnknown);
     const bool plain = header.kind == JpegKind::plain;
     if (!plain) image_ = fallback_(index);
     const Size size = plain ? Size{header.width, header.height} : Size{image_.width, image_.height};
@@ -154,7 +154,8 @@ std::map<std::int64_t, std::string> downsample_images(const std::string& root, c
   };
   const auto wanted = static_cast<std::int64_t>(resolve_threads(num_threads));
   const int threads = static_cast<int>(std::clamp<std::int64_t>(wanted, 1, std::max<std::int64_t>(count, 1)));
-  interrupted = !run_watched(threads, work, [&] { stopped = true; }, poll);
+  interrupted = !run_watched(
+      threads, work, [&] { stopped = true; }, poll);
   return reasons;
 }
 

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "core/watched.h"
 #include "image/image_file.h"
 #include "image/resample.h"
-#include "core/watched.h"
 
 namespace rescale_fast {
 

@@ -15,7 +15,7 @@ namespace rescale_fast {
 namespace {
 
 constexpr off_t kLargestFile = off_t{1} << 29;  // bytes
-constexpr std::size_t kChunkFrame = 12;  // bytes of a PNG's chunk around its data: length, name, checksum
+constexpr std::size_t kChunkFrame = 12;         // bytes of a PNG's chunk around its data: length, name, checksum
 constexpr std::uint8_t kPngStart[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
 
 std::size_t big32(const std::uint8_t* p) {
@@ -63,7 +63,7 @@ class OpenFile {
 
   // 0, or errno.
   int read_all(std::vector<std::uint8_t>& bytes) const {
-    struct stat info{};
+    struct stat info {};
     if (fd_ < 0 || ::fstat(fd_, &info) != 0) return errno;
     if (!S_ISREG(info.st_mode)) return S_ISDIR(info.st_mode) ? EISDIR : 0;
     if (info.st_size > kLargestFile) return EFBIG;

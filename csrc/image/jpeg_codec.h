@@ -24,8 +24,8 @@ struct Pixels {
 // warning of the decoder is an error. Throws ImageError.
 void decode_jpeg(const std::uint8_t* data, std::size_t size, int eighths, bool strict, Pixels& out);
 
-// Whether every decoder begins with this plain JPEG: its tables are its own and its scans are sound, so that an image of
-// its own comes out, whatever the data of the pixels are. None of these are read: it takes a hundredth of
+// Whether every decoder begins with this plain JPEG: its tables are its own and its scans are sound, so that an image
+// of its own comes out, whatever the data of the pixels are. None of these are read: it takes a hundredth of
 // decode_jpeg's time.
 bool is_decodable(const std::uint8_t* data, std::size_t size);
 

@@ -66,7 +66,7 @@ class Decompressor {
   JpegErrors errors_;
   jpeg_decompress_struct codec_{};
   const std::unique_ptr<jpeg_decompress_struct, decltype(&jpeg_destroy_decompress)> owner_{&codec_,
-                                                                                          &jpeg_destroy_decompress};
+                                                                                           &jpeg_destroy_decompress};
 };
 
 class Compressor {
@@ -96,8 +96,7 @@ class Compressor {
   JpegErrors errors_;
   Target target_;
   jpeg_compress_struct codec_{};
-  const std::unique_ptr<jpeg_compress_struct, decltype(&jpeg_destroy_compress)> owner_{&codec_,
-                                                                                      &jpeg_destroy_compress};
+  const std::unique_ptr<jpeg_compress_struct, decltype(&jpeg_destroy_compress)> owner_{&codec_, &jpeg_destroy_compress};
 };
 
 // The size that a block of 8 x 8 samples is decoded to. libjpeg-turbo is built with one of two ABIs, which name it

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
-#include "image/resize.h"
 #include "image/jpeg_library.h"
+#include "image/resize.h"
 
 namespace rescale_fast {
 namespace {

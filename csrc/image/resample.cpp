@@ -13,8 +13,8 @@ namespace rescale_fast {
 namespace {
 
 constexpr std::int32_t kHalf = 1 << (kWeightBits - 1);
-constexpr std::size_t kColumns = 8;    // weighed at once in the vertical pass
-constexpr std::size_t kBehind = 32;    // bytes that the horizontal pass may look at behind a line
+constexpr std::size_t kColumns = 8;  // weighed at once in the vertical pass
+constexpr std::size_t kBehind = 32;  // bytes that the horizontal pass may look at behind a line
 constexpr std::size_t kMaxTables = 64;
 
 std::uint8_t weigh(const std::uint8_t* sample, std::size_t step, const Taps& taps, std::size_t i) {
@@ -190,8 +190,8 @@ void Resampler::resize(const std::uint8_t* image, int width, int height, int cha
   }
 }
 
-void Resampler::weigh_across(const std::uint8_t* rows, std::size_t row_bytes, int channels, int count,
-                             const Taps& taps, int out_width, std::uint8_t* out) {
+void Resampler::weigh_across(const std::uint8_t* rows, std::size_t row_bytes, int channels, int count, const Taps& taps,
+                             int out_width, std::uint8_t* out) {
   line_.resize(row_bytes + kBehind);
   for (int y = 0; y < count; ++y, rows += row_bytes) {
     std::memcpy(line_.data(), rows, row_bytes);

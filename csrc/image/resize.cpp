@@ -132,8 +132,8 @@ void weigh_row(const std::uint8_t* line, const Taps& taps, std::size_t width, st
 #endif
 
 Plane channel(std::vector<std::uint8_t>& samples, int width, int height) {
-  return {samples.data(), static_cast<std::size_t>(width), width, height, static_cast<double>(width),
-          static_cast<double>(height)};
+  return {samples.data(), static_cast<std::size_t>(width), width,
+          height,         static_cast<double>(width),      static_cast<double>(height)};
 }
 
 }  // namespace

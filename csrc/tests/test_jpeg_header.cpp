@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
-#include <initializer_list>
+#include <algorithm>
+#include <memory>
 #include <string>
 
 #include "image/encoded_image.h"
@@ -48,8 +49,10 @@ Bytes exif(bool little, std::uint8_t orientation) {
 }
 
 JpegHeader read(const Bytes& bytes) {
-  const Bytes exact(bytes);  // no room behind its end, so that a sanitizer sees each byte that is read too many
-  return read_jpeg_header(exact.data(), exact.size());
+  // No room behind its end, so that a sanitizer sees each byte that is read too many.
+  const auto exact = std::make_unique<std::uint8_t[]>(bytes.size());
+  std::copy(bytes.begin(), bytes.end(), exact.get());
+  return read_jpeg_header(exact.get(), bytes.size());
 }
 
 }  // namespace

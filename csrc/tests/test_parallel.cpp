@@ -47,7 +47,8 @@ TEST_CASE("watched work is stopped when poll says so, and is waited for") {
     while (!stopped) std::this_thread::yield();
     --inside;
   };
-  CHECK_FALSE(run_watched(3, work, [&] { stopped = true; }, [] { return false; }));
+  CHECK_FALSE(run_watched(
+      3, work, [&] { stopped = true; }, [] { return false; }));
   CHECK(inside == 0);
 }
 
@@ -59,7 +60,10 @@ TEST_CASE("what a watched worker or poll throws stops the others and reaches the
       while (!stopped) std::this_thread::yield();
     };
     const auto poll = [&]() -> bool { return by_worker ? true : throw std::runtime_error("failed"); };
-    const auto run = [&] { run_watched(4, work, [&] { stopped = true; }, poll); };
+    const auto run = [&] {
+      run_watched(
+          4, work, [&] { stopped = true; }, poll);
+    };
     CHECK_THROWS_WITH_AS(run(), "failed", std::runtime_error);
     CHECK(stopped);
   }

@@ -137,7 +137,7 @@ TEST_CASE("flat images stay flat, at every size") {
     Resampler resampler(filter);
     for (int in = 1; in <= 40; in += 3) {
       for (int out = 1; out <= 40; out += 4) {
-        const std::vector<std::uint8_t> flat(static_cast<std::size_t>(in * in * 3), 201);
+        const std::vector<std::uint8_t> flat(std::size_t{3} * static_cast<std::size_t>(in * in), 201);
         std::vector<std::uint8_t> got;
         const auto side = static_cast<float>(in);
         resampler.resize(flat.data(), in, in, 3, 1, {0, 0, side, side}, out, out, got);
@@ -154,11 +154,11 @@ TEST_CASE("columns and pixels do not depend on how many there are beside them") 
     Resampler resampler(filter);
     std::vector<std::uint8_t> all, one;
     resampler.resize(image.data(), 45, 9, 1, 1, {0, 0, 45, 9}, 45, 4, all);
-    for (int x = 0; x < 45; ++x) {
-      std::vector<std::uint8_t> column;
-      for (int y = 0; y < 9; ++y) column.push_back(image[static_cast<std::size_t>(y * 45 + x)]);
+    for (std::size_t x = 0; x < 45; ++x) {
+      std::vector<std::uint8_t> column(9);
+      for (std::size_t y = 0; y < 9; ++y) column[y] = image[y * 45 + x];
       resampler.resize(column.data(), 1, 9, 1, 1, {0, 0, 1, 9}, 1, 4, one);
-      for (int y = 0; y < 4; ++y) CHECK(one[static_cast<std::size_t>(y)] == all[static_cast<std::size_t>(y * 45 + x)]);
+      for (std::size_t y = 0; y < 4; ++y) CHECK(one[y] == all[y * 45 + x]);
     }
   }
 }

@@ -14,7 +14,8 @@ using Bytes = std::vector<std::uint8_t>;
 Pixels noise(int width, int height) {
   Pixels image{width, height, Bytes(static_cast<std::size_t>(width * height * 3))};
   std::uint32_t state = 1;
-  for (std::uint8_t& value : image.data) value = static_cast<std::uint8_t>((state = state * 1664525 + 1013904223) >> 24);
+  for (std::uint8_t& value : image.data)
+    value = static_cast<std::uint8_t>((state = state * 1664525 + 1013904223) >> 24);
   return image;
 }
 

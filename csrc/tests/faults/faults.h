@@ -10,8 +10,10 @@
 #include <dlfcn.h>
 #include <pthread.h>
 
+// glibc's names. NOLINTBEGIN(bugprone-reserved-identifier)
 extern "C" void* __libc_malloc(std::size_t size);
 extern "C" void __libc_free(void* memory);
+// NOLINTEND(bugprone-reserved-identifier)
 
 namespace faults {
 

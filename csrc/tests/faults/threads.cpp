@@ -3,9 +3,9 @@
 
 #include <unistd.h>
 
-#include "faults.h"
 #include "core/parallel.h"
 #include "core/watched.h"
+#include "faults.h"
 
 using namespace rescale_fast;
 
@@ -43,17 +43,18 @@ void try_watched(long trial, bool worker_throws, bool poll_throws) {
     return true;
   };
   try {
-    finished = run_watched(kThreads, work, [&] { stopped = true; }, poll);
+    finished = run_watched(
+        kThreads, work, [&] { stopped = true; }, poll);
   } catch (const std::exception&) {
   } catch (int) {
   }
-  faults::expect(finished ? done == kItems && !worker_throws : worker_throws || poll_throws || done == 0,
-                 "run_watched", trial);
+  faults::expect(finished ? done == kItems && !worker_throws : worker_throws || poll_throws || done == 0, "run_watched",
+                 trial);
 }
 
 }  // namespace
 
-int main() {
+int main() {  // NOLINT(bugprone-exception-escape): what escapes is a failure of the test
   alarm(60);  // ends a program that waits for ever
   for (std::atomic<long>* left : {&faults::starts_left, &faults::allocations_left}) {
     faults::fail_each(*left, try_ranges);
