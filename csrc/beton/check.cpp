@@ -8,7 +8,6 @@
 
 #include "core/file_io.h"
 #include "core/memory_budget.h"
-#include "core/parallel.h"
 #include "image/image_file.h"
 #include "image/jpeg_header.h"
 
@@ -119,42 +118,30 @@ class Checker {
 
 }  // namespace
 
-std::vector<Digest> digest_file(int fd, std::int64_t size, int num_threads, const Poll& poll,
-                                std::atomic<std::int64_t>& done, bool& interrupted) {
+std::vector<Digest> digest_file(int fd, std::int64_t size, Job& job) {
   constexpr auto kBlock = static_cast<std::int64_t>(kDigestBlock);
   std::vector<Digest> blocks(static_cast<std::size_t>((size + kBlock - 1) / kBlock));
-  std::atomic<std::size_t> next{0};
-  std::atomic<bool> stopped{false};
-  const auto work = [&](int) {
-    std::vector<std::uint8_t> buffer(static_cast<std::size_t>(kBlock));
-    for (std::size_t i; !stopped && (i = next++) < blocks.size();) {
-      const std::int64_t at = static_cast<std::int64_t>(i) * kBlock;
-      const auto part = static_cast<std::size_t>(std::min(kBlock, size - at));
-      read_whole(fd, buffer.data(), part, static_cast<std::uint64_t>(at));
-      blocks[i] = digest_bytes(buffer.data(), part);
-      done += static_cast<std::int64_t>(part);
-    }
-  };
-  interrupted = !run_watched(
-      resolve_threads(num_threads), work, [&] { stopped = true; }, poll);
+  job.for_each(static_cast<std::int64_t>(blocks.size()), [&] {
+    return [&, buffer = std::vector<std::uint8_t>(kDigestBlock)](std::int64_t i) mutable {
+      const std::int64_t at = i * kBlock, part = std::min(kBlock, size - at);
+      read_whole(fd, buffer.data(), static_cast<std::size_t>(part), static_cast<std::uint64_t>(at));
+      blocks[static_cast<std::size_t>(i)] = digest_bytes(buffer.data(), static_cast<std::size_t>(part));
+      job.advance(part);
+    };
+  });
   return blocks;
 }
 
-BadImages check_payloads(int fd, const std::vector<JpegPlace>& places, std::int64_t max_pixels, int num_threads,
-                         const Poll& poll, std::atomic<std::int64_t>& done, bool& interrupted) {
+BadImages check_payloads(int fd, const std::vector<JpegPlace>& places, std::int64_t max_pixels, Job& job) {
   BadImages bad;
   std::mutex mutex;
   Budgets budgets;
-  std::atomic<std::size_t> next{0};
-  std::atomic<bool> stopped{false};
-  const auto work = [&](int) {
-    Checker checker(fd, max_pixels, budgets);
-    for (std::size_t i; !stopped && (i = next++) < places.size(); ++done) {
-      checker.check(static_cast<std::int64_t>(i), places[i], mutex, bad);
-    }
-  };
-  interrupted = !run_watched(
-      resolve_threads(num_threads), work, [&] { stopped = true; }, poll);
+  job.for_each(static_cast<std::int64_t>(places.size()), [&] {
+    return [&, checker = Checker(fd, max_pixels, budgets)](std::int64_t i) mutable {
+      checker.check(i, places[static_cast<std::size_t>(i)], mutex, bad);
+      job.advance(1);
+    };
+  });
   return bad;
 }
 

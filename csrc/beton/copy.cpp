@@ -4,7 +4,6 @@
 
 #include "beton/placer.h"
 #include "core/file_io.h"
-#include "core/parallel.h"
 
 namespace rescale_fast {
 namespace {
@@ -54,26 +53,20 @@ void place_payloads(const std::int64_t* sizes, std::int64_t num_samples, std::in
 }
 
 std::vector<Digest> copy_payloads(int target, const std::vector<Copy>& copies, std::int64_t start, std::int64_t end,
-                                  int num_threads, const Poll& poll, std::atomic<std::int64_t>& done,
-                                  bool& interrupted) {
+                                  Job& job) {
   std::vector<Digest> blocks(static_cast<std::size_t>((end - start) / kBlock));
-  std::atomic<std::size_t> next{0};
-  std::atomic<bool> stopped{false};
-  const auto work = [&](int) {
-    std::vector<std::uint8_t> buffer(static_cast<std::size_t>(kBlock));
-    for (std::size_t i; !stopped && (i = next++) < blocks.size();) {
-      const std::int64_t at = start + static_cast<std::int64_t>(i) * kBlock;
+  job.for_each(static_cast<std::int64_t>(blocks.size()), [&] {
+    return [&, buffer = std::vector<std::uint8_t>(kDigestBlock)](std::int64_t i) mutable {
+      const std::int64_t at = start + i * kBlock;
       const std::int64_t copied = fill_block(copies, at, buffer.data());
-      blocks[i] = digest_bytes(buffer.data(), buffer.size());
+      blocks[static_cast<std::size_t>(i)] = digest_bytes(buffer.data(), buffer.size());
       if (copied > 0) {
         write_at(target, buffer.data(), buffer.size(), static_cast<std::uint64_t>(at));
         start_writeback(target, static_cast<std::uint64_t>(at), buffer.size());
       }
-      done += copied;
-    }
-  };
-  interrupted = !run_watched(
-      resolve_threads(num_threads), work, [&] { stopped = true; }, poll);
+      job.advance(copied);
+    };
+  });
   return blocks;
 }
 

@@ -1,12 +1,11 @@
 // Copies payloads from betons to a beton.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <vector>
 
 #include "beton/block_digest.h"
-#include "core/watched.h"
+#include "core/job.h"
 
 namespace rescale_fast {
 
@@ -21,12 +20,11 @@ struct Copy {
   std::int64_t from, to, size;  // bytes
 };
 
-// Makes the copies, block by block of the target's [start, end), on num_threads threads; what no copy fills is left
-// as it is, and taken for zeros. Returns the digests of the blocks. done counts the bytes copied; interrupted: whether
-// poll said stop. Precondition: copies are in the order of `to`, do not overlap and lie in [start, end), which are
-// multiples of kDigestBlock. Throws std::system_error; errno is ENODATA when a source is shorter than it should be.
+// Makes the copies, block by block of the target's [start, end); what no copy fills is left as it is, and taken for
+// zeros. Returns the digests of the blocks. The job advances by bytes copied. Precondition: copies are in the order of
+// `to`, do not overlap and lie in [start, end), which are multiples of kDigestBlock. Throws std::system_error; errno is
+// ENODATA when a source is shorter than it should be.
 std::vector<Digest> copy_payloads(int target, const std::vector<Copy>& copies, std::int64_t start, std::int64_t end,
-                                  int num_threads, const Poll& poll, std::atomic<std::int64_t>& done,
-                                  bool& interrupted);
+                                  Job& job);
 
 }  // namespace rescale_fast

@@ -1,13 +1,14 @@
 #include "beton/write.h"
 
 #include <algorithm>
-#include <limits>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <utility>
 
 #include "beton/block_stream.h"
 #include "beton/placer.h"
 #include "core/file_io.h"
-#include "core/parallel.h"
 
 namespace rescale_fast {
 namespace {
@@ -16,29 +17,31 @@ constexpr std::size_t kMaxHeld = std::size_t{64} << 20;  // bytes of finished pa
 
 class Writer {
  public:
-  Writer(int fd, std::int64_t count, std::uint64_t start, const ImageOptions& options, bool stop_at_bad,
-         int num_threads, std::atomic<std::int64_t>& done)
+  Writer(int fd, std::int64_t count, std::uint64_t start, const ImageOptions& options, bool stop_at_bad, Job& job)
       : fd_(fd),
         count_(count),
         stop_at_bad_(stop_at_bad),
-        done_(done),
+        job_(job),
         start_(start),
         page_size_(options.page_size),
         placer_(start, options.page_size),
         stream_(start),
-        waiting_(static_cast<std::size_t>(8 * num_threads + 8)) {
+        waiting_(static_cast<std::size_t>(8 * job.num_threads() + 8)) {
     result_.samples.resize(static_cast<std::size_t>(count));
   }
 
   // The next image to work on, or -1 when there is nothing more to do.
   std::int64_t take() {
     std::unique_lock<std::mutex> lock(mutex_);
+    const auto is_over = [&] { return ended_ || taken_ >= count_ || job_.is_stopped(); };
     const auto may_start = [&] {
       const bool room = taken_ < next_ + static_cast<std::int64_t>(waiting_.size());
-      return stopped_ || taken_ >= count_ || (room && (held_ < kMaxHeld || taken_ == next_));
+      return is_over() || (room && (held_ < kMaxHeld || taken_ == next_));
     };
-    changed_.wait(lock, may_start);
-    return stopped_ || taken_ >= count_ ? -1 : taken_++;
+    while (
+        !changed_.wait_for(lock, std::chrono::milliseconds(30), may_start)) {  // nobody tells that the job is stopped
+    }
+    return is_over() ? -1 : taken_++;
   }
 
   // Takes a finished image, and writes the blocks that are full with all whose turn has come.
@@ -48,23 +51,16 @@ class Writer {
       const std::lock_guard<std::mutex> lock(mutex_);
       held_ += payload.bytes.size();
       slot(index) = Slot{true, std::move(payload)};
-      while (!stopped_ && next_ < taken_ && slot(next_).full) {
+      while (!ended_ && next_ < taken_ && slot(next_).full) {
         const Slot one = std::exchange(slot(next_), Slot{});
         settle(next_, one.payload, full);
         held_ -= one.payload.bytes.size();
-        done_.store(++next_, std::memory_order_relaxed);
+        ++next_;
+        job_.advance(1);
       }
     }
     changed_.notify_all();
     write(std::move(full));
-  }
-
-  void stop() {
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      stopped_ = true;
-    }
-    changed_.notify_all();
   }
 
   // Fills the last page with zeros.
@@ -88,7 +84,7 @@ class Writer {
     stored.how = payload.how;
     if (payload.how == How::bad) {
       result_.reasons.emplace(index, payload.reason);
-      stopped_ = stopped_ || stop_at_bad_;
+      ended_ = ended_ || stop_at_bad_;
       return;
     }
     stored.pointer = placer_.place(payload.bytes.size());
@@ -120,7 +116,7 @@ class Writer {
   const int fd_;
   const std::int64_t count_;
   const bool stop_at_bad_;
-  std::atomic<std::int64_t>& done_;
+  Job& job_;
   const std::uint64_t start_, page_size_;
   std::mutex mutex_;  // guards all below
   std::condition_variable changed_;
@@ -129,27 +125,22 @@ class Writer {
   std::vector<Slot> waiting_;  // finished images from next_ on, each at its index modulo the size
   std::int64_t taken_ = 0, next_ = 0;
   std::size_t held_ = 0;
-  bool stopped_ = false;
+  bool ended_ = false;  // at an image that cannot be stored
   Written result_;
 };
 
 }  // namespace
 
 Written write_images(int fd, const std::string& root, const std::vector<const char*>& paths, std::uint64_t start,
-                     const ImageOptions& options, bool stop_at_bad, int num_threads, const Fallback& fallback,
-                     const Poll& poll, std::atomic<std::int64_t>& done, bool& interrupted) {
+                     const ImageOptions& options, bool stop_at_bad, const Fallback& fallback, Job& job) {
   const auto count = static_cast<std::int64_t>(paths.size());
-  const auto wanted = static_cast<std::int64_t>(resolve_threads(num_threads));
-  const int threads = static_cast<int>(std::clamp<std::int64_t>(wanted, 1, std::max<std::int64_t>(count, 1)));
-  Writer writer(fd, count, start, options, stop_at_bad, threads, done);
-  const auto work = [&](int) {
+  Writer writer(fd, count, start, options, stop_at_bad, job);
+  job.run(job.threads_for(count), [&](int) {
     for (std::int64_t index; (index = writer.take()) >= 0;) {
       writer.give(index, make_payload(index, root + paths[static_cast<std::size_t>(index)], options, fallback));
     }
-  };
-  interrupted = !run_watched(
-      threads, work, [&] { writer.stop(); }, poll);
-  return interrupted ? Written{} : writer.finish();
+  });
+  return job.is_stopped() ? Written{} : writer.finish();
 }
 
 }  // namespace rescale_fast

@@ -1,7 +1,6 @@
 // Writes the payloads of a beton: many threads, one order, bounded memory.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -9,7 +8,7 @@
 
 #include "beton/block_digest.h"
 #include "beton/image.h"
-#include "core/watched.h"
+#include "core/job.h"
 
 namespace rescale_fast {
 
@@ -28,13 +27,11 @@ struct Written {
 };
 
 // Stores the images of `paths` (each joined to root) in fd from `start` on, in their order, none across a page.
-// The bytes and their places depend on nothing but the files and options: not on num_threads, nor on timing.
+// The bytes and their places depend on nothing but the files and options: not on the number of threads, nor on timing.
 // With stop_at_bad it ends at the first image, in order, that cannot be stored: Written::reasons then has that one.
-// done counts finished images; interrupted: whether poll said stop. Memory: about 64 MiB of payloads, and what
-// num_threads decoders need. Precondition: start and page_size are multiples of kDigestBlock.
-// Throws std::system_error when fd cannot be written.
+// The job advances by images. Memory: about 64 MiB of payloads, and what the threads' decoders need.
+// Precondition: start and page_size are multiples of kDigestBlock. Throws std::system_error when fd cannot be written.
 Written write_images(int fd, const std::string& root, const std::vector<const char*>& paths, std::uint64_t start,
-                     const ImageOptions& options, bool stop_at_bad, int num_threads, const Fallback& fallback,
-                     const Poll& poll, std::atomic<std::int64_t>& done, bool& interrupted);
+                     const ImageOptions& options, bool stop_at_bad, const Fallback& fallback, Job& job);
 
 }  // namespace rescale_fast

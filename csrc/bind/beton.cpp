@@ -70,15 +70,9 @@ py::dict write_images_checked(int fd, const std::string& root, const std::string
                              max_pixels};
   const std::vector<const char*> paths = split_names(names, count);
   const Fallback fallback = [&load](std::int64_t index) { return load_in_python(load, index); };
-  Done done{0};
-  Written written;
-  run_polled(advance, done, [&](const Poll& poll) {
-    bool interrupted = false;
-    written =
-        write_images(fd, root, paths, start, options, stop_at_bad, num_threads, fallback, poll, done, interrupted);
-    return !interrupted;
-  });
-  return to_dict(written);
+  Job job(num_threads);
+  return to_dict(run_reported(
+      job, advance, [&] { return write_images(fd, root, paths, start, options, stop_at_bad, fallback, job); }));
 }
 
 IdArray place_payloads_checked(const IdArray& sizes, std::uint64_t start, std::uint64_t page_size) {
@@ -122,28 +116,18 @@ py::array_t<std::uint8_t> copy_payloads_checked(int target, const IdArray& sourc
     free_from = targets.at(i) + sizes.at(i);
     copies[static_cast<std::size_t>(i)] = {static_cast<int>(sources.at(i)), origins.at(i), targets.at(i), sizes.at(i)};
   }
-  Done done{0};
-  std::vector<Digest> blocks;
-  run_polled(advance, done, [&](const Poll& poll) {
-    bool interrupted = false;
-    blocks = copy_payloads(target, copies, static_cast<std::int64_t>(start), static_cast<std::int64_t>(end),
-                           num_threads, poll, done, interrupted);
-    return !interrupted;
-  });
-  return to_array(blocks);
+  Job job(num_threads);
+  const auto work = [&] {
+    return copy_payloads(target, copies, static_cast<std::int64_t>(start), static_cast<std::int64_t>(end), job);
+  };
+  return to_array(run_reported(job, advance, work));
 }
 
 py::array_t<std::uint8_t> digest_file_checked(int fd, std::int64_t size, int num_threads, const py::function& advance) {
   check_range("size", size, 0, std::int64_t{1} << 62);
   check_range("num_threads", num_threads, 0, 1024);
-  Done done{0};
-  std::vector<Digest> blocks;
-  run_polled(advance, done, [&](const Poll& poll) {
-    bool interrupted = false;
-    blocks = digest_file(fd, size, num_threads, poll, done, interrupted);
-    return !interrupted;
-  });
-  return to_array(blocks);
+  Job job(num_threads);
+  return to_array(run_reported(job, advance, [&] { return digest_file(fd, size, job); }));
 }
 
 py::tuple check_payloads_checked(int fd, const IdArray& pointers, const IdArray& sizes, const IdArray& widths,
@@ -161,13 +145,8 @@ py::tuple check_payloads_checked(int fd, const IdArray& pointers, const IdArray&
     places[static_cast<std::size_t>(i)] = {pointers.at(i), sizes.at(i), static_cast<int>(widths.at(i)),
                                            static_cast<int>(heights.at(i))};
   }
-  Done done{0};
-  BadImages bad;
-  run_polled(advance, done, [&](const Poll& poll) {
-    bool interrupted = false;
-    bad = check_payloads(fd, places, max_pixels, num_threads, poll, done, interrupted);
-    return !interrupted;
-  });
+  Job job(num_threads);
+  const BadImages bad = run_reported(job, advance, [&] { return check_payloads(fd, places, max_pixels, job); });
   return py::make_tuple(reasons_dict(bad.errors), reasons_dict(bad.warnings));
 }
 

@@ -6,13 +6,16 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <future>
 #include <sstream>
 #include <string>
+#include <system_error>
+
+#include "core/job.h"
 
 namespace rescale_fast {
 
@@ -35,30 +38,34 @@ inline void check_dimensions(const py::array& array, const char* name, py::ssize
   }
 }
 
-// Runs `work` in a thread of its own, without the GIL; this one wakes up now and then to see whether Ctrl-C was pressed
-// and to call `tick` (with the GIL). If either raises, `stop` is set, the work is waited for, and the error goes on.
-template <typename Result>
-Result run_interruptible(const std::function<Result()>& work, std::atomic<bool>& stop,
-                         const std::function<void()>& tick = {}) {
-  std::future<Result> running = std::async(std::launch::async, work);
-  const auto is_done = [&](std::chrono::milliseconds patience) {
-    const py::gil_scoped_release nogil;
-    return running.wait_for(patience) == std::future_status::ready;
-  };
-  for (auto patience = std::chrono::milliseconds(1); !is_done(patience); patience = std::chrono::milliseconds(50)) {
-    try {
-      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-      if (tick) tick();
-    } catch (...) {
-      stop = true;
-      {
+// Runs `work`, which does the job, in a thread of its own and without the GIL; this one wakes up now and then to see
+// whether Ctrl-C was pressed and to call `tick` (with the GIL). If either raises, the job is stopped, the work is
+// waited for, and the error goes on. A std::system_error of the work becomes an OSError.
+template <typename Work>
+auto run_job(Job& job, const Work& work, const std::function<void()>& tick = {}) {
+  try {
+    auto running = std::async(std::launch::async, work);
+    const auto is_done = [&](std::chrono::milliseconds patience) {
+      const py::gil_scoped_release nogil;
+      return running.wait_for(patience) == std::future_status::ready;
+    };
+    for (auto patience = std::chrono::milliseconds(1); !is_done(patience); patience = std::chrono::milliseconds(30)) {
+      try {
+        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+        if (tick) tick();
+      } catch (...) {
+        job.stop();
         const py::gil_scoped_release nogil;
         running.wait();
+        throw;
       }
-      throw;
     }
+    return running.get();
+  } catch (const std::system_error& error) {
+    errno = error.code().value();
+    PyErr_SetFromErrno(PyExc_OSError);
+    throw py::error_already_set();
   }
-  return running.get();
 }
 
 void register_confusion(py::module_& module);

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <atomic>
 
 #include "bind/bind.h"
 #include "classes/grouping.h"
@@ -39,14 +38,14 @@ IdArray extract_checked(const WeightGraph& graph, const IdArray& sizes) {
   if (total != graph.num_classes()) {
     throw py::value_error(message("sizes add up to ", total, ", expected ", graph.num_classes()));
   }
-  std::atomic<bool> stop{false};
-  return to_array(run_interruptible<Groups>([&] { return extract_groups(graph, wanted, stop); }, stop));
+  Job job;
+  return to_array(run_job(job, [&] { return extract_groups(graph, wanted, job); }));
 }
 
 IdArray anneal_checked(const WeightGraph& graph, const IdArray& start, std::int64_t num_moves, std::uint64_t seed) {
   const Groups groups = checked_groups(graph, start);
-  std::atomic<bool> stop{false};
-  return to_array(run_interruptible<Groups>([&] { return anneal_groups(graph, groups, num_moves, seed, stop); }, stop));
+  Job job;
+  return to_array(run_job(job, [&] { return anneal_groups(graph, groups, num_moves, seed, job); }));
 }
 
 double inside_checked(const WeightGraph& graph, const IdArray& group_of) {

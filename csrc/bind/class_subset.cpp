@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <atomic>
 #include <limits>
 
 #include "bind/bind.h"
@@ -37,16 +36,14 @@ IdArray greedy_checked(const WeightGraph& graph, std::int64_t k) {
 IdArray many_starts_checked(const WeightGraph& graph, std::int64_t k, std::int64_t num_starts, int num_threads) {
   check_k(graph, k);
   if (num_starts < 1) throw py::value_error(message("num_starts is ", num_starts, ", expected >= 1"));
-  std::atomic<bool> stop{false};
-  return to_array(run_interruptible<std::vector<std::int64_t>>(
-      [&] { return greedy_from_many_starts(graph, k, num_starts, num_threads, stop); }, stop));
+  Job job(num_threads);
+  return to_array(run_job(job, [&] { return greedy_from_many_starts(graph, k, num_starts, job); }));
 }
 
 IdArray peel_checked(const WeightGraph& graph, std::int64_t k) {
   check_k(graph, k);
-  std::atomic<bool> stop{false};
-  return to_array(
-      run_interruptible<std::vector<std::int64_t>>([&] { return peel_class_subset(graph, k, stop); }, stop));
+  Job job;
+  return to_array(run_job(job, [&] { return peel_class_subset(graph, k, job); }));
 }
 
 std::vector<std::vector<std::int64_t>> checked_starts(const WeightGraph& graph, std::int64_t k,
@@ -73,22 +70,21 @@ py::tuple search_checked(const WeightGraph& graph, std::int64_t k, const std::ve
                                   hottest, "; expected >= 1, >= 0, > 0"));
   }
   const auto begin = checked_starts(graph, k, starts);
-  const SearchSettings settings{num_chains, chain_work, hottest, seed, num_threads};
-  SearchWatch watch(target);
-  bool stopped = false;  // by the report, which is no error: what has been found is the result
-  const SearchResult result = run_interruptible<SearchResult>(
-      [&] { return search_class_subset(graph, k, begin, settings, watch); }, watch.stop,
-      [&] {
-        if (!stopped && !report.is_none() && report(watch.work.load(), watch.value.load()).is(py::bool_(false))) {
-          stopped = watch.stop = true;
-        }
-      });
+  const SearchSettings settings{num_chains, chain_work, hottest, seed};
+  Job job(num_threads);
+  SearchWatch watch(job, target);
+  const auto tick = [&] {  // a report that ends the search is no error: what has been found is the result
+    if (job.is_stopped() || report.is_none()) return;
+    if (report(job.done(), watch.value.load()).is(py::bool_(false))) job.stop();
+  };
+  const SearchResult result = run_job(
+      job, [&] { return search_class_subset(graph, k, begin, settings, watch); }, tick);
   return py::make_tuple(to_array(result.classes), result.value);
 }
 
 py::tuple even_loads_checked(const WeightGraph& graph, std::int64_t max_steps) {
-  std::atomic<bool> stop{false};
-  const EvenLoads result = run_interruptible<EvenLoads>([&] { return even_loads(graph, max_steps, stop); }, stop);
+  Job job;
+  const EvenLoads result = run_job(job, [&] { return even_loads(graph, max_steps, job); });
   return py::make_tuple(to_array(result.loads), to_array(result.shares), result.fraction_bits);
 }
 

@@ -41,10 +41,11 @@ IdArray count_confusion_checked(const IdArray& labels, const IdArray& predicted,
   IdArray counts({num_classes, num_classes});
   const std::int64_t *t = labels.data(), *p = predicted.data(), n = labels.size();
   std::int64_t* out = counts.mutable_data();
+  Job job(num_threads);
   {
     // The pass over the images is long, and touches no Python object.
     const py::gil_scoped_release nogil;
-    count_confusion(t, p, n, num_classes, num_threads, out);
+    count_confusion(t, p, n, num_classes, job, out);
   }
   return counts;
 }
@@ -71,9 +72,10 @@ RealArray sum_probabilities_checked(const IdArray& labels, const IdArray& ids, c
   const std::int64_t *t = labels.data(), *c = ids.data(), n = labels.size(), top = ids.shape(1);
   const double* p = probabilities.data();
   double* out = soft.mutable_data();
+  Job job(num_threads);
   {
     const py::gil_scoped_release nogil;  // as above
-    sum_probabilities(t, c, p, n, top, num_classes, num_threads, out);
+    sum_probabilities(t, c, p, n, top, num_classes, job, out);
   }
   return soft;
 }

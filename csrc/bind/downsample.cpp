@@ -20,13 +20,9 @@ py::tuple downsample_images_checked(const std::string& root, const std::string& 
   py::array_t<std::uint8_t> pixels({static_cast<py::ssize_t>(count), static_cast<py::ssize_t>(grey ? 1 : 3),
                                     static_cast<py::ssize_t>(side), static_cast<py::ssize_t>(side)});
   std::uint8_t* out = pixels.mutable_data();
-  std::map<std::int64_t, std::string> reasons;
-  Done done{0};
-  run_polled(advance, done, [&](const Poll& poll) {
-    bool interrupted = false;
-    reasons = downsample_images(root, paths, options, num_threads, fallback, poll, done, interrupted, out);
-    return !interrupted;
-  });
+  Job job(num_threads);
+  const auto work = [&] { return downsample_images(root, paths, options, fallback, job, out); };
+  const auto reasons = run_reported(job, advance, work);
   return py::make_tuple(pixels, reasons_dict(reasons));
 }
 

@@ -1,62 +1,28 @@
 // What the bindings of long work on files share: progress and Ctrl-C, names, and files that Python decodes.
 #pragma once
 
-#include <atomic>
-#include <cerrno>
 #include <cstring>
 #include <map>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "bind/bind.h"
-#include "core/watched.h"
 #include "image/image_file.h"
 
 namespace rescale_fast {
 
-using Done = std::atomic<std::int64_t>;
-
-// What the calling thread does now and then: report progress, and notice Ctrl-C. The Python error stays set.
-inline Poll make_poll(const py::function& advance, const Done& done) {
-  return [&advance, &done, seen = std::int64_t{0}]() mutable {
-    const py::gil_scoped_acquire gil;
-    if (PyErr_CheckSignals() != 0) return false;
-    const std::int64_t now = done.load(std::memory_order_relaxed);
-    if (now == seen) return true;
-    try {
-      advance(now - seen);
-    } catch (py::error_already_set& error) {
-      error.restore();
-      return false;
-    }
-    seen = now;
-    return true;
-  };
-}
-
-// Runs `work` without the GIL; turns what it throws into OSError, and a stop into the error that caused it.
+// As run_job; tells `advance` by how much the job has advanced since the last time.
 template <typename Work>
-void run_polled(const py::function& advance, Done& done, const Work& work) {
-  const Poll poll = make_poll(advance, done);
-  bool finished = true;
-  int error = 0;
-  {
-    const py::gil_scoped_release nogil;  // long work in threads that touches no Python object but in poll
-    try {
-      finished = work(poll);
-    } catch (const std::system_error& failure) {
-      error = failure.code().value();
-    }
-  }
-  if (!finished) throw py::error_already_set();
-  if (error != 0) {
-    errno = error;
-    PyErr_SetFromErrno(PyExc_OSError);
-    throw py::error_already_set();
-  }
-  poll();  // the last few
-  if (PyErr_Occurred() != nullptr) throw py::error_already_set();
+auto run_reported(Job& job, const py::function& advance, const Work& work) {
+  std::int64_t seen = 0;
+  const auto report = [&] {
+    const std::int64_t now = job.done();
+    if (now != seen) advance(now - seen);
+    seen = now;
+  };
+  auto result = run_job(job, work, report);
+  report();  // the last few
+  return result;
 }
 
 // Python gives an array (height, width, 3) of uint8, or text that says why it cannot.

@@ -71,7 +71,7 @@ class Chain {
     for (std::int64_t moves = 0, done = 0; done < work && selection_.size() < graph_.num_classes(); ++moves) {
       if (moves % 256 == 0) {
         if (watch.is_over(chain_)) break;
-        watch.work += done - reported;
+        watch.job.advance(done - reported);
         reported = done;
         const double share = static_cast<double>(done) / static_cast<double>(work);
         temperature_ = std::max(hottest * std::pow(coldest / hottest, share), std::numeric_limits<double>::min());

@@ -45,7 +45,7 @@ std::vector<std::int64_t> shares_by_entry(const WeightGraph& graph, const std::v
 
 }  // namespace
 
-EvenLoads even_loads(const WeightGraph& graph, std::int64_t max_steps, const std::atomic<bool>& stop) {
+EvenLoads even_loads(const WeightGraph& graph, std::int64_t max_steps, const Job& job) {
   EvenLoads result;
   result.fraction_bits = choose_fraction_bits(graph.total());
   std::vector<Pair> pairs = evenly_split_pairs(graph, result.fraction_bits);
@@ -67,7 +67,7 @@ EvenLoads even_loads(const WeightGraph& graph, std::int64_t max_steps, const std
       load(pair.b) += moves;
       moved = true;
     }
-    if (!moved || stop.load(std::memory_order_relaxed)) break;
+    if (!moved || job.is_stopped()) break;
   }
   result.shares = shares_by_entry(graph, pairs);
   return result;

@@ -1,11 +1,11 @@
 // Bounds from above how much weight any k classes can have among them.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <vector>
 
 #include "classes/weight_graph.h"
+#include "core/job.h"
 
 namespace rescale_fast {
 
@@ -27,6 +27,6 @@ struct EvenLoads {
 // early loosens the bounds and never invalidates them. Weights that are no multiple of the unit are rounded up.
 // Source: the relaxation is Charikar's (2000) for the densest subgraph, with the size as a constraint; even loads as
 // its dual are from Danisch, Chan and Sozio, "Large scale density-friendly graph decomposition" (WWW 2017).
-EvenLoads even_loads(const WeightGraph& graph, std::int64_t max_steps, const std::atomic<bool>& stop);
+EvenLoads even_loads(const WeightGraph& graph, std::int64_t max_steps, const Job& job);
 
 }  // namespace rescale_fast

@@ -1,9 +1,8 @@
 #include "classes/confusion.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
-
-#include "core/parallel.h"
 
 namespace rescale_fast {
 namespace {
@@ -11,12 +10,13 @@ namespace {
 // Fills table (num_cells) by calling add(table, begin, end) for ranges that cover [0, num_images).
 // Merging a thread's private table costs num_cells additions, so a thread must have more images than that.
 template <typename Add>
-void accumulate(std::int64_t num_images, std::int64_t num_cells, int num_threads, std::int64_t* table, const Add& add) {
+void accumulate(std::int64_t num_images, std::int64_t num_cells, Job& job, std::int64_t* table, const Add& add) {
   const std::int64_t worthwhile = std::max<std::int64_t>(1, num_images / num_cells);
-  const int threads = static_cast<int>(std::min<std::int64_t>(resolve_threads(num_threads), worthwhile));
+  const int threads = job.threads_for(worthwhile);
   std::fill(table, table + num_cells, 0);
   std::vector<std::vector<std::int64_t>> scratch(static_cast<std::size_t>(threads - 1));
-  parallel_ranges(num_images, threads, [&](int thread, std::int64_t begin, std::int64_t end) {
+  job.run(threads, [&](int thread) {
+    const std::int64_t begin = num_images * thread / threads, end = num_images * (thread + 1) / threads;
     if (thread == 0) {
       add(table, begin, end);
       return;
@@ -26,7 +26,6 @@ void accumulate(std::int64_t num_images, std::int64_t num_cells, int num_threads
     add(own.data(), begin, end);
   });
   for (const auto& own : scratch) {
-    if (own.empty()) continue;  // fewer ranges than threads
     for (std::int64_t cell = 0; cell < num_cells; ++cell) table[cell] += own[static_cast<std::size_t>(cell)];
   }
 }
@@ -34,28 +33,26 @@ void accumulate(std::int64_t num_images, std::int64_t num_cells, int num_threads
 }  // namespace
 
 void count_confusion(const std::int64_t* labels, const std::int64_t* predicted, std::int64_t num_images,
-                     std::int64_t num_classes, int num_threads, std::int64_t* counts) {
-  accumulate(num_images, num_classes * num_classes, num_threads, counts,
+                     std::int64_t num_classes, Job& job, std::int64_t* counts) {
+  accumulate(num_images, num_classes * num_classes, job, counts,
              [&](std::int64_t* table, std::int64_t begin, std::int64_t end) {
                for (std::int64_t i = begin; i < end; ++i) ++table[labels[i] * num_classes + predicted[i]];
              });
 }
 
 void sum_probabilities(const std::int64_t* labels, const std::int64_t* ids, const double* probabilities,
-                       std::int64_t num_images, std::int64_t top, std::int64_t num_classes, int num_threads,
-                       double* soft) {
+                       std::int64_t num_images, std::int64_t top, std::int64_t num_classes, Job& job, double* soft) {
   constexpr int kFractionBits = 40;
   const std::int64_t num_cells = num_classes * num_classes;
   std::vector<std::int64_t> fixed(static_cast<std::size_t>(num_cells));
-  accumulate(num_images, num_cells, num_threads, fixed.data(),
-             [&](std::int64_t* table, std::int64_t begin, std::int64_t end) {
-               for (std::int64_t i = begin; i < end; ++i) {
-                 std::int64_t* row = table + labels[i] * num_classes;
-                 for (std::int64_t j = i * top; j < (i + 1) * top; ++j) {
-                   row[ids[j]] += std::llrint(std::ldexp(probabilities[j], kFractionBits));
-                 }
-               }
-             });
+  accumulate(num_images, num_cells, job, fixed.data(), [&](std::int64_t* table, std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      std::int64_t* row = table + labels[i] * num_classes;
+      for (std::int64_t j = i * top; j < (i + 1) * top; ++j) {
+        row[ids[j]] += std::llrint(std::ldexp(probabilities[j], kFractionBits));
+      }
+    }
+  });
   for (std::int64_t cell = 0; cell < num_cells; ++cell) {
     soft[cell] = std::ldexp(static_cast<double>(fixed[static_cast<std::size_t>(cell)]), -kFractionBits);
   }

@@ -5,8 +5,6 @@
 #include <numeric>
 #include <utility>
 
-#include "core/parallel.h"
-
 namespace rescale_fast {
 namespace {
 
@@ -111,23 +109,20 @@ std::vector<std::int64_t> greedy_class_subset(const WeightGraph& graph, std::int
 }
 
 std::vector<std::int64_t> greedy_from_many_starts(const WeightGraph& graph, std::int64_t k, std::int64_t num_starts,
-                                                  int num_threads, const std::atomic<bool>& stop) {
+                                                  Job& job) {
   const std::vector<std::int64_t> starts = by_degree(graph, num_starts);
   std::vector<std::pair<double, std::vector<std::int64_t>>> best(
-      static_cast<std::size_t>(resolve_threads(num_threads)));  // of each thread's starts, which are consecutive
-  parallel_ranges(static_cast<std::int64_t>(starts.size()), num_threads,
-                  [&](int thread, std::int64_t begin, std::int64_t end) {
-                    Growth growth(graph);
-                    auto& mine = best[static_cast<std::size_t>(thread)];
-                    for (std::int64_t i = begin; i < end && !stop.load(std::memory_order_relaxed); ++i) {
-                      growth.restart();
-                      growth.take(starts[static_cast<std::size_t>(i)]);
-                      growth.take_best(k);
-                      if (mine.second.empty() || growth.value() > mine.first) {
-                        mine = {growth.value(), growth.chosen()};
-                      }
-                    }
-                  });
+      static_cast<std::size_t>(job.num_threads()));  // of each thread's starts, which are consecutive
+  job.for_ranges(static_cast<std::int64_t>(starts.size()), [&](int thread, std::int64_t begin, std::int64_t end) {
+    Growth growth(graph);
+    auto& mine = best[static_cast<std::size_t>(thread)];
+    for (std::int64_t i = begin; i < end && !job.is_stopped(); ++i) {
+      growth.restart();
+      growth.take(starts[static_cast<std::size_t>(i)]);
+      growth.take_best(k);
+      if (mine.second.empty() || growth.value() > mine.first) mine = {growth.value(), growth.chosen()};
+    }
+  });
   const auto* winner = &best.front();
   for (const auto& candidate : best) {
     if (!candidate.second.empty() && candidate.first > winner->first) winner = &candidate;
@@ -137,11 +132,11 @@ std::vector<std::int64_t> greedy_from_many_starts(const WeightGraph& graph, std:
   return classes;
 }
 
-std::vector<std::int64_t> peel_class_subset(const WeightGraph& graph, std::int64_t k, const std::atomic<bool>& stop) {
+std::vector<std::int64_t> peel_class_subset(const WeightGraph& graph, std::int64_t k, const Job& job) {
   constexpr double kDropped = std::numeric_limits<double>::infinity();  // stays so whatever is taken away
   std::vector<double> gain;
   for (std::int64_t c = 0; c < graph.num_classes(); ++c) gain.push_back(graph.degree(c));
-  for (std::int64_t left = graph.num_classes(); left > k && !stop.load(std::memory_order_relaxed); --left) {
+  for (std::int64_t left = graph.num_classes(); left > k && !job.is_stopped(); --left) {
     std::size_t worst = 0;
     for (std::size_t c = 1; c < gain.size(); ++c) {
       if (gain[c] <= gain[worst]) worst = c;

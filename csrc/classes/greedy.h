@@ -1,11 +1,11 @@
 // Grows sets of k classes with a great sum of pairwise weights (maximum dispersion, heaviest k-subgraph) greedily.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <vector>
 
 #include "classes/weight_graph.h"
+#include "core/job.h"
 
 namespace rescale_fast {
 
@@ -16,12 +16,12 @@ namespace rescale_fast {
 std::vector<std::int64_t> greedy_class_subset(const WeightGraph& graph, std::int64_t k);
 
 // The same from each of the `num_starts` classes with the greatest degrees instead of from the heaviest pair; returns
-// the best (of the first start, on ties), increasing. Does not depend on num_threads.
-// Ends early, with what it has, when `stop` is set from another thread; empty if it has nothing yet.
+// the best (of the first start, on ties), increasing. Does not depend on the number of threads. A
+// job that is stopped gives what it has; nothing if it has nothing yet.
 std::vector<std::int64_t> greedy_from_many_starts(const WeightGraph& graph, std::int64_t k, std::int64_t num_starts,
-                                                  int num_threads, const std::atomic<bool>& stop);
+                                                  Job& job);
 
 // From all classes, drops the one worth least until k are left (reverse greedy). Of equals the higher index is dropped.
-std::vector<std::int64_t> peel_class_subset(const WeightGraph& graph, std::int64_t k, const std::atomic<bool>& stop);
+std::vector<std::int64_t> peel_class_subset(const WeightGraph& graph, std::int64_t k, const Job& job);
 
 }  // namespace rescale_fast

@@ -99,7 +99,7 @@ double swap_cost(const WeightGraph& graph, std::int64_t a, std::int64_t b) {
 }
 
 // Swaps that help, class by class, until a pass finds none or the budget is spent.
-void descend(const WeightGraph& graph, Grouping& grouping, Budget budget, const std::atomic<bool>& stop) {
+void descend(const WeightGraph& graph, Grouping& grouping, Budget budget, const Job& job) {
   for (bool improved = true; improved;) {
     improved = false;
     for (std::int64_t a = 0; a < graph.num_classes(); ++a) {
@@ -112,7 +112,7 @@ void descend(const WeightGraph& graph, Grouping& grouping, Budget budget, const 
         improved = true;
       }
       budget.spent += static_cast<double>(graph.num_classes() - a) / 8;
-      if (!budget.is_left() || stop.load(std::memory_order_relaxed)) return;
+      if (!budget.is_left() || job.is_stopped()) return;
     }
   }
 }
@@ -132,11 +132,11 @@ double weight_inside(const WeightGraph& graph, const std::vector<std::int64_t>& 
 }
 
 std::vector<std::int64_t> extract_groups(const WeightGraph& graph, const std::vector<std::int64_t>& sizes,
-                                         const std::atomic<bool>& stop) {
+                                         const Job& job) {
   const std::int64_t n = graph.num_classes();
   std::vector<std::int64_t> group_of(static_cast<std::size_t>(n), -1);
   const auto is_free = [&](std::int64_t c) { return group_of[static_cast<std::size_t>(c)] < 0; };
-  for (std::size_t g = 0; g < sizes.size() && !stop.load(std::memory_order_relaxed); ++g) {
+  for (std::size_t g = 0; g < sizes.size() && !job.is_stopped(); ++g) {
     // The heaviest pair that is left, then the class with the greatest weight to the group; ties go to the lower index.
     std::int64_t next = -1;
     double heaviest = -1;
@@ -170,7 +170,7 @@ std::vector<std::int64_t> extract_groups(const WeightGraph& graph, const std::ve
 }
 
 std::vector<std::int64_t> anneal_groups(const WeightGraph& graph, const std::vector<std::int64_t>& start,
-                                        std::int64_t num_moves, std::uint64_t seed, const std::atomic<bool>& stop) {
+                                        std::int64_t num_moves, std::uint64_t seed, const Job& job) {
   Grouping grouping(graph, start);
   std::vector<std::int64_t> best = start;
   const double start_value = grouping.value();
@@ -184,7 +184,7 @@ std::vector<std::int64_t> anneal_groups(const WeightGraph& graph, const std::vec
   Budget budget = whole;
   for (std::int64_t move = 0; budget.is_left(); ++move) {
     if (move % 256 == 0) {
-      if (stop.load(std::memory_order_relaxed)) break;
+      if (job.is_stopped()) break;
       temperature = 0.5 * scale * std::pow(0.04, budget.share());
     }
     budget.spent += 1;
@@ -201,7 +201,7 @@ std::vector<std::int64_t> anneal_groups(const WeightGraph& graph, const std::vec
     }
   }
   Grouping polished(graph, best);
-  descend(graph, polished, whole, stop);
+  descend(graph, polished, whole, job);
   // Sums that were kept up to date are a little off where weights are no whole numbers.
   return weight_inside(graph, polished.groups()) >= start_value ? polished.groups() : start;
 }

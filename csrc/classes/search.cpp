@@ -5,15 +5,14 @@
 #include "classes/anneal.h"
 #include "classes/selection.h"
 #include "classes/tabu.h"
-#include "core/parallel.h"
 
 namespace rescale_fast {
 namespace {
 
 // One-for-one swaps, best first, until none helps.
-void swap_to_local_optimum(const WeightGraph& graph, Selection& selection, const std::atomic<bool>& stop) {
+void swap_to_local_optimum(const WeightGraph& graph, Selection& selection, const Job& job) {
   std::vector<std::int64_t> outside;
-  for (bool improved = true; improved && !stop.load(std::memory_order_relaxed);) {
+  for (bool improved = true; improved && !job.is_stopped();) {
     improved = false;
     outside.clear();
     for (std::int64_t c = 0; c < graph.num_classes(); ++c) {
@@ -62,7 +61,7 @@ SearchResult search_from(const WeightGraph& graph, const DegreeSampler& sampler,
     found = tabu_search(graph, found.classes, settings.chain_work - annealing, random.bits(), chain, watch);
   }
   Selection polished(graph, found.classes);
-  swap_to_local_optimum(graph, polished, watch.stop);
+  swap_to_local_optimum(graph, polished, watch.job);
   return {polished.members(), graph.value(polished.members())};
 }
 
@@ -72,22 +71,16 @@ SearchResult search_class_subset(const WeightGraph& graph, std::int64_t k,
                                  const std::vector<std::vector<std::int64_t>>& starts, const SearchSettings& settings,
                                  SearchWatch& watch) {
   const DegreeSampler sampler(graph);
-  const int num_chains = settings.num_chains;
-  std::vector<SearchResult> results(static_cast<std::size_t>(num_chains));
-  std::atomic<int> next{0};
-  const auto run = [&](int chain) {
+  std::vector<SearchResult> results(static_cast<std::size_t>(settings.num_chains));
+  const auto run = [&](std::int64_t number) {
+    const int chain = static_cast<int>(number);
     if (watch.is_over(chain - 1)) return;
     const auto i = static_cast<std::size_t>(chain);
     Random random(settings.seed * 0x9e3779b97f4a7c15ULL + static_cast<std::uint64_t>(chain));
     const auto start = i < starts.size() ? starts[i] : random_start(graph.num_classes(), k, random);
     results[i] = search_from(graph, sampler, start, settings, random, chain, watch);
   };
-  parallel_ranges(std::min(num_chains, resolve_threads(settings.num_threads)), settings.num_threads,
-                  [&](int, std::int64_t begin, std::int64_t end) {
-                    for (std::int64_t worker = begin; worker < end; ++worker) {
-                      for (int chain = next++; chain < num_chains; chain = next++) run(chain);
-                    }
-                  });
+  watch.job.for_each(settings.num_chains, [&] { return run; });
   for (const auto& start : starts) results.push_back({start, graph.value(start)});
   SearchResult best;
   for (const SearchResult& result : results) {  // those of chains that did not begin are empty

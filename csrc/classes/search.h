@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "classes/weight_graph.h"
+#include "core/job.h"
 
 namespace rescale_fast {
 
@@ -18,11 +19,10 @@ struct SearchResult {
 // Seen and set from other threads while a search runs.
 class SearchWatch {
  public:
-  std::atomic<bool> stop{false};      // set: end soon, with what has been found so far
-  std::atomic<std::int64_t> work{0};  // done so far, by all chains
-  std::atomic<double> value{0};       // the best found so far, by any chain
+  Job& job;  // done: entries of the matrix, by all chains. Stopped: what has been found is the result
+  std::atomic<double> value{0};  // the best found so far, by any chain
 
-  explicit SearchWatch(double target) : target_(target) {}
+  SearchWatch(Job& job, double target) : job(job), target_(target) {}
 
   void found(double value_found, int chain) {
     double seen = value.load(std::memory_order_relaxed);
@@ -33,9 +33,7 @@ class SearchWatch {
     }
   }
   // Only chains after the one that met the target end with it, so the first to meet it is the same in every run.
-  bool is_over(int chain) const {
-    return stop.load(std::memory_order_relaxed) || winner_.load(std::memory_order_relaxed) <= chain;
-  }
+  bool is_over(int chain) const { return job.is_stopped() || winner_.load(std::memory_order_relaxed) <= chain; }
 
  private:
   double target_;  // no choice is worth more: nothing is left to search for once it is met
@@ -47,13 +45,12 @@ struct SearchSettings {
   std::int64_t chain_work = 0;  // of each: entries of the matrix read or written, a few ns each
   double hottest = 0;           // first temperature, in units of what a member of a choice contributes
   std::uint64_t seed = 0;
-  int num_threads = 0;
 };
 
 // Chain i begins at starts[i]; chains beyond them at random. Sparse graphs are annealed by exchanges of clusters
 // (anneal.h); dense ones annealed by swaps, then searched by tabu search (tabu.h); then
 // one-for-one swaps are made until none helps. The result is never worse than any of the starts, and depends on
-// the seed, not on num_threads.
+// the seed, not on the number of threads.
 // The search ends when the watch's target is met.
 // Preconditions: 2 <= k <= n, num_chains >= 1, each start is of k classes.
 SearchResult search_class_subset(const WeightGraph& graph, std::int64_t k,

@@ -35,7 +35,7 @@ class TabuChain {
     for (std::int64_t done = 0; done < work && size() < num_classes(); done += step_work, ++step_) {
       if (step_ % 64 == 0) {
         if (watch.is_over(chain_)) break;
-        watch.work += 64 * step_work;
+        watch.job.advance(64 * step_work);
       }
       swap_best_for_worst();
       if (value_ > recent.value * (1 + 1e-12)) {

@@ -7,7 +7,6 @@
 #include <system_error>
 
 #include "core/memory_budget.h"
-#include "core/parallel.h"
 #include "image/jpeg_header.h"
 
 namespace rescale_fast {
@@ -73,7 +72,21 @@ class Downsampler {
   Downsampler(const DownsampleOptions& options, const Fallback& fallback)
       : options_(options), fallback_(fallback), resampler_(options.filter) {}
 
-  // Throws ImageError, std::system_error or std::bad_alloc.
+  // Why it could not be made; nothing if it was.
+  std::string try_make(std::int64_t index, const std::string& path, std::uint8_t* out) {
+    try {
+      make(index, path, out);
+      return {};
+    } catch (const ImageError& error) {
+      return error.what();
+    } catch (const std::system_error& error) {
+      return std::string("cannot be read: ") + error.code().message();
+    } catch (const std::bad_alloc&) {
+      return "too large for the memory of this machine";
+    }
+  }
+
+ private:
   void make(std::int64_t index, const std::string& path, std::uint8_t* out) {
     static MemoryBudget decoding(kMaxDecoding);
     const std::vector<std::uint8_t> bytes = read_image_file(path);
@@ -95,7 +108,6 @@ class Downsampler {
     if (image_.data.capacity() > kMaxKept) image_.data = {};
   }
 
- private:
   int channels() const { return options_.grey ? 1 : 3; }
 
   // From (height, width, channels) to the planes of the square.
@@ -121,41 +133,24 @@ class Downsampler {
 }  // namespace
 
 std::map<std::int64_t, std::string> downsample_images(const std::string& root, const std::vector<const char*>& paths,
-                                                      const DownsampleOptions& options, int num_threads,
-                                                      const Fallback& fallback, const Poll& poll,
-                                                      std::atomic<std::int64_t>& done, bool& interrupted,
-                                                      std::uint8_t* out) {
-  const auto count = static_cast<std::int64_t>(paths.size());
+                                                      const DownsampleOptions& options, const Fallback& fallback,
+                                                      Job& job, std::uint8_t* out) {
   const auto side = static_cast<std::size_t>(options.side);
   const std::size_t size = side * side * (options.grey ? 1 : 3);
   std::map<std::int64_t, std::string> reasons;
   std::mutex mutex;  // guards reasons
-  std::atomic<std::int64_t> next{0};
-  std::atomic<bool> stopped{false};
-  const auto work = [&](int) {
-    Downsampler downsampler(options, fallback);
-    for (std::int64_t index; !stopped && (index = next++) < count; ++done) {
-      std::uint8_t* target = out + static_cast<std::size_t>(index) * size;
-      std::fill_n(target, size, std::uint8_t{0});
-      std::string reason;
-      try {
-        downsampler.make(index, root + paths[static_cast<std::size_t>(index)], target);
-        continue;
-      } catch (const ImageError& error) {
-        reason = error.what();
-      } catch (const std::system_error& error) {
-        reason = std::string("cannot be read: ") + error.code().message();
-      } catch (const std::bad_alloc&) {
-        reason = "too large for the memory of this machine";
+  job.for_each(static_cast<std::int64_t>(paths.size()), [&] {
+    return [&, downsampler = Downsampler(options, fallback)](std::int64_t index) mutable {
+      const auto i = static_cast<std::size_t>(index);
+      std::fill_n(out + i * size, size, std::uint8_t{0});
+      const std::string reason = downsampler.try_make(index, root + paths[i], out + i * size);
+      if (!reason.empty()) {
+        const std::lock_guard<std::mutex> lock(mutex);
+        reasons.emplace(index, reason);
       }
-      const std::lock_guard<std::mutex> lock(mutex);
-      reasons.emplace(index, reason);
-    }
-  };
-  const auto wanted = static_cast<std::int64_t>(resolve_threads(num_threads));
-  const int threads = static_cast<int>(std::clamp<std::int64_t>(wanted, 1, std::max<std::int64_t>(count, 1)));
-  interrupted = !run_watched(
-      threads, work, [&] { stopped = true; }, poll);
+      job.advance(1);
+    };
+  });
   return reasons;
 }
 

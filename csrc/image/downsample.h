@@ -1,13 +1,12 @@
 // Image files to small images of one size, all in memory.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
 
-#include "core/watched.h"
+#include "core/job.h"
 #include "image/image_file.h"
 #include "image/resample.h"
 
@@ -32,13 +31,10 @@ struct DownsampleOptions {
 // Overwrites out, row-major (paths, channels, side, side), with the images of `paths` (each joined to root); channels
 // are R, G, B, or luma alone as Image.convert("L") gives it. Images that cannot be read are left zero.
 // Returns why, by index. Unless options.fast, every pixel is what Pillow gives: Image.open, convert, then
-// resize, ImageOps.pad or ImageOps.fit (a side that ImageOps.pad would round to 0 becomes 1). The same for any
-// num_threads.
-// done counts finished images; interrupted: whether poll said stop.
+// resize, ImageOps.pad or ImageOps.fit (a side that ImageOps.pad would round to 0 becomes 1). The same for any number
+// of threads. The job advances by images.
 std::map<std::int64_t, std::string> downsample_images(const std::string& root, const std::vector<const char*>& paths,
-                                                      const DownsampleOptions& options, int num_threads,
-                                                      const Fallback& fallback, const Poll& poll,
-                                                      std::atomic<std::int64_t>& done, bool& interrupted,
-                                                      std::uint8_t* out);
+                                                      const DownsampleOptions& options, const Fallback& fallback,
+                                                      Job& job, std::uint8_t* out);
 
 }  // namespace rescale_fast

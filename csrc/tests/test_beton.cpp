@@ -1,14 +1,169 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <string>
 
+#include <unistd.h>
+
 #include "beton/block_stream.h"
+#include "beton/check.h"
 #include "beton/copy.h"
 #include "beton/placer.h"
+#include "beton/write.h"
+#include "core/file_io.h"
+#include "image/downsample.h"
 #include "random_bytes.h"
 
 using namespace rescale_fast;
+
+namespace {
+
+// A file that is gone with the program.
+class TemporaryFile {
+ public:
+  TemporaryFile() : fd_(::mkstemp(name_.data())) { REQUIRE(fd_ >= 0); }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  ~TemporaryFile() {
+    ::close(fd_);
+    ::unlink(name_.data());
+  }
+  int fd() const { return fd_; }
+  const char* name() const { return name_.data(); }
+  std::vector<std::uint8_t> bytes() const {
+    std::vector<std::uint8_t> all(static_cast<std::size_t>(::lseek(fd_, 0, SEEK_END)));
+    read_whole(fd_, all.data(), all.size(), 0);
+    return all;
+  }
+
+ private:
+  std::array<char, 24> name_{"/tmp/kernel_test_XXXXXX"};
+  int fd_;
+};
+
+Pixels no_fallback(std::int64_t) { throw ImageError("no image"); }
+
+// JPEGs of different sizes; the last file is no image.
+class Images {
+ public:
+  Images() : files_(kCount) {
+    for (std::size_t i = 0; i < kCount; ++i) {
+      paths_.push_back(files_[i].name());
+      const int width = 40 + 7 * static_cast<int>(i), height = 90 - 5 * static_cast<int>(i % 7);
+      const auto size = static_cast<std::size_t>(width * height) * 3;
+      const auto bytes =
+          i + 1 == kCount ? std::vector<std::uint8_t>(10, 65) : encode_jpeg({width, height, random_bytes(size, i)}, 90);
+      write_at(files_[i].fd(), bytes.data(), bytes.size(), 0);
+    }
+  }
+  static constexpr std::size_t kCount = 40;
+  const std::vector<const char*>& paths() const { return paths_; }
+
+ private:
+  std::vector<TemporaryFile> files_;
+  std::vector<const char*> paths_;
+};
+
+ImageOptions options_of(Mode mode) {
+  ImageOptions options;
+  options.mode = mode;
+  options.resize_side = 32;
+  options.page_size = kDigestBlock;
+  options.max_pixels = 1 << 20;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("images are written, digested, copied and checked alike by any number of threads") {
+  const Images images;
+  for (const Mode mode : {Mode::passthrough, Mode::resize, Mode::raw}) {
+    std::vector<std::uint8_t> first;
+    for (const int threads : {1, 4}) {
+      const TemporaryFile beton, copied;
+      Job writing(threads);
+      const Written written =
+          write_images(beton.fd(), "", images.paths(), kDigestBlock, options_of(mode), false, no_fallback, writing);
+      CHECK(writing.done() == Images::kCount);
+      CHECK(written.reasons.size() == 1);
+      CHECK(written.reasons.count(Images::kCount - 1) == 1);
+      const std::vector<std::uint8_t> bytes = beton.bytes();
+      if (threads == 1) first = bytes;
+      CHECK(bytes == first);
+
+      Job digesting(threads);
+      const auto size = static_cast<std::int64_t>(bytes.size());
+      std::vector<Digest> digests = digest_file(beton.fd(), size, digesting);
+      CHECK(digesting.done() == size);
+      digests.erase(digests.begin());  // of what comes before the images
+      digests.resize(written.blocks.size(), digests.back());
+      CHECK(std::equal(digests.begin(), digests.end() - 1, written.blocks.begin()));
+
+      std::vector<Copy> copies;
+      std::vector<JpegPlace> places;
+      for (const Stored& stored : written.samples) {
+        if (stored.size == 0) continue;
+        const auto at = static_cast<std::int64_t>(stored.pointer);
+        copies.push_back({beton.fd(), at, at, stored.size});
+        places.push_back({at, stored.size, stored.width, stored.height});
+      }
+      Job copying(threads), checking(threads);
+      const auto end = static_cast<std::int64_t>(kDigestBlock * (written.blocks.size() + 1));
+      CHECK(copy_payloads(copied.fd(), copies, kDigestBlock, end, copying) == written.blocks);
+      const BadImages bad = check_payloads(copied.fd(), places, 1 << 20, checking);
+      CHECK(bad.errors.size() == (mode == Mode::raw ? places.size() : 0));  // which are no JPEGs
+      CHECK(bad.warnings.empty());
+    }
+  }
+}
+
+TEST_CASE("a first image that cannot be stored ends the writing where that is asked for") {
+  const Images images;
+  std::vector<const char*> paths = images.paths();
+  std::swap(paths[3], paths.back());
+  for (const int threads : {1, 4}) {
+    const TemporaryFile beton;
+    Job job(threads);
+    const Written written =
+        write_images(beton.fd(), "", paths, kDigestBlock, options_of(Mode::resize), true, no_fallback, job);
+    CHECK(written.reasons.size() == 1);
+    CHECK(written.reasons.begin()->first == 3);
+  }
+}
+
+TEST_CASE("a file that cannot be written to ends the writing, and no thread waits for ever") {
+  const Images images;
+  std::vector<const char*> many;
+  for (int i = 0; i < 20; ++i) many.insert(many.end(), images.paths().begin(), images.paths().end() - 1);
+  const int closed = ::open("/dev/null", O_RDONLY | O_CLOEXEC);  // open, but not for writing
+  Job job(4);
+  CHECK_THROWS_AS(write_images(closed, "", many, kDigestBlock, options_of(Mode::passthrough), false, no_fallback, job),
+                  std::system_error);
+  CHECK(job.is_stopped());
+  ::close(closed);
+}
+
+TEST_CASE("small images are the same for any number of threads, and a bad one is named and left black") {
+  const Images images;
+  DownsampleOptions options;
+  options.side = 8;
+  options.max_pixels = 1 << 20;
+  const std::size_t size = 8 * 8 * 3;
+  std::vector<std::uint8_t> first;
+  for (const int threads : {1, 4}) {
+    std::vector<std::uint8_t> pixels(Images::kCount * size, 7);
+    Job job(threads);
+    const auto reasons = downsample_images("", images.paths(), options, no_fallback, job, pixels.data());
+    CHECK(reasons.size() == 1);
+    CHECK(reasons.count(Images::kCount - 1) == 1);
+    CHECK(std::count(pixels.end() - size, pixels.end(), 0) == size);
+    CHECK(job.done() == Images::kCount);
+    if (threads == 1) first = pixels;
+    CHECK(pixels == first);
+  }
+}
 
 TEST_CASE("payloads lie one after another, and none across a page") {
   constexpr std::uint64_t kPage = 64;

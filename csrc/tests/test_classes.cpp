@@ -69,8 +69,6 @@ double best_of_size(const Matrix& matrix, int k) {
   return best;
 }
 
-const std::atomic<bool> kGoOn{false};
-
 }  // namespace
 
 TEST_CASE("searches find the heaviest set of a small graph, sparse or dense, whatever the threads") {
@@ -81,8 +79,9 @@ TEST_CASE("searches find the heaviest set of a small graph, sparse or dense, wha
       for (const int k : {2, 5, 9, 12}) {
         Classes first;
         for (const int threads : {1, 3}) {
-          SearchWatch watch(std::numeric_limits<double>::infinity());
-          const SearchResult found = search_class_subset(graph, k, {}, {4, 20'000, 1.0, seed, threads}, watch);
+          Job job(threads);
+          SearchWatch watch(job, std::numeric_limits<double>::infinity());
+          const SearchResult found = search_class_subset(graph, k, {}, {4, 20'000, 1.0, seed}, watch);
           CHECK(found.value == best_of_size(matrix, k));
           CHECK(std::is_sorted(found.classes.begin(), found.classes.end()));
           if (threads == 1) first = found.classes;
@@ -95,10 +94,21 @@ TEST_CASE("searches find the heaviest set of a small graph, sparse or dense, wha
 
 TEST_CASE("a search that meets its target ends with it") {
   const Matrix matrix = random_matrix(12, 0.8, 7);
-  SearchWatch watch(best_of_size(matrix, 4));
+  Job job(2);
+  SearchWatch watch(job, best_of_size(matrix, 4));
   const auto unending = std::int64_t{1} << 60;
-  const SearchResult found = search_class_subset(graph_of(matrix), 4, {}, {2, unending, 1.0, 0, 2}, watch);
+  const SearchResult found = search_class_subset(graph_of(matrix), 4, {}, {2, unending, 1.0, 0}, watch);
   CHECK(found.value == best_of_size(matrix, 4));
+}
+
+TEST_CASE("a search that is stopped gives the best of its starts, at least") {
+  Job job(2);
+  job.stop();
+  SearchWatch watch(job, std::numeric_limits<double>::infinity());
+  const WeightGraph graph = graph_of(random_matrix(12, 0.3, 7));
+  const SearchResult found = search_class_subset(graph, 3, {{4, 1, 7}}, {2, 1000, 1.0, 0}, watch);
+  CHECK(found.classes == Classes{1, 4, 7});
+  CHECK(found.value == graph.value(found.classes));
 }
 
 TEST_CASE("greedy, its many starts and peeling choose what they choose by hand") {
@@ -113,15 +123,16 @@ TEST_CASE("greedy, its many starts and peeling choose what they choose by hand")
   const WeightGraph graph = graph_of(matrix);
   CHECK(greedy_class_subset(graph, 3) == Classes{0, 1, 2});
   CHECK(greedy_class_subset(graph, 4) == Classes{0, 1, 2, 3});
-  CHECK(greedy_from_many_starts(graph, 3, 6, 2, kGoOn) == Classes{2, 3, 4});
-  CHECK(peel_class_subset(graph, 3, kGoOn) == Classes{2, 3, 4});
+  Job two(2);
+  CHECK(greedy_from_many_starts(graph, 3, 6, two) == Classes{2, 3, 4});
+  CHECK(peel_class_subset(graph, 3, Job()) == Classes{2, 3, 4});
 }
 
 TEST_CASE("loads bound every set of every size, and the largest is the density of the densest subgraph") {
   for (const double share : {0.25, 0.7}) {
     for (std::uint64_t seed = 10; seed < 14; ++seed) {
       const Matrix matrix = random_matrix(11, share, seed);
-      EvenLoads even = even_loads(graph_of(matrix), std::int64_t{1} << 32, kGoOn);
+      EvenLoads even = even_loads(graph_of(matrix), std::int64_t{1} << 32, Job());
       std::sort(even.loads.rbegin(), even.loads.rend());
       double density = 0, bound = 0;
       for (int k = 1; k <= 11; ++k) {
@@ -137,7 +148,7 @@ TEST_CASE("loads bound every set of every size, and the largest is the density o
 
 TEST_CASE("shares of a pair add up to its weight, entry by entry") {
   const WeightGraph graph = graph_of(random_matrix(9, 0.5, 3));
-  const EvenLoads even = even_loads(graph, 1000, kGoOn);
+  const EvenLoads even = even_loads(graph, 1000, Job());
   for (std::int64_t c = 0; c < graph.num_classes(); ++c) {
     std::int64_t load = 0;
     for (std::int64_t e = graph.begin(c); e < graph.end(c); ++e) {
@@ -175,9 +186,9 @@ TEST_CASE("grouping finds the best split of six classes into threes") {
     for (unsigned set = 0; set < 64; ++set) {
       if (size_of(set) == 3) best = std::max(best, value_of(matrix, set) + value_of(matrix, 63 & ~set));
     }
-    const Classes start = extract_groups(graph, {3, 3}, kGoOn);
+    const Classes start = extract_groups(graph, {3, 3}, Job());
     CHECK(std::count(start.begin(), start.end(), 0) == 3);
-    const Classes groups = anneal_groups(graph, start, 20'000, seed, kGoOn);
+    const Classes groups = anneal_groups(graph, start, 20'000, seed, Job());
     CHECK(std::count(groups.begin(), groups.end(), 0) == 3);
     CHECK(weight_inside(graph, groups) == best);
   }
@@ -202,9 +213,10 @@ TEST_CASE("confusion counts and sums are those of a plain loop, whatever the thr
     }
   }
   for (const int threads : {1, 2, 7}) {
-    count_confusion(labels.data(), ids.data(), kImages, kClasses, threads, counts.data());
+    Job job(threads);
+    count_confusion(labels.data(), ids.data(), kImages, kClasses, job, counts.data());
     CHECK(counts == expected);
-    sum_probabilities(labels.data(), ids.data(), probabilities.data(), kImages, kTop, kClasses, threads, sums.data());
+    sum_probabilities(labels.data(), ids.data(), probabilities.data(), kImages, kTop, kClasses, job, sums.data());
     CHECK(sums == expected_sums);
   }
 }

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "core/job.h"
 #include "core/memory_budget.h"
-#include "core/parallel.h"
 
 using namespace rescale_fast;
 
@@ -13,7 +13,7 @@ TEST_CASE("shares in use never exceed the limit, but for one that is alone") {
   MemoryBudget budget(kLimit);
   std::atomic<std::int64_t> used{0}, most{0};
   std::atomic<int> holders{0}, too_many{0};
-  parallel_ranges(6, 6, [&](int thread, std::int64_t, std::int64_t) {
+  Job(6).run(6, [&](int thread) {
     for (int i = 0; i < 300; ++i) {
       const std::int64_t bytes = (thread * 37 + i * 13) % 60 + (i % 50 == 0 ? 200 : 1);
       const MemoryBudget::Share share(budget, bytes);

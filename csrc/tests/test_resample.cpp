@@ -149,7 +149,7 @@ TEST_CASE("flat images stay flat, at every size") {
 
 TEST_CASE("columns and pixels do not depend on how many there are beside them") {
   // A row of n pixels is weighed in groups, with what is left over one by one; so is a column of it.
-  const auto image = random_bytes(45 * 9, 2);
+  const auto image = random_bytes(std::size_t{45} * 9, 2);
   for (const Filter filter : kFilters) {
     Resampler resampler(filter);
     std::vector<std::uint8_t> all, one;
