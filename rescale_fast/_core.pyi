@@ -17,7 +17,7 @@ def sum_probabilities(
 ) -> FloatArray: ...
 
 class WeightGraph:
-    """A symmetric (K, K) matrix of weights >= 0 with a zero diagonal; see csrc/weight_graph.h."""
+    """A symmetric (K, K) matrix of weights >= 0 with a zero diagonal; see csrc/classes/weight_graph.h."""
 
     @staticmethod
     def from_dense(weights: FloatArray) -> WeightGraph: ...

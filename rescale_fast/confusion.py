@@ -1,7 +1,7 @@
 """Confusion matrix: how often images of one class are called another.
 
 Reads Predictions (N images, K classes); makes ConfusionMatrix, row = true class, column = predicted class.
-Counting runs in C++ (csrc/confusion.cpp) without the GIL: one pass, the same result for any thread count.
+Counting runs in C++ (csrc/classes/confusion.cpp) without the GIL: one pass, the same result for any thread count.
 """
 
 import json

@@ -7,12 +7,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
-SYSTEM_PACKAGES=(g++ pkg-config python3-dev python3-venv libopencv-dev libturbojpeg0-dev libjpeg-dev libxxhash-dev)
+SYSTEM_PACKAGES=(g++ pkg-config python3-dev python3-venv libopencv-dev libturbojpeg0-dev libjpeg-dev libxxhash-dev
+  doctest-dev)
 
 install_system_packages() {
   command -v dpkg-query >/dev/null || {
     pkg-config --exists opencv4 libturbojpeg libjpeg libxxhash 2>/dev/null && return
-    fail "this is not Debian or Ubuntu. Install a C++17 compiler, pkg-config, the Python headers, OpenCV 4, libturbojpeg, libjpeg-turbo and xxHash (with headers), then run this again."
+    fail "this is not Debian or Ubuntu. Install a C++17 compiler, pkg-config, the Python headers, OpenCV 4, libturbojpeg, libjpeg-turbo, xxHash and doctest (with headers), then run this again."
   }
   local missing=() package
   for package in "${SYSTEM_PACKAGES[@]}"; do
@@ -45,7 +46,7 @@ PYTHON=${PYTHON:-python3}
 [ -x .venv/bin/python ] || { say "Creating .venv"; "$PYTHON" -m venv .venv; }
 
 packages=$(stamp_of pyproject.toml constraints.txt)
-core="$(stamp_of pyproject.toml constraints.txt setup.py CMakeLists.txt csrc/*) ${RESCALE_FAST_WERROR:-OFF}"
+core="$(stamp_of pyproject.toml constraints.txt setup.py CMakeLists.txt $(find csrc -type f | sort)) ${RESCALE_FAST_WERROR:-OFF}"
 if ! is_current packages "$packages"; then
   say "Installing Python packages into .venv (several GB the first time: torch, DALI)"
   .venv/bin/pip install -q -c constraints.txt setuptools wheel pybind11 cmake ninja

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets everything up, then checks everything: lint, format, types, C++ warnings as errors, tests.
+# Sets everything up, then checks everything: lint, format, types, C++ warnings as errors, tests of the C++ kernels, tests.
 # Arguments go to pytest: bash scripts/test.sh tests/test_confusion.py -k counts
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -8,4 +8,8 @@ bash scripts/setup.sh
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
+export PATH="$PWD/.venv/bin:$PATH"
+cmake --preset release >/dev/null
+cmake --build --preset release
+ctest --preset release
 exec .venv/bin/python -m pytest "$@"

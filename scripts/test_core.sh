@@ -46,7 +46,7 @@ case $kind in
   jpeg8)
     build_libjpeg_turbo
     export CMAKE_PREFIX_PATH=$work/installed LD_LIBRARY_PATH=$work/installed/lib
-    export CPLUS_INCLUDE_PATH=$work/installed/include LIBRARY_PATH=$work/installed/lib # for the programs of the tests
+    export CPLUS_INCLUDE_PATH=$work/installed/include LIBRARY_PATH=$work/installed/lib # for the program of the tests
     options=(-DRESCALE_FAST_WERROR=ON)
     tests=(tests/test_{codecs,hostile_jpegs,export,downsample}.py)
     ;;
@@ -60,9 +60,10 @@ rm -rf "$work/tree"
 mkdir -p "$work/tree"
 cp -r --preserve=timestamps CMakeLists.txt pyproject.toml csrc rescale_fast tests benchmarks "$work/tree"
 rm -f "$work"/tree/rescale_fast/_core*.so
-cmake -S "$work/tree" -B "$work/core" -G Ninja "${options[@]}" -DPython_EXECUTABLE="$python" \
+cmake -S "$work/tree" -B "$work/core" -G Ninja -DRESCALE_FAST_TESTS=ON "${options[@]}" -DPython_EXECUTABLE="$python" \
   -Dpybind11_DIR="$("$python" -m pybind11 --cmakedir)" -DCMAKE_LIBRARY_OUTPUT_DIRECTORY="$work/tree/rescale_fast" >/dev/null
 cmake --build "$work/core"
+ctest --test-dir "$work/core" --output-on-failure
 cd "$work/tree"
 if [ "$kind" = sanitized ]; then
   # The interpreter is not sanitized, so the run-time libraries come first.

@@ -1,4 +1,4 @@
-"""What carries the C++ core: libjpeg's two ABIs, and memory and threads that a machine does not have."""
+"""What carries the C++ core: libjpeg's two ABIs, and threads that a machine does not have (more: csrc/tests/faults)."""
 
 import os
 import re
@@ -12,8 +12,9 @@ import pytest
 from rescale_fast import _core
 from tests.conftest import ROOT
 
-CORE, PROGRAMS = ROOT / "csrc", ROOT / "tests" / "core"
-JPEG = sorted(CORE.glob("jpeg_*.cpp"))
+CORE = ROOT / "csrc"
+SOURCES = sorted(path for path in CORE.rglob("*") if path.suffix in (".h", ".cpp"))
+JPEG, RESIZE = sorted(CORE.glob("image/jpeg_*.cpp")), CORE / "image" / "resize.cpp"
 ABIS = {"62": "libjpeg 6b's, as Debian builds it", "80": "libjpeg 8's, as Ubuntu does"}
 
 
@@ -24,8 +25,8 @@ def compiler(*arguments):
 
 
 def run_program(folder, sources, *flags):
-    """Builds a program of tests/core with parts of the core; its output. A signal ends it with an error."""
-    compiler(*flags, *sources, "-ljpeg", "-ldl", "-pthread", "-o", folder / "program")
+    """Builds a program with parts of the core; its output. A signal ends it with an error."""
+    compiler(*flags, *sources, "-ljpeg", "-o", folder / "program")
     done = subprocess.run([folder / "program"], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, f"{done.returncode}: {done.stderr}"
     return done.stdout.strip()
@@ -50,9 +51,9 @@ def headers(tmp_path_factory):
 
 @pytest.mark.parametrize("version", ABIS)
 def test_the_core_compiles_for_either_abi_of_libjpeg(headers, version):
-    users = [path for path in CORE.iterdir() if "<jpeglib.h>" in path.read_text(encoding="utf-8")]
+    users = [path for path in SOURCES if "<jpeglib.h>" in path.read_text(encoding="utf-8")]
     assert [path.name for path in users] == ["jpeg_library.h"]  # which the jpeg_*.cpp alone include
-    includers = [path for path in CORE.iterdir() if '"jpeg_library.h"' in path.read_text(encoding="utf-8")]
+    includers = [path for path in SOURCES if '"image/jpeg_library.h"' in path.read_text(encoding="utf-8")]
     assert set(includers) <= set(JPEG)
     for path in JPEG:
         compiler(f"-I{headers[version]}", "-fsyntax-only", path)
@@ -60,7 +61,8 @@ def test_the_core_compiles_for_either_abi_of_libjpeg(headers, version):
 
 def test_a_header_and_a_library_that_disagree_are_an_error_and_no_crash(headers, tmp_path):
     other = next(version for version in ABIS if version != installed_abi())
-    told = run_program(tmp_path, [PROGRAMS / "mismatch.cpp", *JPEG, CORE / "beton_resize.cpp"], f"-I{headers[other]}")
+    program = CORE / "tests" / "faults" / "mismatch.cpp"
+    told = run_program(tmp_path, [program, *JPEG, RESIZE], f"-I{headers[other]}")
     assert told == "\n".join([f"Wrong JPEG library version: library is {installed_abi()}, caller expects {other}"] * 3)
 
 
@@ -69,14 +71,6 @@ def installed_abi():
     command = [*os.environ.get("CXX", "c++").split(), "-E", "-P", "-xc++", "-"]
     done = subprocess.run(command, input=source, capture_output=True, text=True, check=True)
     return re.search(r"^abi (\d+)$", done.stdout, re.MULTILINE)[1]
-
-
-def test_codecs_that_get_no_memory_raise_and_lose_none(tmp_path):
-    assert run_program(tmp_path, [PROGRAMS / "codecs.cpp", *JPEG, CORE / "beton_resize.cpp"]) == "fine"
-
-
-def test_work_is_done_once_by_the_threads_there_are_and_never_waits_for_those_there_are_not(tmp_path):
-    assert run_program(tmp_path, [PROGRAMS / "threads.cpp"]) == "fine"
 
 
 THREE_THOUSAND_THREADS = """

@@ -1,7 +1,7 @@
 """Composes a beton of samples from others. Payloads are copied; no image is decoded.
 
 Any beton will do, those that FFCV's writer made included, with any of FFCV's own field types. Copying runs in the core
-(csrc/beton_copy.cpp) in threads without the GIL, a MiB of the new file at a time.
+(csrc/beton/copy.cpp) in threads without the GIL, a MiB of the new file at a time.
 """
 
 import errno

@@ -1,7 +1,7 @@
 """The digest of a file: XXH3-128 over the XXH3-128 of each MiB of it.
 
 By blocks, so that it is known when the last byte has been written, and threads share the work of checking it. The core
-digests what it writes (csrc/block_digest.h); this puts the parts of a file together.
+digests what it writes (csrc/beton/block_digest.h); this puts the parts of a file together.
 """
 
 from pathlib import Path

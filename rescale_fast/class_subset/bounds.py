@@ -1,6 +1,6 @@
 """Bounds from above: what no choice of k classes can exceed, valid in spite of rounding.
 
-`Relaxation` holds the linear relaxation's value (csrc/class_subset_bound.h), for every k from one computation of
+`Relaxation` holds the linear relaxation's value (csrc/classes/bound.h), for every k from one computation of
 milliseconds. `spectral.py` tightens it for one k, `proof.py` closes what is left.
 """
 

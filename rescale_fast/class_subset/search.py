@@ -1,7 +1,7 @@
 """Searches the k classes that are most confused with one another, with as much effort as one likes.
 
 Source of max-confusion: Gao 2021 ("Subsets of ImageNet"), method 4: the k-subset with the greatest sum of pairwise
-confusion. The searches run in C++ without the GIL (csrc/class_subset*.cpp), on a WeightGraph (weights.py).
+confusion. The searches run in C++ without the GIL (csrc/classes), on a WeightGraph (weights.py).
 Measured: benchmarks/results/class_subset.csv, by benchmarks/bench_class_subset.py.
 """
 

@@ -1,6 +1,6 @@
 """Exports an ImageSubset as .beton files that FFCV reads, each with a JSON beside it.
 
-The core (csrc/beton_write.cpp) reads, converts where it must, and writes in threads without the GIL; the bytes
+The core (csrc/beton/write.cpp) reads, converts where it must, and writes in threads without the GIL; the bytes
 written do not depend on the number of threads. The file gets its header last and its name after that, so it is
 whole or absent. Measured: docs/export.md.
 """
@@ -27,7 +27,7 @@ from rescale_fast.files.images import MAX_PIXELS, name_as_text, naming_refused
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 from rescale_fast.types import IntArray, Track, silent
 
-# In the order of `How` in csrc/beton_image.h.
+# In the order of `How` in csrc/beton/image.h.
 HOW = (
     "original bytes",
     "original bytes, above --max-side: read at a smaller scale",

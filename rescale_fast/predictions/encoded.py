@@ -1,6 +1,6 @@
 """The files' own bytes, and which of them every decoder reads alike.
 
-Reading is done in C++ (csrc/encoded_image.cpp) without the interpreter's lock.
+Reading is done in C++ (csrc/image/encoded_image.cpp) without the interpreter's lock.
 """
 
 import os

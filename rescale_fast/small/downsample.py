@@ -1,7 +1,7 @@
 """Down-samples image files, part by part.
 
-Decoding and resizing run in the core (csrc/downsample.cpp) in threads without the GIL; a part is saved while the next
-is made. Finished parts stay: after an interruption only the others are made, and several processes may share them.
+Decoding and resizing run in the core (csrc/image/downsample.cpp) in threads without the GIL; a part is saved while the
+next is made. Finished parts stay: after an interruption only the others are made, and several processes may share them.
 Measured: benchmarks/results/downsample.csv.
 """
 
@@ -27,7 +27,7 @@ from rescale_fast.types import Advance, Track, silent
 
 PART_IMAGES = 4096
 PART_BYTES = 1 << 26
-FITS, FILTERS = get_args(Fit), get_args(Filter)  # in the order of csrc/downsample.h and csrc/resample.h
+FITS, FILTERS = get_args(Fit), get_args(Filter)  # in the order of csrc/image/downsample.h and csrc/image/resample.h
 
 
 @dataclass(frozen=True)
