@@ -36,15 +36,7 @@ def validate(
     from rescale_fast.predictions.validate import predict, validate
 
     choice = choose_network(dataset, network)
-    origin = Origin(
-        made_from={"dataset": dataset.digest},
-        config={
-            "network": choice.name,
-            "weights": choice.weights,
-            "outputs": choice.outputs,
-            "loader": settings.loader,
-        },
-    )
+    origin = choice.origin(dataset, settings.loader)
     num_images = len(dataset.splits["val"])
     meeting = Meeting("load network")
     if not meeting.agree("is finished", lambda: is_finished(num_images, folder.predictions, origin)):
