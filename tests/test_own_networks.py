@@ -167,6 +167,7 @@ def test_a_run_refuses_before_its_first_stage(code, cached, capsys, monkeypatch,
     assert not (code / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_looks_and_another_is_trained(code, cached, capsys, one_thread):
     """Its name is the callable's; a changed file has both done again, an unchanged one nothing."""
     mine, out = code / "mine.py", code / "out"
@@ -203,6 +204,7 @@ def test_a_checkpoint_of_a_network_of_ones_own_is_loaded(code, cached, capsys):
     assert "these weights are for 5 classes, the data set has 12" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_networks_of_ones_own_have_rows_in_the_table(code, cached, capsys, one_thread):
     base = ("run", *GLYPHS, *QUICK, "--out", code / "out", "--network", f"{code}/mine.py:looks")
     assert run(*base, "--train-network", f"{code}/mine.py:Pooled") == 0, capsys.readouterr().err
