@@ -6,12 +6,18 @@ import re
 import pytest
 import torch
 
+from rescale_fast import choose_classes
+from rescale_fast import confusion as count
 from rescale_fast.artifact import file_sha256
-from rescale_fast.errors import NetworkError, RescaleError, SettingError, UnknownNetworkError
+from rescale_fast.errors import ArtifactError, NetworkError, RescaleError, SettingError, UnknownNetworkError
+from rescale_fast.image_subset.settings import ScoreSettings
+from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.own import code_digest, find_own, is_reference, short_name
-from rescale_fast.networks.registry import build_for_training, check_network, network_names, plain_name
-from rescale_fast.run import stages
+from rescale_fast.networks.registry import build_for_training, check_network, check_own, network_names, plain_name
+from rescale_fast.run import scoring, stages
+from rescale_fast.run.checking import check_score
 from rescale_fast.run.commands import main
+from rescale_fast.run.folder import RunFolder
 from rescale_fast.train.types import TrainRun
 
 CODE = """
@@ -155,6 +161,11 @@ def test_one_file_of_a_bare_folder_is_enough_and_the_search_path_stays(code):
         (("--train-network", "CODE/mine.py:fixed"), "fixed: gives 7 outputs, and there are 8 classes"),
         (("--train-network", "CODE/mine.py:text"), "gives an object of type str"),
         (("--train-network", "CODE/mine.py:fails"), "KeyError: 'layer4'"),
+        (("--train-network", "CODE/mine.py:two"), "gives a tensor of shape (1, 1, 8) for one image"),
+        (
+            ("--train-network", "CODE/mine.py:large", "--train-size", 24),
+            "--train-size 24: CODE/mine.py:large: on images",
+        ),
     ],
 )
 def test_a_run_refuses_before_its_first_stage(code, cached, capsys, monkeypatch, arguments, message):
@@ -163,7 +174,7 @@ def test_a_run_refuses_before_its_first_stage(code, cached, capsys, monkeypatch,
     assert run("run", *GLYPHS, "--out", code / "out", "--train-batch-size", 16, *words) == 2
     said = capsys.readouterr().err
     assert re.fullmatch(r"error: .*\n", said), said
-    assert message in said
+    assert message.replace("CODE", str(code)) in said
     assert not (code / "out").exists()
 
 
@@ -190,6 +201,33 @@ def test_a_network_of_ones_own_looks_and_another_is_trained(code, cached, capsys
     for stage in ("validate", "train"):
         assert not re.search(rf"^ *{stage} .*\(reused\)$", changed, re.MULTILINE), changed
     assert TrainRun.load(out / "runs" / "eight-fast-seed0").origin.made_from["network"] == file_sha256(mine)
+
+
+def test_a_network_for_images_of_an_odd_size_is_not_refused_before_these_are_known(code):
+    (code / "mine.py").write_text(
+        CODE + "def odd(num_classes):\n    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 40 * 40, num_classes))\n"
+    )
+    check_own(f"{code}/mine.py:odd", 5, None)
+    check_own(f"{code}/mine.py:odd", 5, 40)
+    with pytest.raises(NetworkError, match="on images of 41 px"):
+        check_own(f"{code}/mine.py:odd", 5, 41)
+
+
+def test_scores_by_a_network_of_ones_own_depend_on_its_file(code, small_glyphs, monkeypatch):
+    """Of the stage `score`, what it would be made from."""
+    origins = []
+    chosen = choose_classes(count([0, 1], [1, 0], small_glyphs.class_ids), 3)
+    chosen.save(code / "class_subset.json")
+    monkeypatch.setattr(scoring, "score_halves", lambda *args, **_: origins.append(args[2].origin))
+    folder = RunFolder(code)
+    settings = ScoreSettings(score_network=f"{code}/mine.py:Pooled")
+    check_score(settings, small_glyphs)
+    for text in (CODE, CODE + "#"):
+        (code / "mine.py").write_text(text)
+        with pytest.raises(ArtifactError):  # nothing was made
+            scoring.score(folder, small_glyphs, folder.class_subset, None, settings, MachineSettings())
+    assert not origins[0].same_as(origins[1])
+    assert origins[1].made_from["network"] == file_sha256(code / "mine.py")
 
 
 def test_a_checkpoint_of_a_network_of_ones_own_is_loaded(code, cached, capsys):

@@ -162,7 +162,7 @@ def _told(error: BaseException) -> str:
 def num_outputs(name: str, network: "nn.Module", image_size: int) -> int:
     """How many logits a network gives for an image of that size, pixels.
 
-    Raises: NetworkError when it fails on one, or gives something else than (B, K) logits.
+    Raises: NetworkError when it fails on one; UnknownNetworkError when it gives something else than (B, K) logits.
     """
     import torch
 
@@ -177,7 +177,7 @@ def num_outputs(name: str, network: "nn.Module", image_size: int) -> int:
         network.train(was_training)
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != 1:
         found = f"a tensor of shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits)
-        raise NetworkError(f"{name}: gives {found} for one image, expected logits of shape (1, K).")
+        raise UnknownNetworkError(f"{name}: gives {found} for one image, expected logits of shape (1, K).")
     return int(logits.shape[1])
 
 

@@ -117,7 +117,8 @@ def check_network(name: str) -> None:
 def check_own(reference: str, num_classes: int | None, image_size: int | None) -> None:
     """Build a network of one's own and give it an image.
 
-    Args: num_classes, image_size: None = not known yet: then any number, or one of SIZES, will do.
+    Args: num_classes, image_size: None = not known yet: then any number will do, and of sizes those of SIZES are tried;
+            a network that takes none of them may take that of the images.
     Raises: UnknownNetworkError when there is none, or it has another number of outputs; NetworkError when it takes no
         image of that size.
     """
@@ -128,13 +129,15 @@ def check_own(reference: str, num_classes: int | None, image_size: int | None) -
         for size in SIZES if image_size is None else (image_size,):
             try:
                 found = num_outputs(reference, network, size)
-            except NetworkError as error:
-                failure = error
+            except UnknownNetworkError:
+                raise
+            except NetworkError:
+                if image_size is not None:
+                    raise
                 continue
             if num_classes is not None:
                 check_number(reference, found, num_classes)
             return
-    raise failure
 
 
 def _check_library_name(name: str) -> None:

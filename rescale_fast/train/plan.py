@@ -6,7 +6,7 @@ from typing import Any
 
 from rescale_fast.artifact import Origin, to_json
 from rescale_fast.beton.types import BetonInfo
-from rescale_fast.errors import NetworkError, SettingError
+from rescale_fast.errors import NetworkError, SettingError, UnknownNetworkError
 from rescale_fast.loaders.augment import Augment
 from rescale_fast.loaders.settings import LoaderKind
 from rescale_fast.networks.own import code_digest, is_reference, short_name
@@ -54,10 +54,7 @@ def check_training(
     """
     if settings.train_network is not None:
         check_network(settings.train_network)
-        if is_reference(settings.train_network):
-            check_own(settings.train_network, num_classes, settings.train_size)
-        elif settings.train_size is not None:
-            _check_size(settings.train_network, settings.train_size)
+        _check_size(settings.train_network, num_classes, settings.train_size)
     recipe = find_recipe(settings.recipe, plain_name(settings.train_network or ""))
     batch_size = settings.train_batch_size or recipe.for_images(most_images).batch_size
     if batch_size % num_ranks:
@@ -70,12 +67,17 @@ def check_training(
         )
 
 
-def _check_size(network: str, image_size: int) -> None:
+def _check_size(network: str, num_classes: int | None, image_size: int | None) -> None:
     import torch
 
     try:
-        with torch.random.fork_rng(devices=[]):
-            build_for_training(network, 2, image_size)
+        if is_reference(network):
+            check_own(network, num_classes, image_size)
+        elif image_size is not None:
+            with torch.random.fork_rng(devices=[]):
+                build_for_training(network, 2, image_size)
+    except UnknownNetworkError:
+        raise
     except NetworkError as error:
         raise SettingError(f"--train-size {image_size}: {error}") from error
 
