@@ -182,6 +182,26 @@ def test_a_value_is_refused_with_the_words_of_the_command_line(call, settings, v
     assert str(caught.value) == str(expected.value)
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m, d: rf.choose_classes(np.eye(4), 2), "confusion: is an object of type ndarray, expected Confusion"),
+        (lambda m, d: rf.group_classes(None, "random"), "confusion: is an object of type NoneType"),
+        (lambda m, d: rf.compare(d, {}), "confusion: is an object of type Dataset"),
+        (lambda m, d: rf.compare(m, {"mine": None}), "mine: is an object of type NoneType, expected ClassSubset or"),
+        (lambda m, d: rf.validate("/data", "small"), "dataset: is an object of type str, expected Dataset"),
+        (lambda m, d: rf.choose_images("/data", m), "dataset: is an object of type str, expected Dataset"),
+        (lambda m, d: rf.choose_images(d, m), "classes: is an object of type ConfusionMatrix, expected ClassSubset or"),
+        (lambda m, d: rf.export_beton(d, m, "x"), "subset: is an object of type ConfusionMatrix, expected ImageSubset"),
+        (lambda m, d: rf.group_classes(m, "random", wordnet=5), "--wordnet 5: expected a path"),
+        (lambda m, d: rf.confusion([[0], [1, 2]], [0], ["a", "b"]), "labels: "),
+    ],
+)
+def test_what_is_not_of_the_stage_before_is_refused(call, message, matrix, small_glyphs):
+    with pytest.raises(SettingError, match=message):
+        call(matrix, small_glyphs)
+
+
 def test_a_misspelt_argument_is_refused(matrix):
     with pytest.raises(TypeError, match="efort"):
         rf.choose_classes(matrix, efort="fast")

@@ -7,7 +7,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rescale_fast.api.origins import array_digest, content_digest
+from rescale_fast.api.origins import array_digest, content_digest, expect
 from rescale_fast.artifact import Origin, json_sha256
 from rescale_fast.class_subset import choose, group
 from rescale_fast.class_subset.compare import Comparison, compare_subsets, find_subset, labels_in
@@ -89,7 +89,10 @@ def _checked_ids(class_ids: Sequence[str], class_names: Sequence[str]) -> tuple[
 
 
 def _whole_numbers(what: str, values: ArrayLike) -> IntArray:
-    found = np.asarray(values)
+    try:
+        found = np.asarray(values)
+    except ValueError as error:
+        raise SettingError(f"{what}: {error}") from error
     if found.ndim != 1 or found.dtype.kind not in "iu":
         raise SettingError(f"{what}: is an array of {found.dtype}, shape {found.shape}; expected (N,) whole numbers.")
     return np.ascontiguousarray(found, np.int64)
@@ -129,6 +132,7 @@ def choose_classes(
         k, method, rule, vote_pool, pair_weights, effort, seconds, search_seed,
         classes, published,  # type: ignore[arg-type]  # it makes a path of it
     )  # fmt: skip
+    expect("confusion", confusion, ConfusionMatrix)
     origin = choose.choice_origin(settings, content_digest(confusion))
     return choose.choose_classes(
         confusion, settings, origin, num_threads=MachineSettings(num_threads=num_threads).threads
@@ -154,7 +158,9 @@ def group_classes(
     Raises: SettingError for a value that is none of these, or would have no effect; ArtifactError for a file that
         cannot be read.
     """
-    settings = GroupSettings(str(grouping), num_groups, group_seed, Path(wordnet))
+    name = str(grouping) if isinstance(grouping, Path) else grouping
+    settings = GroupSettings(name, num_groups, group_seed, wordnet)  # type: ignore[arg-type]  # it makes a path of it
+    expect("confusion", confusion, ConfusionMatrix)
     return group.group_classes(confusion, settings, group.grouping_origin(settings, content_digest(confusion)))
 
 
@@ -173,6 +179,7 @@ def compare(
     Raises: SettingError for a subset that does not fit the matrix's classes, and predictions about others;
         ArtifactError for a file that cannot be read.
     """
+    expect("confusion", confusion, ConfusionMatrix)
     found = {name: _labels(name, subset, confusion.class_ids) for name, subset in subsets.items()}
     return compare_subsets(confusion, found, predictions)
 
@@ -182,6 +189,7 @@ def _labels(name: str, subset: ClassSubset | Sequence[str] | str, class_ids: tup
         return labels_in(subset, class_ids, name)
     if isinstance(subset, str):
         return find_subset(subset, class_ids)
+    expect(name, subset, ClassSubset, Sequence)
     unknown = [one for one in subset if one not in class_ids]
     if unknown or not len(subset):
         raise SettingError(f"{name}: {unknown[0] if unknown else 'no class'!r} is no class of the confusion matrix.")

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from rescale_fast.api.origins import weights_digest
+from rescale_fast.api.origins import expect, weights_digest
 from rescale_fast.artifact import Origin
 from rescale_fast.datasets import open as opening
 from rescale_fast.datasets.settings import DatasetSettings, Kind
@@ -93,6 +93,7 @@ def validate(
         DatasetError when too many images cannot be read.
     """
     settings, machine = ValidateSettings(loader, batch_size, max_unreadable), MachineSettings(device, num_threads)
+    expect("dataset", dataset, Dataset)
     shown = track if progress else silent
     if network is None or isinstance(network, str):
         if transform is not None:

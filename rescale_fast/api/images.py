@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from rescale_fast.api.origins import content_digest
+from rescale_fast.api.origins import content_digest, expect
 from rescale_fast.artifact import Origin, file_sha256, to_json
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
@@ -60,6 +60,8 @@ def choose_images(
         sample_seed=sample_seed,
     ).resolved()
     check_inputs(settings)
+    expect("dataset", dataset, Dataset)
+    expect("classes", classes, ClassSubset, ClassGrouping)
     listed = {"scores": scores, "predictions": predictions, classes.schema.partition("/")[0]: classes}
     made_from = {name: content_digest(one) for name, one in listed.items() if one is not None}
     evidence = Evidence(scores=scores, predictions=predictions)
@@ -101,6 +103,8 @@ def export_beton(
         class can be read, or for the first bad file; OutputError when a file cannot be written.
     """
     settings = ExportSettings(store, scale, resize_by, resize_side, max_side, quality, apply_exif, on_bad)
+    expect("dataset", dataset, Dataset)
+    expect("subset", subset, ImageSubset)
     made_from = {"image_subset": content_digest(subset)}
     threads, shown = MachineSettings(num_threads=num_threads).threads, track if progress else silent
     infos = {}

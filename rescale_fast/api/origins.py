@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rescale_fast.artifact import Artifact, to_json
+from rescale_fast.errors import SettingError
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+def expect(what: str, value: object, *kinds: type) -> None:
+    """Raise SettingError unless an argument is of one of these types."""
+    if not isinstance(value, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise SettingError(f"{what}: is an object of type {type(value).__name__}, expected {wanted}.")
 
 
 def content_digest(artifact: Artifact) -> str:
