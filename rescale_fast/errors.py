@@ -35,7 +35,8 @@ class NetworkError(RescaleError, RuntimeError):
 
 
 class UnknownNetworkError(NetworkError):
-    """No network has this name, or it needs a package that is not installed. Wrong usage: exit code 2."""
+    """No network has this name, it needs a package that is not installed, or one's own code makes none that fits.
+    Wrong usage: exit code 2."""
 
     exit_code = 2
 

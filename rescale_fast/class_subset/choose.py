@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from rescale_fast.artifact import Origin
+from rescale_fast.artifact import Origin, file_sha256, to_json
 from rescale_fast.class_subset.bounds import Relaxation, relax
 from rescale_fast.class_subset.lists import read_list
 from rescale_fast.class_subset.outcomes import by_errors_and_half, by_lowest_accuracy, by_votes, lowest_and_confused
@@ -19,6 +19,7 @@ from rescale_fast.class_subset.settings import SelectSettings
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.class_subset.weights import pair_graph
 from rescale_fast.confusion import ConfusionMatrix
+from rescale_fast.errors import SettingError
 from rescale_fast.types import JSON, IntArray, Track, silent
 
 Chosen: TypeAlias = tuple[IntArray, str, dict[str, JSON]]  # labels; how; what is known of them
@@ -51,6 +52,21 @@ def choose_classes(
         class_names=tuple(confusion.class_names[label] for label in chosen),
         facts=describe(confusion, chosen) | facts,
     )
+
+
+def choice_origin(settings: SelectSettings, confusion_digest: str) -> Origin:
+    """What a choice is made from: the confusion matrix with this digest, and the list or the settings.
+
+    Raises: SettingError for a list that is not there.
+    """
+    made_from = {"confusion": confusion_digest}
+    if settings.classes is not None:  # the list decides; k and the file's place do not
+        if not settings.classes.is_file():
+            raise SettingError(f"--classes {settings.classes}: no such file.")
+        return Origin(made_from | {"classes": file_sha256(settings.classes)}, {})
+    if settings.published is not None:
+        return Origin(made_from, {"published": settings.published})
+    return Origin(made_from, dict(to_json(settings)))  # type: ignore[arg-type]
 
 
 def _from_list(confusion: ConfusionMatrix, settings: SelectSettings, *_: object) -> Chosen:

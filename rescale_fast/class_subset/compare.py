@@ -3,12 +3,17 @@
 Reads a ConfusionMatrix, and Predictions if there are any. A subset is an increasing (k,) int64 array of labels.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from rescale_fast.class_subset.lists import read_list
+from rescale_fast.class_subset.published import find_published
+from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.confusion import ConfusionMatrix
+from rescale_fast.errors import SettingError
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.types import IntArray
 
@@ -95,6 +100,54 @@ def random_choice(
         summary(lambda column: float(np.percentile(column, INTERVAL[0]))),
         summary(lambda column: float(np.percentile(column, INTERVAL[1]))),
     )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """S choices of classes, measured on one confusion matrix."""
+
+    names: tuple[str, ...]  # (S,)
+    hardness: tuple[Hardness, ...]  # (S,)
+    at_random: Mapping[int, RandomChoice]  # k -> what random choices of as many classes give
+    shared: IntArray  # (S, S) classes that each two share
+
+
+def compare_subsets(
+    confusion: ConfusionMatrix, subsets: Mapping[str, IntArray], predictions: Predictions | None = None
+) -> Comparison:
+    """Measure subsets, random choices of the same sizes, and what each two share.
+
+    Raises: SettingError for predictions about other classes.
+    """
+    if predictions is not None and predictions.class_ids != confusion.class_ids:
+        raise SettingError("--predictions: are about other classes than the confusion matrix.")
+    chosen = list(subsets.values())
+    return Comparison(
+        tuple(subsets),
+        tuple(hardness(confusion, one, predictions) for one in chosen),
+        {k: random_choice(confusion, k, predictions) for k in sorted({len(one) for one in chosen})},
+        overlaps(chosen),
+    )
+
+
+def find_subset(name: str, class_ids: tuple[str, ...]) -> IntArray:
+    """(k,) int64 labels of a class_subset.json, a list, or a published list. Raises: SettingError, ArtifactError."""
+    path = Path(name)
+    if path.suffix == ".json":
+        return labels_in(ClassSubset.load(path), class_ids, str(path))
+    if path.is_file():
+        return read_list(path, class_ids)
+    if "/" in name or path.suffix:
+        raise SettingError(f"--subsets {name}: no such file.")
+    return find_published(name).labels(class_ids)
+
+
+def labels_in(subset: ClassSubset, class_ids: tuple[str, ...], source: str) -> IntArray:
+    """(k,) int64 labels. Raises: SettingError unless they are of these classes; `source` is what messages call it."""
+    for label, class_id in zip(subset.classes, subset.class_ids, strict=True):
+        if not (label < len(class_ids) and class_ids[label] == class_id):
+            raise SettingError(f"{source}: its class {class_id!r} is not class {label} of the confusion matrix.")
+    return np.array(subset.classes, np.int64)
 
 
 def overlaps(subsets: Sequence[IntArray]) -> IntArray:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from rescale_fast import _core
-from rescale_fast.artifact import Origin
+from rescale_fast.artifact import Origin, file_sha256, to_json
 from rescale_fast.class_subset.settings import BY_WORDNET, NUMBERED, GroupSettings
 from rescale_fast.class_subset.types import ClassGrouping
 from rescale_fast.class_subset.weights import pair_graph
@@ -54,6 +54,16 @@ def group_classes(confusion: ConfusionMatrix, settings: GroupSettings, origin: O
         member_ids=tuple(tuple(confusion.class_ids[label] for label in labels) for _, _, labels in groups),
         facts=describe_groups(confusion, [labels for _, _, labels in groups]),
     )
+
+
+def grouping_origin(settings: GroupSettings, confusion_digest: str) -> Origin:
+    """What a grouping is made from: the confusion matrix with this digest, the settings, and the files they name."""
+    made_from, table = {"confusion": confusion_digest}, Path(settings.grouping or "").expanduser()
+    if table.is_file():
+        made_from["table"] = file_sha256(table)
+    if settings.grouping in BY_WORDNET and settings.wordnet.is_file():
+        made_from["wordnet"] = file_sha256(settings.wordnet)
+    return Origin(made_from, dict(to_json(settings)))  # type: ignore[arg-type]
 
 
 def check_grouping(settings: GroupSettings, num_classes: int) -> None:

@@ -1,9 +1,10 @@
-"""Networks by name, untrained, for any number of classes."""
+"""Networks by name, or by a reference to one's own code, untrained, for any number of classes."""
 
 import difflib
 from typing import TYPE_CHECKING
 
 from rescale_fast.errors import UnknownNetworkError
+from rescale_fast.networks.own import find_own, is_reference
 
 if TYPE_CHECKING:
     from torch import nn
@@ -13,10 +14,12 @@ TIMM = "timm:"
 
 
 def build_network(name: str, num_classes: int) -> "nn.Module":
-    """Build a network with `num_classes` outputs: `small` (ours), torchvision's NAME, or timm:NAME.
+    """Build a network with `num_classes` outputs: `small` (ours), torchvision's NAME, timm:NAME, or a reference.
 
-    Raises: UnknownNetworkError for an unknown name, listing the nearest ones.
+    Raises: UnknownNetworkError for an unknown name, listing the nearest ones, and as networks/own.py for a reference.
     """
+    if is_reference(name):
+        return find_own(name).build(num_classes)
     if name == "small":
         from rescale_fast.networks._small_net import SmallNet
 
@@ -37,7 +40,9 @@ def build_network(name: str, num_classes: int) -> "nn.Module":
 
 def check_name(name: str) -> None:
     """Raise UnknownNetworkError unless `build_network` knows the name. Takes no longer than an import."""
-    if name.startswith(TIMM):
+    if is_reference(name):
+        find_own(name)
+    elif name.startswith(TIMM):
         check_timm_name(name)
     elif name != "small":
         check_torchvision_name(name)

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
-from rescale_fast.artifact import file_sha256
+from rescale_fast.artifact import Origin, file_sha256
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import NetworkError, SettingError
 from rescale_fast.networks.build import TIMM, build_network, check_timm_name, check_torchvision_name
 from rescale_fast.networks.checkpoints import download, download_failed, read_checkpoint
+from rescale_fast.networks.own import check_outputs, code_digest, is_reference, num_outputs, short_name
 from rescale_fast.networks.published import PublishedOutputs, published_outputs
 from rescale_fast.networks.settings import NetworkSettings
+from rescale_fast.networks.transforms import of_preset, transform_for
 from rescale_fast.networks.types import EvalTransform
 from rescale_fast.networks.weights import count_outputs, fit_names, load_weights
 from rescale_fast.types import Track, silent
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 PLACES365_NETWORKS = ("alexnet", "densenet161", "resnet18", "resnet50")
 PLACES365_URL = "http://places2.csail.mit.edu/models_places365/{}_places365.pth.tar"
 DEFAULT_NETWORKS = {"imagenet": "resnet50", "places365": "resnet50", "glyphs": "small"}
+OF_CODE = "of its own code"  # weights, of a network by reference
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,16 @@ class NetworkChoice:
     """A network that has been decided on but not loaded: cheap to make, so that reuse can be checked first."""
 
     name: str
-    weights: str  # what identifies them: "sha256:...", "torchvision:DEFAULT", "timm:TAG", a URL, "trained:..."
+    weights: str  # what identifies them: "sha256:...", "torchvision:DEFAULT", "timm:TAG", a URL, "trained:...", OF_CODE
     file: Path | None  # of the user's own checkpoint
     outputs: str | None = None  # of published weights, how many are used, such as "100 of 1,000"
+
+    def origin(self, dataset: Dataset, loader: str) -> Origin:
+        """What predictions by it are made from; `loader` is what reads the images."""
+        return Origin(
+            {"dataset": dataset.digest, **code_digest(self.name)},
+            {"network": short_name(self.name), "weights": self.weights, "outputs": self.outputs, "loader": loader},
+        )
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,8 @@ def choose_network(dataset: Dataset, settings: NetworkSettings) -> NetworkChoice
         if not file.is_file():
             raise NetworkError(f"{file}: {'is a folder, expected a' if file.is_dir() else 'no such'} weights file.")
         return NetworkChoice(name, f"sha256:{file_sha256(file)}", file)
+    if name is not None and is_reference(name):
+        return NetworkChoice(name, OF_CODE, None)
     if dataset.kind == "glyphs":
         from rescale_fast.networks.glyph_network import RECIPE
 
@@ -105,6 +117,8 @@ def load_network(choice: NetworkChoice, dataset: Dataset, *, track: Track = sile
 
         return LoadedNetwork(glyph_network.load_or_train(dataset, track=track), glyph_network.transform(dataset))
     published = published_outputs(dataset)
+    if choice.weights == OF_CODE:
+        return _from_code(choice.name, dataset, published)
     if choice.file is not None:
         return _from_file(choice, choice.file, dataset, published)
     if published is None:
@@ -127,19 +141,34 @@ def _from_file(
     checkpoint = read_checkpoint(file)
     network = build_network(choice.name, dataset.num_classes)
     weights = fit_names(checkpoint.weights, network.state_dict())
-    num_outputs = count_outputs(network, weights, dataset.num_classes)
-    if published is None or num_outputs != published.num_outputs:
-        published, num_outputs = None, dataset.num_classes
+    wanted = count_outputs(network, weights, dataset.num_classes)
+    if published is None or wanted != published.num_outputs:
+        published, wanted = None, dataset.num_classes
     elif not published.are_all:
-        network = build_network(choice.name, num_outputs)
-    load_weights(network, weights, str(file), num_outputs)
+        network = build_network(choice.name, wanted)
+    load_weights(network, weights, str(file), wanted)
     copied = _copied_from_torchvision(choice)
     if copied is not None and hasattr(network, "transform_input"):  # Inception, GoogLeNet: from TensorFlow
         network.transform_input = True  # type: ignore[assignment]
-    transform = _torchvision_transform(copied) if copied is not None else default_transform(choice.name, dataset)
+    if is_reference(choice.name):
+        transform = transform_for(network, dataset)
+        check_outputs(choice.name, network, wanted, transform.crop)
+    else:
+        transform = _torchvision_transform(copied) if copied is not None else default_transform(choice.name, dataset)
     notes = (f"{file.name}: {checkpoint.note}",) if checkpoint.note else ()
     loaded = LoadedNetwork(network.eval(), transform, notes)
     return loaded if published is None else _for_classes(loaded, choice.name, published)
+
+
+def _from_code(name: str, dataset: Dataset, published: PublishedOutputs | None) -> LoadedNetwork:
+    """A network of one's own with weights of its own: an output for each class, or those of published weights."""
+    network = build_network(name, dataset.num_classes)
+    transform = transform_for(network, dataset)
+    loaded = LoadedNetwork(network.eval(), transform)
+    if published is not None and num_outputs(name, network, transform.crop) == published.num_outputs:
+        return _for_classes(loaded, name, published)
+    check_outputs(name, network, dataset.num_classes, transform.crop)
+    return loaded
 
 
 def _copied_from_torchvision(choice: NetworkChoice) -> Any:
@@ -258,11 +287,4 @@ def _default_weights(name: str) -> Any:
 
 
 def _torchvision_transform(weights: Any) -> EvalTransform:
-    preset = weights.transforms()
-    return EvalTransform(
-        resize=preset.resize_size[0],
-        crop=preset.crop_size[0],
-        interpolation=preset.interpolation.value,
-        mean=tuple(preset.mean),
-        std=tuple(preset.std),
-    )
+    return of_preset(weights.transforms())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rescale_fast.errors import NetworkError, SettingError, UnknownNetworkError
 from rescale_fast.networks.build import build_network, check_name
+from rescale_fast.networks.own import check_number, check_outputs, is_reference, num_outputs, short_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,12 +60,19 @@ TABLE: "Mapping[str, Callable[[int], nn.Module]]" = {  # name -> builder for a n
 
 
 def network_names(wanted: str) -> tuple[str, ...]:
-    """The names in a comma-separated list; `all` is the table's nine. Raises: SettingError for an empty list."""
+    """The names in a comma-separated list; `all` is the table's nine.
+
+    Raises: SettingError for an empty list, and for two networks that tables would call by one name.
+    """
     names = [name.strip() for name in wanted.split(",") if name.strip()]
     if not names:
         raise SettingError(f"--networks {wanted!r}: expected names, such as ResNet18,MAFNet, or all.")
-    found = [one for name in names for one in (TABLE if name.lower() == "all" else [plain_name(name)])]
-    return tuple(dict.fromkeys(found))
+    every = (one for name in names for one in (TABLE if name.lower() == "all" else [plain_name(name)]))
+    found = list(dict.fromkeys(every))
+    short = [short_name(name) for name in found]
+    if twice := [name for name in found if short.count(short_name(name)) > 1]:
+        raise SettingError(f"--networks {wanted!r}: {' and '.join(twice)} would have one name in the table.")
+    return tuple(found)
 
 
 def plain_name(name: str) -> str:
@@ -79,11 +87,16 @@ def build_for_training(name: str, num_classes: int, image_size: int) -> "nn.Modu
     """Build an untrained network for images of image_size pixels.
 
     Args:
-        name: one of TABLE; WRN-N-k (such as WRN-28-2); `small` (ours); timm:NAME; torchvision:NAME, or NAME alone.
-    Raises: UnknownNetworkError for an unknown name; NetworkError for images of a size that the network does not take.
+        name: one of TABLE; WRN-N-k (such as WRN-28-2); `small` (ours); timm:NAME; torchvision:NAME, or NAME alone;
+            package.module:callable or file.py:callable.
+    Raises: UnknownNetworkError for an unknown name, or another number of outputs; NetworkError for images
+        of a size that the network does not take.
     """
     check_network(name)
     network = _build(plain_name(name), num_classes)
+    if is_reference(name):
+        check_outputs(name, network, num_classes, image_size)
+        return network.train()
     if not _takes(network, num_classes, image_size):
         larger = next((size for size in SIZES if size > image_size and _takes(network, num_classes, size)), None)
         hint = f"Pass --train-size {larger}, which resizes them, or" if larger else "Pass"
@@ -92,12 +105,39 @@ def build_for_training(name: str, num_classes: int, image_size: int) -> "nn.Modu
 
 
 def check_network(name: str) -> None:
-    """Raise UnknownNetworkError unless there is a network of that name to train. Builds nothing."""
+    """Raise UnknownNetworkError unless there is a network of that name to train. Builds nothing, but runs the code that
+    a reference names."""
     name = plain_name(name)
     if wide := WIDE.fullmatch(name):
         _wide_shape(name, int(wide[1]), float(wide[2]))
     elif name in OF_LIBRARIES or name not in TABLE:
         _check_library_name(OF_LIBRARIES.get(name, name.removeprefix("torchvision:")))
+
+
+def check_own(reference: str, num_classes: int | None, image_size: int | None) -> None:
+    """Build a network of one's own and give it an image.
+
+    Args: num_classes, image_size: None = not known yet: then any number will do, and of sizes those of SIZES are tried;
+            a network that takes none of them may take that of the images.
+    Raises: UnknownNetworkError when there is none, or it has another number of outputs; NetworkError when it takes no
+        image of that size.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        network = build_network(reference, num_classes or 2)
+        for size in SIZES if image_size is None else (image_size,):
+            try:
+                found = num_outputs(reference, network, size)
+            except UnknownNetworkError:
+                raise
+            except NetworkError:
+                if image_size is not None:
+                    raise
+                continue
+            if num_classes is not None:
+                check_number(reference, found, num_classes)
+            return
 
 
 def _check_library_name(name: str) -> None:

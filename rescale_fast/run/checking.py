@@ -15,7 +15,8 @@ from rescale_fast.image_subset.corrections import read_corrections
 from rescale_fast.image_subset.scores import Scores
 from rescale_fast.image_subset.settings import SampleSettings, ScoreSettings, numbers_of
 from rescale_fast.networks.build import check_name
-from rescale_fast.networks.pretrained import choose_network
+from rescale_fast.networks.own import is_reference
+from rescale_fast.networks.pretrained import choose_network, load_network
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.sampling import check_corrections_file, needs_scores
 from rescale_fast.run.settings import RunSettings
@@ -29,7 +30,9 @@ def check_run(settings: RunSettings, dataset: Dataset, folder: RunFolder) -> Non
     Raises: SettingError, or another error of usage, naming the option that no run on this data set could follow.
     """
     if settings.confusion is None and settings.predictions is None:
-        choose_network(dataset, settings.network)
+        choice = choose_network(dataset, settings.network)
+        if is_reference(choice.name):
+            load_network(choice, dataset)
     _check_configuration(settings.sample, dataset.num_classes)
     num_classes = check_chosen(settings.select, settings.group, dataset)
     check_sample(settings.sample, dataset, folder, num_classes)
@@ -41,7 +44,8 @@ def check_run(settings: RunSettings, dataset: Dataset, folder: RunFolder) -> Non
     elif needs_scores(settings.sample, dataset):
         check_score(settings.score, dataset)
     if "train" in dataset.splits:  # else nothing is trained, which is said
-        check_training(settings.train, check_numbers(settings, dataset, num_classes))
+        outputs = num_classes if settings.group.grouping is None else None  # of groups, that number is the most
+        check_training(settings.train, check_numbers(settings, dataset, num_classes), outputs)
 
 
 def _check_configuration(settings: SampleSettings, num_classes: int) -> None:

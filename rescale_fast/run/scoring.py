@@ -18,6 +18,7 @@ from rescale_fast.image_subset.settings import ScoreSettings
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 from rescale_fast.loaders.augment import Augment
 from rescale_fast.machine import MachineSettings
+from rescale_fast.networks.own import code_digest
 from rescale_fast.run.folder import RunFolder, digest, existing
 from rescale_fast.run.sampling import load_chosen
 from rescale_fast.terminal import track
@@ -42,6 +43,7 @@ def score(
     made_from = {"dataset": dataset.digest, source.stem: digest(source)}
     if corrections is not None:
         made_from["corrections"] = digest(existing(corrections, "--corrections"))
+    made_from |= code_digest(settings.score_network)
     origin = Origin(made_from, {**asdict(settings), "augment": augment})
 
     def load(path: Path) -> Scores:

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rescale_fast.artifact import Origin, to_json
-from rescale_fast.class_subset.choose import choose_classes
+from rescale_fast.artifact import Origin
+from rescale_fast.class_subset.choose import choice_origin, choose_classes
 from rescale_fast.class_subset.settings import GroupSettings, SelectSettings
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.confusion import ConfusionMatrix, make_confusion
@@ -36,15 +36,7 @@ def validate(
     from rescale_fast.predictions.validate import predict, validate
 
     choice = choose_network(dataset, network)
-    origin = Origin(
-        made_from={"dataset": dataset.digest},
-        config={
-            "network": choice.name,
-            "weights": choice.weights,
-            "outputs": choice.outputs,
-            "loader": settings.loader,
-        },
-    )
+    origin = choice.origin(dataset, settings.loader)
     num_images = len(dataset.splits["val"])
     meeting = Meeting("load network")
     if not meeting.agree("is finished", lambda: is_finished(num_images, folder.predictions, origin)):
@@ -154,16 +146,7 @@ def check_classes(dataset: Dataset, confusion: Path) -> None:
 def select(folder: RunFolder, settings: SelectSettings, machine: MachineSettings) -> None:
     """Make class_subset.json (and .txt) from confusion.npz."""
     source = folder.require(folder.confusion, "confuse")
-    config = dict(to_json(settings))  # type: ignore[arg-type]
-    made_from = {"confusion": digest(source)}
-    if settings.classes is not None:
-        if not settings.classes.is_file():
-            raise SettingError(f"--classes {settings.classes}: no such file.")
-        made_from["classes"] = digest(settings.classes)
-        config = {}  # the list decides; k and the file's place do not
-    elif settings.published is not None:
-        config = {"published": settings.published}
-    origin = Origin(made_from, config)
+    origin = choice_origin(settings, digest(source))
 
     def make() -> ClassSubset:
         made = choose_classes(ConfusionMatrix.load(source), settings, origin, num_threads=machine.threads, track=track)
@@ -198,17 +181,12 @@ def _how_good(facts: Mapping[str, Any]) -> str:
 
 def group(folder: RunFolder, settings: GroupSettings) -> None:
     """Make class_grouping.json from confusion.npz."""
-    from rescale_fast.class_subset.group import group_classes
+    from rescale_fast.class_subset.group import group_classes, grouping_origin
 
     if settings.grouping is None:
         raise SettingError("--grouping: say how, such as confused, wordnet or a CSV (see --help).")
     source = folder.require(folder.confusion, "confuse")
-    made_from = {"confusion": digest(source)}
-    if Path(settings.grouping).expanduser().is_file():
-        made_from["table"] = digest(Path(settings.grouping).expanduser())
-    if settings.grouping.startswith("wordnet") and settings.wordnet.expanduser().is_file():
-        made_from["wordnet"] = digest(settings.wordnet.expanduser())
-    origin = Origin(made_from, dict(to_json(settings)))  # type: ignore[arg-type]
+    origin = grouping_origin(settings, digest(source))
 
     def make() -> ClassGrouping:
         made = group_classes(ConfusionMatrix.load(source), settings, origin)

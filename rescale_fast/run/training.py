@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rescale_fast.artifact import Origin, to_json
+from rescale_fast.artifact import Origin
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.errors import ArtifactError, MissingInputError, SettingError, TrainingError
@@ -21,7 +21,7 @@ from rescale_fast.run.settings import TrainCommand, names_in
 from rescale_fast.settings import need_package
 from rescale_fast.terminal import say, show, track
 from rescale_fast.train.group import Group, joined
-from rescale_fast.train.plan import check_training, plan_training
+from rescale_fast.train.plan import check_training, plan_training, training_origin
 from rescale_fast.train.settings import TrainSettings
 from rescale_fast.train.types import TrainRun
 from rescale_fast.types import silent
@@ -60,10 +60,10 @@ def _check(command: TrainCommand) -> None:
         if network is not None:
             check_network(network)
     for folder in _subset_folders(command).values():
-        num_images = BetonInfo.load(folder.beton("train").with_suffix(".json")).num_images
+        info = BetonInfo.load(folder.beton("train").with_suffix(".json"))
         for network in _networks(command):
             settings = replace(command.train, train_network=network)
-            check_training(settings, num_images, num_ranks=this_rank().count)
+            check_training(settings, info.num_images, len(info.class_ids), num_ranks=this_rank().count)
 
 
 def _networks(command: TrainCommand) -> tuple[str | None, ...]:
@@ -72,16 +72,16 @@ def _networks(command: TrainCommand) -> tuple[str | None, ...]:
 
 def train_one(folder: RunFolder, settings: TrainSettings, how: How, *, loader: LoaderKind = "ffcv") -> TrainRun:
     """Train one network with one seed on the folder's betons; make runs/<network>-<recipe>-seed<seed>/."""
-    from rescale_fast.train.loop import CHECKPOINT, train_network
+    from rescale_fast.train.loop import train_and_save
 
     betons = {split: folder.require(folder.beton(split), "export") for split in ("train", "val")}
     infos = {split: BetonInfo.load(path.with_suffix(".json")) for split, path in betons.items()}
     training = plan_training(settings, infos["train"], folder.dataset_kind(), loader=loader)
     target = folder.training(training.folder_name)
-    origin = Origin({split: info.digest for split, info in infos.items()}, dict(to_json(training)))  # type: ignore[arg-type]
+    origin = training_origin(training, infos)
 
     def make() -> TrainRun:
-        made = train_network(
+        return train_and_save(
             betons,
             infos,
             training,
@@ -92,10 +92,6 @@ def train_one(folder: RunFolder, settings: TrainSettings, how: How, *, loader: L
             tensorboard=how.tensorboard,
             track=track if how.group.is_first else silent,
         )
-        if how.group.is_first:
-            made.save(target)
-            (target / CHECKPOINT).unlink()
-        return made
 
     if not how.group.is_first:
         return _load_or_make(target, origin, make)

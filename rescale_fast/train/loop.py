@@ -21,6 +21,7 @@ from rescale_fast.loaders import beton_loader
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.loaders.draws import Purpose, stream
 from rescale_fast.machine import MachineSettings
+from rescale_fast.networks.own import short_name
 from rescale_fast.networks.saving import save_state
 from rescale_fast.train.checkpoint import THEN, load_checkpoint, save_checkpoint
 from rescale_fast.train.group import Group
@@ -69,7 +70,7 @@ def train_network(
         records = _train_epochs(trainer, loaders, folder, origin, tensorboard, track)
     return TrainRun(
         origin=origin,
-        network=training.network,
+        network=short_name(training.network),
         num_parameters=sum(parameter.numel() for parameter in trainer.network.parameters()),
         num_classes=num_classes,
         image_size=training.image_size,
@@ -78,6 +79,28 @@ def train_network(
         reported_epoch=training.recipe.reported_epoch,
         epochs=tuple(records),
     )
+
+
+def train_and_save(
+    betons: dict[str, Path],
+    infos: dict[str, BetonInfo],
+    training: Training,
+    folder: Path,
+    origin: Origin,
+    *,
+    machine: MachineSettings = MachineSettings(),
+    group: Group = Group(),
+    tensorboard: bool = False,
+    track: Track = silent,
+) -> TrainRun:
+    """As train_network; then save the TrainRun in `folder`, and delete the checkpoint, which it has no more use for."""
+    made = train_network(
+        betons, infos, training, folder, origin, machine=machine, group=group, tensorboard=tensorboard, track=track
+    )
+    if group.is_first:
+        made.save(folder)
+        (folder / CHECKPOINT).unlink()
+    return made
 
 
 def _train_epochs(

@@ -1,12 +1,16 @@
 """A training with every setting resolved: what decides the result, and what a resumed training must share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
+from rescale_fast.artifact import Origin, to_json
 from rescale_fast.beton.types import BetonInfo
-from rescale_fast.errors import NetworkError, SettingError
+from rescale_fast.errors import NetworkError, SettingError, UnknownNetworkError
 from rescale_fast.loaders.augment import Augment
 from rescale_fast.loaders.settings import LoaderKind
-from rescale_fast.networks.registry import build_for_training, check_network, plain_name
+from rescale_fast.networks.own import code_digest, is_reference, short_name
+from rescale_fast.networks.registry import build_for_training, check_network, check_own, plain_name
 from rescale_fast.networks.types import LARGEST_DEFAULT_SIZE, SMALL_SIZE
 from rescale_fast.train.recipe import Recipe, find_recipe
 from rescale_fast.train.settings import TrainSettings
@@ -29,20 +33,28 @@ class Training:
     def folder_name(self) -> str:
         """What its folder is called: unlike that of another network, recipe, loader or seed."""
         loader = "" if self.loader == "ffcv" else f"-{self.loader}"
-        name = f"{self.network}-{self.recipe_name}{loader}-seed{self.seed}"
+        name = f"{short_name(self.network)}-{self.recipe_name}{loader}-seed{self.seed}"
         return name.replace(":", "-").replace("/", "-")
 
 
-def check_training(settings: TrainSettings, most_images: int, *, num_ranks: int = 1) -> None:
+def training_origin(training: Training, infos: Mapping[str, BetonInfo]) -> Origin:
+    """What a training is made from: both betons, and the file of a network by reference, which config calls by name."""
+    config: Any = to_json(replace(training, network=short_name(training.network)))
+    return Origin({split: info.digest for split, info in infos.items()} | code_digest(training.network), config)
+
+
+def check_training(
+    settings: TrainSettings, most_images: int, num_classes: int | None = None, *, num_ranks: int = 1
+) -> None:
     """Find out before there is a beton what no beton of at most so many training images could be trained with.
 
-    Raises: UnknownNetworkError; SettingError for images that the network does not take, and a batch that is larger than
-        the set, or no multiple of the ranks.
+    Args: num_classes: the outputs that somebody's own network must have, where that is known already.
+    Raises: UnknownNetworkError, also for own code that makes no network that fits; SettingError for images that the
+        network does not take, and a batch that is larger than the set, or no multiple of the ranks.
     """
     if settings.train_network is not None:
         check_network(settings.train_network)
-        if settings.train_size is not None:
-            _check_size(settings.train_network, settings.train_size)
+        _check_size(settings.train_network, num_classes, settings.train_size)
     recipe = find_recipe(settings.recipe, plain_name(settings.train_network or ""))
     batch_size = settings.train_batch_size or recipe.for_images(most_images).batch_size
     if batch_size % num_ranks:
@@ -55,12 +67,17 @@ def check_training(settings: TrainSettings, most_images: int, *, num_ranks: int 
         )
 
 
-def _check_size(network: str, image_size: int) -> None:
+def _check_size(network: str, num_classes: int | None, image_size: int | None) -> None:
     import torch
 
     try:
-        with torch.random.fork_rng(devices=[]):
-            build_for_training(network, 2, image_size)
+        if is_reference(network):
+            check_own(network, num_classes, image_size)
+        elif image_size is not None:
+            with torch.random.fork_rng(devices=[]):
+                build_for_training(network, 2, image_size)
+    except UnknownNetworkError:
+        raise
     except NetworkError as error:
         raise SettingError(f"--train-size {image_size}: {error}") from error
 

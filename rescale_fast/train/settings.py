@@ -14,7 +14,8 @@ class TrainSettings(Settings):
 
     train_network: str | None = None
     """Network to train: one of the published table (ResNet18, MAFNet ...), WRN-N-k, `small`, timm:NAME or one of
-    torchvision's. By default `small` up to 64 px, else ResNet18."""
+    torchvision's; or your own code, which is run: package.module:callable or file.py:callable. By default `small` up
+    to 64 px, else ResNet18."""
     recipe: RecipeName = "fast"
     """`rein`: as for the published ReIN and RePL tables; `chrabaszcz`: as for down-sampled ImageNet."""
     epochs: Annotated[int, Between(1)] | None = None

@@ -1,0 +1,196 @@
+"""Who is mistaken for whom; and which classes that makes one choose, group or compare."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rescale_fast.api.origins import array_digest, content_digest, expect
+from rescale_fast.artifact import Origin, json_sha256
+from rescale_fast.class_subset import choose, group
+from rescale_fast.class_subset.compare import Comparison, compare_subsets, find_subset, labels_in
+from rescale_fast.class_subset.settings import Effort, GroupSettings, Method, Rule, SelectSettings
+from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
+from rescale_fast.class_subset.weights import PairWeights
+from rescale_fast.confusion import ConfusionMatrix, count_confusion, make_confusion
+from rescale_fast.errors import SettingError
+from rescale_fast.files.reading import DamageError, check_class_ids
+from rescale_fast.machine import MachineSettings
+from rescale_fast.predictions.types import Predictions
+from rescale_fast.types import IntArray
+
+
+@overload
+def confusion(labels: Predictions, *, num_threads: int = 0) -> ConfusionMatrix: ...
+
+
+@overload
+def confusion(
+    labels: ArrayLike,
+    predicted: ArrayLike,
+    class_ids: Sequence[str],
+    *,
+    class_names: Sequence[str] = (),
+    num_threads: int = 0,
+) -> ConfusionMatrix: ...
+
+
+def confusion(
+    labels: Predictions | ArrayLike,
+    predicted: ArrayLike | None = None,
+    class_ids: Sequence[str] = (),
+    *,
+    class_names: Sequence[str] = (),
+    num_threads: int = 0,
+) -> ConfusionMatrix:
+    """Count who is mistaken for whom: `confusion(labels, predicted, class_ids)`, or `confusion(predictions)`, which
+    also sums the probabilities that each class was given.
+
+    Args:
+        labels: (N,) whole numbers, the true class of each image, 0..K-1; or Predictions, as `validate` makes them.
+        predicted: (N,) whole numbers, the class that each image was called. class_ids: (K,) keys of the classes, such
+            as their folders' names. class_names: (K,) for people; by default the ids.
+        num_threads: 0 = all cores; the result does not depend on it.
+    Returns: ConfusionMatrix: counts (K, K) int64, images; row = true class, column = predicted class.
+    Raises: SettingError for arrays that are no (N,) whole numbers, ids that are not unique, and a class outside
+        [0, K), naming the first bad position.
+    """
+    machine = MachineSettings(num_threads=num_threads)
+    if isinstance(labels, Predictions):
+        if predicted is not None or class_ids or class_names:
+            raise SettingError("confusion: Predictions say all there is to say. Pass nothing beside them.")
+        return make_confusion(labels, Origin({"predictions": content_digest(labels)}, {}), num_threads=machine.threads)
+    if predicted is None:
+        raise SettingError("confusion: expected labels, predicted and class_ids, or Predictions.")
+    ids, names = _checked_ids(class_ids, class_names)
+    true, called = _whole_numbers("labels", labels), _whole_numbers("predicted", predicted)
+    try:
+        counts = count_confusion(true, called, len(ids), num_threads=machine.threads)
+    except ValueError as error:
+        raise SettingError(f"confusion: {error}") from error
+    made_from = {"labels": array_digest(true), "predicted": array_digest(called), "class_ids": json_sha256(ids)}
+    return ConfusionMatrix(Origin(made_from, {}), counts, counts.astype(np.float64), ids, names)
+
+
+def _checked_ids(class_ids: Sequence[str], class_names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    ids = tuple(class_ids)
+    if not ids or not all(isinstance(one, str) for one in ids):
+        raise SettingError(f"class_ids {class_ids!r:.80}: expected the text that identifies each class.")
+    try:
+        check_class_ids("class_ids", ids)
+    except DamageError as error:
+        raise SettingError(f"{error}.") from error
+    names = tuple(class_names) or ids
+    if len(names) != len(ids):
+        raise SettingError(f"class_names: are {len(names):,}, and there are {len(ids):,} classes.")
+    return ids, names
+
+
+def _whole_numbers(what: str, values: ArrayLike) -> IntArray:
+    try:
+        found = np.asarray(values)
+    except ValueError as error:
+        raise SettingError(f"{what}: {error}") from error
+    if found.ndim != 1 or found.dtype.kind not in "iu":
+        raise SettingError(f"{what}: is an array of {found.dtype}, shape {found.shape}; expected (N,) whole numbers.")
+    return np.ascontiguousarray(found, np.int64)
+
+
+def choose_classes(
+    confusion: ConfusionMatrix,
+    k: int = 10,
+    *,
+    method: Method = "max-confusion",
+    rule: Rule = "votes",
+    vote_pool: float = 1.5,
+    pair_weights: PairWeights = "counts",
+    effort: Effort = "fast",
+    seconds: float = 120.0,
+    search_seed: int = 0,
+    classes: "str | Path | None" = None,
+    published: str | None = None,
+    num_threads: int = 0,
+) -> ClassSubset:
+    """Choose k of the K classes, by default those most confused with one another.
+
+    Args:
+        k: 2..K. method: "max-confusion", "validation-outcomes" (a reconstruction of ReIN and RePL, by `rule`, with
+            `vote_pool`), "lowest-accuracy" or "random".
+        pair_weights: what counts as confused: "counts" (images), "rates" or "soft" (probability).
+        effort: how hard to search: "greedy", "fast", "thorough" (for `seconds`) or "prove" (also bounds what any
+            choice could reach). search_seed: of the search, and of "random".
+        classes: take the classes of this file, one id a line; published: or of a published list, such as "ReIN30".
+        num_threads: 0 = all cores.
+    Returns: ClassSubset: classes (k,) labels, increasing, their class_ids and class_names; facts: its `value` (images
+        confused inside), `upper_bound` and more.
+    Raises: SettingError for a value that is none of these, one that would have no effect, k above K, and a list that
+        does not fit the classes.
+    """
+    settings = SelectSettings(
+        k, method, rule, vote_pool, pair_weights, effort, seconds, search_seed,
+        classes, published,  # type: ignore[arg-type]  # it makes a path of it
+    )  # fmt: skip
+    expect("confusion", confusion, ConfusionMatrix)
+    origin = choose.choice_origin(settings, content_digest(confusion))
+    return choose.choose_classes(
+        confusion, settings, origin, num_threads=MachineSettings(num_threads=num_threads).threads
+    )
+
+
+def group_classes(
+    confusion: ConfusionMatrix,
+    grouping: "str | Path",
+    *,
+    num_groups: int = 20,
+    group_seed: int = 0,
+    wordnet: "str | Path" = GroupSettings.wordnet,
+) -> ClassGrouping:
+    """Make coarse classes: each a group of the K classes.
+
+    Args:
+        grouping: "random", "confused" (those most confused with one another), "wordnet", "wordnet-balanced",
+            "coarse67", or a CSV of class ids and coarse labels.
+        num_groups: 2..K; a table has its own number. group_seed: of "random" and "confused".
+        wordnet: WordNet 3.0's data.noun, for the groupings by it.
+    Returns: ClassGrouping: class_ids (g,) of the groups, labels: of each group those of its classes, increasing.
+    Raises: SettingError for a value that is none of these, or would have no effect; ArtifactError for a file that
+        cannot be read.
+    """
+    name = str(grouping) if isinstance(grouping, Path) else grouping
+    settings = GroupSettings(name, num_groups, group_seed, wordnet)  # type: ignore[arg-type]  # it makes a path of it
+    expect("confusion", confusion, ConfusionMatrix)
+    return group.group_classes(confusion, settings, group.grouping_origin(settings, content_digest(confusion)))
+
+
+def compare(
+    confusion: ConfusionMatrix,
+    subsets: Mapping[str, ClassSubset | Sequence[str] | str],
+    predictions: Predictions | None = None,
+) -> Comparison:
+    """Compare choices of classes: how hard each is, what they share, and what a random choice gives.
+
+    Args:
+        subsets: by the name that the result gives it: a ClassSubset, the ids of its classes, or a text: a published
+            list's name, or the path of a class_subset.json or of a list.
+        predictions: they say better what is right when only the chosen classes may be named.
+    Returns: Comparison: names (S,), hardness (S,), at_random by number of classes, shared (S, S) int64 classes.
+    Raises: SettingError for a subset that does not fit the matrix's classes, and predictions about others;
+        ArtifactError for a file that cannot be read.
+    """
+    expect("confusion", confusion, ConfusionMatrix)
+    found = {name: _labels(name, subset, confusion.class_ids) for name, subset in subsets.items()}
+    return compare_subsets(confusion, found, predictions)
+
+
+def _labels(name: str, subset: ClassSubset | Sequence[str] | str, class_ids: tuple[str, ...]) -> IntArray:
+    if isinstance(subset, ClassSubset):
+        return labels_in(subset, class_ids, name)
+    if isinstance(subset, str):
+        return find_subset(subset, class_ids)
+    expect(name, subset, ClassSubset, Sequence)
+    unknown = [one for one in subset if one not in class_ids]
+    if unknown or not len(subset):
+        raise SettingError(f"{name}: {unknown[0] if unknown else 'no class'!r} is no class of the confusion matrix.")
+    return np.array(sorted({class_ids.index(one) for one in subset}), np.int64)

@@ -1,0 +1,66 @@
+"""Where what the functions make comes from: by the digests of what they were given."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rescale_fast.artifact import Artifact, to_json
+from rescale_fast.errors import SettingError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def expect(what: str, value: object, *kinds: type) -> None:
+    """Raise SettingError unless an argument is of one of these types."""
+    if not isinstance(value, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise SettingError(f"{what}: is an object of type {type(value).__name__}, expected {wanted}.")
+
+
+def content_digest(artifact: Artifact) -> str:
+    """SHA-256, hex, of what an artifact says, wherever it came from: all its fields but its origin."""
+    digest = hashlib.sha256(artifact.schema.encode())
+    for field in fields(artifact):
+        if field.name != "origin":
+            _add(digest, field.name, getattr(artifact, field.name))
+    return digest.hexdigest()
+
+
+def array_digest(array: "np.ndarray[Any, Any]") -> str:
+    """SHA-256, hex, of an array's type, shape and values."""
+    digest = hashlib.sha256()
+    _add(digest, "", array)
+    return digest.hexdigest()
+
+
+def weights_digest(network: "nn.Module") -> str:
+    """SHA-256, hex, of a network's parameters and buffers, by name. Not of its code."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        if isinstance(value, torch.Tensor):
+            value = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        _add(digest, name, value)
+    return digest.hexdigest()
+
+
+def _add(digest: Any, name: str, value: Any) -> None:
+    if isinstance(value, np.ndarray):
+        digest.update(f"\0{name}\0{value.dtype.str}\0{value.shape}\0".encode())
+        digest.update(np.ascontiguousarray(value).data)
+    elif is_dataclass(value):
+        for field in fields(value):
+            _add(digest, f"{name}.{field.name}", getattr(value, field.name))
+    else:
+        text = json.dumps(to_json(_plain(value)), sort_keys=True)
+        digest.update(f"\0{name}\0{text}".encode())
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
