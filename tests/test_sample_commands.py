@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from rescale_fast.confusion import ConfusionMatrix
-from rescale_fast.image_subset.scores import Scores
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.run.commands import main
+from rescale_fast.scores.types import Scores
 from tests.conftest import interruptible
 
 GLYPHS = ("--glyph-classes", 12, "--glyph-size", 24, "--glyph-train", 30, "--glyph-val", 10)

@@ -1,5 +1,5 @@
 """Pre-trained networks: torchvision's and timm's for ImageNet, CSAIL's for Places365, a checkpoint of one's own,
-and for glyphs a small network trained on the spot; each with the transform it was evaluated with.
+and for glyphs a small network that was trained here; each with the transform it was evaluated with.
 
 Sources: torchvision.models (ImageNet-1k weights, checked against the hash in their name); timm (Wightman, PyTorch Image
 Models); CSAILVision/places365 (Zhou et al., "Places: A 10 million image database for scene recognition", TPAMI 2017;
@@ -14,13 +14,13 @@ from urllib.error import URLError
 from rescale_fast.artifact import file_sha256
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import NetworkError, SettingError
+from rescale_fast.networks import glyph_network
 from rescale_fast.networks.build import TIMM, build_network, check_timm_name, check_torchvision_name
 from rescale_fast.networks.checkpoints import download, download_failed, read_checkpoint
 from rescale_fast.networks.published import PublishedOutputs, published_outputs
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.networks.types import EvalTransform
 from rescale_fast.networks.weights import count_outputs, fit_names, load_weights
-from rescale_fast.types import Track, silent
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,6 +38,11 @@ class NetworkChoice:
     weights: str  # what identifies them: "sha256:...", "torchvision:DEFAULT", "timm:TAG", a URL, "trained:..."
     file: Path | None  # of the user's own checkpoint
     outputs: str | None = None  # of published weights, how many are used, such as "100 of 1,000"
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether it is the network for glyphs, which nobody publishes."""
+        return self.weights.startswith("trained:")
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,9 @@ def choose_network(dataset: Dataset, settings: NetworkSettings) -> NetworkChoice
             raise NetworkError(f"{file}: {'is a folder, expected a' if file.is_dir() else 'no such'} weights file.")
         return NetworkChoice(name, f"sha256:{file_sha256(file)}", file)
     if dataset.kind == "glyphs":
-        from rescale_fast.networks.glyph_network import RECIPE
-
         if name != "small":
             raise SettingError(f"--network {name}: the network for glyphs is `small`; others need --weights FILE.")
-        return NetworkChoice("small", f"trained:{RECIPE}", None)
+        return NetworkChoice("small", f"trained:{glyph_network.RECIPE}", None)
     if published is None or name is None:
         raise SettingError(
             f"--dataset {dataset.kind}: no network is known for these classes. Pass --network NAME --weights FILE, "
@@ -95,15 +98,13 @@ def _places365_weights(name: str) -> str:
     return PLACES365_URL.format(name)
 
 
-def load_network(choice: NetworkChoice, dataset: Dataset, *, track: Track = silent) -> LoadedNetwork:
-    """Load the chosen network in evaluation mode, downloading or training its weights if need be.
+def load_network(choice: NetworkChoice, dataset: Dataset) -> LoadedNetwork:
+    """Load the chosen network in evaluation mode, downloading its weights if need be.
 
-    Raises: NetworkError for a download that fails, a file that is no checkpoint, or weights that do not fit.
+    Raises: NetworkError for a download that fails, a file that is absent or no checkpoint, or weights that do not fit.
     """
-    if choice.weights.startswith("trained:"):
-        from rescale_fast.networks import glyph_network
-
-        return LoadedNetwork(glyph_network.load_or_train(dataset, track=track), glyph_network.transform(dataset))
+    if choice.trained_here:
+        return _from_file(choice, glyph_network.cached_file(dataset), dataset, None)
     published = published_outputs(dataset)
     if choice.file is not None:
         return _from_file(choice, choice.file, dataset, published)
@@ -171,8 +172,6 @@ def _for_classes(loaded: LoadedNetwork, name: str, published: PublishedOutputs) 
 def default_transform(name: str, dataset: Dataset) -> EvalTransform:
     """The transform for a checkpoint of one's own: that of the published weights, or of the glyph network."""
     if name == "small":
-        from rescale_fast.networks import glyph_network
-
         return glyph_network.transform(dataset)
     published = published_outputs(dataset)
     if published is not None and published.kind == "places365":
