@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from rescale_fast.artifact import Origin
+from rescale_fast.artifact import Origin, to_json
 from rescale_fast.errors import ArtifactError, SettingError, TrainingError
 from rescale_fast.machine import MachineSettings
 from rescale_fast.ranks import Ranks
@@ -271,3 +271,34 @@ def test_two_ranks_train_as_one_and_count_each_validation_image_once(colours, tm
     weights = [torch.load(tmp_path / name / WEIGHTS, weights_only=True) for name in ("one", "two")]
     for key in weights[0]:
         torch.testing.assert_close(weights[0][key], weights[1][key], rtol=1e-3, atol=1e-4)
+
+
+def test_what_a_finished_training_was_made_with_is_noted_as_ever(colours):
+    """Else those finished before would be trained anew. The settings are those of a result.json of 2026."""
+    noted = {
+        "network": "small",
+        "image_size": 16,
+        "recipe_name": "chrabaszcz",
+        "recipe": {
+            "epochs": 40,
+            "batch_size": 128,
+            "learning_rate": 0.01,
+            "schedule": {"every": 10, "factor": 0.2},
+            "weight_decay": 0.0005,
+            "augment": "shift",
+            "steps_an_epoch": 1,
+            "nesterov": False,
+            "label_smoothing": 0.0,
+            "mirrored_copies": False,
+            "std": [1.0, 1.0, 1.0],
+            "bfloat16": False,
+            "averaging": 0.0,
+            "first_size": 1.0,
+            "reported_epoch": 31,
+        },
+        "seed": 0,
+        "loader": "ffcv",
+        "compiled": False,
+        "deterministic": False,
+    }
+    assert to_json(plan_training(TrainSettings(recipe="chrabaszcz"), colours[1]["train"], "glyphs")) == noted

@@ -60,12 +60,7 @@ def train_network(
     loaders = {split: _open(split, betons[split], training, device, machine, group) for split in betons}
     num_classes = len(infos["train"].class_ids)
     _check_labels(loaders, num_classes)
-    advice = Advice(
-        not_a_number=f"Lower the --learning-rate (it is {training.recipe.learning_rate:g}).",
-        too_little_memory="Lower --train-batch-size or --train-size, or train on more GPUs (torchrun).",
-        size_option="--train-size",
-    )
-    with trainer_of(training, num_classes, device, advice, group) as trainer:
+    with trainer_of(training, num_classes, device, _advice(training), group) as trainer:
         records = _train_epochs(trainer, loaders, folder, origin, tensorboard, track)
     return TrainRun(
         origin=origin,
@@ -77,6 +72,14 @@ def train_network(
         seed=training.seed,
         reported_epoch=training.recipe.reported_epoch,
         epochs=tuple(records),
+    )
+
+
+def _advice(training: Benchmark) -> Advice:
+    return Advice(
+        not_a_number=f"Lower the --learning-rate (it is {training.recipe.learning_rate:g}).",
+        too_little_memory="Lower --train-batch-size or --train-size, or train on more GPUs (torchrun).",
+        size_option="--train-size",
     )
 
 
