@@ -29,9 +29,9 @@ from rescale_fast.datasets.types import Dataset, ImageList
 from rescale_fast.image_subset.choose import BINS, choose_by_difficulty
 from rescale_fast.image_subset.order import stable_keys
 from rescale_fast.image_subset.sample import Evidence, sample_images
-from rescale_fast.image_subset.scores import Scores
 from rescale_fast.image_subset.settings import SampleSettings
 from rescale_fast.image_subset.types import ImageSubset
+from rescale_fast.scores.types import Scores
 from rescale_fast.types import Float32Array, IntArray
 
 NUM_CLASSES = 1000

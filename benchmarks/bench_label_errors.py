@@ -22,10 +22,10 @@ from rescale_fast.datasets.glyphs import GlyphSettings, open_glyphs
 from rescale_fast.datasets.types import Dataset, ImageList
 from rescale_fast.image_subset.label_errors import likely_errors
 from rescale_fast.image_subset.sample import take_images
-from rescale_fast.image_subset.scores import Scores
-from rescale_fast.image_subset.settings import ScoreSettings
 from rescale_fast.machine import MachineSettings
-from rescale_fast.run.scoring import score_halves
+from rescale_fast.run.scoring import score_images
+from rescale_fast.scores.settings import ScoreSettings
+from rescale_fast.scores.types import Scores
 from rescale_fast.terminal import track
 from rescale_fast.types import IntArray
 
@@ -51,7 +51,7 @@ def two_half_scores(dataset: Dataset, seed: int, folder: Path) -> Scores:
     ids = dataset.class_ids
     classes = ClassSubset(NOWHERE, "all", len(ids), tuple(range(len(ids))), ids, ids, {})
     subset = take_images(dataset, classes, NOWHERE, {})
-    score_halves(folder, dataset, subset, "shift", ScoreSettings(score_seed=seed), MachineSettings(), track=track)
+    score_images(folder, dataset, subset, "shift", ScoreSettings(score_seed=seed), MachineSettings(), track=track)
     return Scores.load(folder)
 
 

@@ -96,26 +96,24 @@ def measure_loop(beton: Path, network: str, size: int, batch_size: int, ready: b
     import torch
 
     from rescale_fast.loaders import beton_loader
-    from rescale_fast.train.group import Group
-    from rescale_fast.train.plan import Training
+    from rescale_fast.train.engine import Advice, Training, trainer_of
     from rescale_fast.train.recipe import FAST
-    from rescale_fast.train.trainer import Trainer
 
     recipe = replace(FAST.of_batch(batch_size), epochs=epochs + 1, first_size=1.0)
-    training = Training(network, size, "fast", recipe, 0, "ffcv", False, False)
+    training = Training(network=network, image_size=size, recipe=recipe, seed=0)
     device = device_here()
     shape: Any = {"batch_size": batch_size, "image_size": size, "num_workers": half_the_cores(), "device": device}
     loader: Any = beton_loader(beton, split="train", **shape)
     if ready:
         loader = Ready(loader)
-    trainer = Trainer(training, 10, device, Group())
     spent = []
-    for epoch in range(epochs + 1):
-        start, cpu = time.perf_counter(), cpu_seconds()
-        trainer.train(loader, epoch, lambda _: None)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        spent.append((time.perf_counter() - start, cpu_seconds() - cpu))
+    with trainer_of(training, 10, device, Advice("", "", "--size")) as trainer:
+        for epoch in range(epochs + 1):
+            start, cpu = time.perf_counter(), cpu_seconds()
+            trainer.train_epoch(loader, epoch, lambda _: None)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            spent.append((time.perf_counter() - start, cpu_seconds() - cpu))
     wall, cpu = (statistics.median(column) for column in zip(*spent[1:], strict=True))
     return {"images": len(loader) * batch_size, "wall_seconds": wall, "cpu_seconds": cpu}
 

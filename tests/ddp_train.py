@@ -13,7 +13,7 @@ from rescale_fast.artifact import Origin
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.machine import MachineSettings
 from rescale_fast.ranks import this_rank
-from rescale_fast.train import trainer
+from rescale_fast.train import engine
 from rescale_fast.train.group import joined
 from rescale_fast.train.loop import train_network
 from rescale_fast.train.plan import plan_training
@@ -24,7 +24,7 @@ def plain_network(name, num_classes, image_size):
     return nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Flatten(), nn.LazyLinear(num_classes)).eval()
 
 
-def build(name, num_classes, image_size):
+def build(name, num_classes, image_size, **_):
     network = plain_network(name, num_classes, image_size)
     network(torch.zeros(1, 3, image_size, image_size))  # the lazy layer takes its shape
     return network
@@ -32,7 +32,7 @@ def build(name, num_classes, image_size):
 
 def main(folder, out):
     torch.set_num_threads(1)
-    trainer.build_for_training = build
+    engine.build_for_training = build
     betons = {split: folder / f"{split}.beton" for split in ("train", "val")}
     infos = {split: BetonInfo.load(path.with_suffix(".json")) for split, path in betons.items()}
     settings = TrainSettings(epochs=3, train_batch_size=8, learning_rate=0.02, augment="shift")

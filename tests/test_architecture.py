@@ -12,18 +12,18 @@ from rescale_fast import _core
 
 PACKAGE = Path(rescale_fast.__file__).parent
 STAGES = [
-    *("datasets", "predictions", "confusion", "class_subset", "image_subset", "evaluate", "export", "small", "train"),
-    *("report", "run"),
+    *("datasets", "train", "predictions", "confusion", "class_subset", "scores", "image_subset", "evaluate", "export"),
+    *("small", "report", "run"),
 ]
 BASE = {
     *("types", "errors", "settings", "files", "artifact", "cache", "lock", "machine", "ranks", "terminal", "workers"),
 }
-# beton is the format; networks serves predictions, scoring and train; loaders, which
-# anybody's training code may use, serves the latter two.
+# beton is the format; networks serves predictions and train; loaders is also for anybody's training code. All that is
+# trained is trained by train's engine, so that it stands left of those who need a network of their own.
 LIBRARIES = {"beton": ["image_subset"], "networks": ["datasets"], "loaders": []}
 USES = {
-    "predictions": {"networks"},
-    "image_subset": {"networks", "loaders"},
+    "predictions": {"networks", "train"},
+    "scores": {"beton", "loaders", "train"},
     "loaders": {"beton"},
     "export": {"beton"},
     "small": {"beton"},

@@ -23,10 +23,10 @@ from rescale_fast.errors import RescaleError
 from rescale_fast.evaluate import evaluate, read_guesses, read_truth
 from rescale_fast.export.types import FilesInfo
 from rescale_fast.image_subset.corrections import read_corrections
-from rescale_fast.image_subset.scores import Scores
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.run.folder import RunFolder
+from rescale_fast.scores.types import Scores
 from rescale_fast.small.batches import read_batch
 from rescale_fast.small.parts import load_part
 from rescale_fast.small.types import VariantInfo

@@ -17,9 +17,9 @@ from rescale_fast.datasets.folder import open_folder
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.evaluate import read_guesses, read_truth
 from rescale_fast.files.arrays import read_npz
-from rescale_fast.image_subset.scores import Scores
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.run.commands import main
+from rescale_fast.scores.types import Scores
 from rescale_fast.small.batches import read_batch
 from tests.photos import encoded, photo
 

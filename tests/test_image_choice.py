@@ -14,9 +14,9 @@ from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.datasets.types import Dataset, ImageList
 from rescale_fast.errors import ArtifactError, DatasetError, SettingError
 from rescale_fast.image_subset.choose import choose_by_difficulty, choose_random
+from rescale_fast.image_subset.halves import halves
 from rescale_fast.image_subset.order import order_by, ranks_within, stable_keys
 from rescale_fast.image_subset.sample import Evidence, sample_images
-from rescale_fast.image_subset.score import halves
 from rescale_fast.image_subset.settings import SampleSettings
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.run.settings import RunSettings, with_configuration

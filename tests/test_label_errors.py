@@ -10,10 +10,10 @@ from rescale_fast.errors import SettingError
 from rescale_fast.image_subset.corrections import read_corrections
 from rescale_fast.image_subset.label_errors import corrections_by, find_label_errors, likely_errors, probabilities_of
 from rescale_fast.image_subset.sample import Evidence
-from rescale_fast.image_subset.scores import Scores
 from rescale_fast.image_subset.types import LabelErrors, NearDuplicates
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.report.review import Review, write_review
+from rescale_fast.scores.types import Scores
 from tests.test_image_choice import IDS, NOWHERE, all_of, made_up
 
 

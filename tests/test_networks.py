@@ -13,7 +13,6 @@ from rescale_fast.datasets.published import imagenet_classes, places365_classes
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.errors import NetworkError, SettingError
 from rescale_fast.machine import MachineSettings
-from rescale_fast.networks import glyph_network
 from rescale_fast.networks.build import build_network
 from rescale_fast.networks.pretrained import NetworkChoice, choose_network, default_transform, load_network
 from rescale_fast.networks.settings import NetworkSettings
@@ -285,18 +284,3 @@ def test_validating_a_part_says_so_and_notes_it(tmp_path, rng, monkeypatch, caps
     assert predictions.origin.config["outputs"] == "3 of 1,000"
     assert predictions.class_ids == tuple(class_ids)
     np.testing.assert_allclose(predictions.top_probabilities.sum(1), 1, rtol=1e-5)
-
-
-def test_the_glyph_network_is_trained_anew_when_its_cached_weights_are_damaged(small_glyphs, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(glyph_network, "_train", lambda dataset, track: build_network("small", dataset.num_classes))
-    glyph_network.load_or_train(small_glyphs)
-    (path,) = tmp_path.rglob("glyph-network-*.pt")
-    whole = path.read_bytes()
-    for damage in (b"", b"PK\x03\x04", whole[:1000], b"\x80\x02K\x01."):
-        path.write_bytes(damage)
-        assert not glyph_network.load_or_train(small_glyphs).training
-        assert len(path.read_bytes()) == len(whole)
-    torch.save({"wrong": [1, 2]}, path)
-    glyph_network.load_or_train(small_glyphs)
-    assert len(path.read_bytes()) == len(whole)

@@ -17,10 +17,10 @@ from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.evaluate import read_truth
 from rescale_fast.export.types import FilesInfo
 from rescale_fast.image_subset.corrections import read_corrections
-from rescale_fast.image_subset.scores import Scores
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.predictions.types import Predictions, Skipped
 from rescale_fast.run.folder import RunFolder
+from rescale_fast.scores.types import Scores
 from rescale_fast.small.batches import read_batch
 from rescale_fast.small.parts import load_part
 from rescale_fast.small.types import VariantInfo

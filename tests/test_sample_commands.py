@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from rescale_fast.confusion import ConfusionMatrix
-from rescale_fast.image_subset.scores import Scores
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.run.commands import main
+from rescale_fast.scores.types import Scores
 from tests.conftest import interruptible
 
 GLYPHS = ("--glyph-classes", 12, "--glyph-size", 24, "--glyph-train", 30, "--glyph-val", 10)
@@ -166,7 +166,7 @@ def test_ctrl_c_while_scoring_leaves_nothing_half_done(finished, command, tmp_pa
     arguments = ("-m", "rescale_fast", "score", "--out", out, "--score-epochs", "100000", "--device", "cpu")
     with interruptible(*arguments, env=command.environment, start_new_session=True) as process:
         deadline = time.monotonic() + 120
-        while not list(out.glob("scores/betons/val.json")):
+        while not list(out.glob("scores/betons/b.json")):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         time.sleep(8)  # by when it trains, or compiles FFCV's loader

@@ -11,12 +11,14 @@ import pytest
 from rescale_fast.artifact import Origin
 from rescale_fast.beton.file import read_beton
 from rescale_fast.errors import ArtifactError, SettingError
-from rescale_fast.image_subset import score
+from rescale_fast.image_subset.halves import halves
 from rescale_fast.image_subset.sample import Evidence, sample_images
-from rescale_fast.image_subset.scores import Scores
-from rescale_fast.image_subset.settings import SampleSettings, ScoreSettings
+from rescale_fast.image_subset.settings import SampleSettings
 from rescale_fast.machine import MachineSettings
-from rescale_fast.run.scoring import score_halves
+from rescale_fast.run.scoring import score_images
+from rescale_fast.scores import score
+from rescale_fast.scores.settings import ScoreSettings
+from rescale_fast.scores.types import Scores
 from tests.test_image_choice import NOWHERE, all_of, made_up
 
 
@@ -156,14 +158,16 @@ def fake_training(monkeypatch):
     """score_half without a network: says which betons it was given, and is sure of the class it finds in them."""
     calls = []
 
-    def fake(train_beton, score_beton, class_ids, *_, **__):
-        trained, scored = read_beton(train_beton), read_beton(score_beton)
-        calls.append((train_beton.stem, score_beton.stem, len(trained), len(scored)))
+    def fake(half_trained, half_scored, *_, **__):
+        trained, scored = read_beton(half_trained.beton), read_beton(half_scored.beton)
+        calls.append((half_trained.beton.stem, half_scored.beton.stem, len(trained), len(scored)))
         if len(calls) == 2 and fake.interrupted:
             fake.interrupted = False
             raise KeyboardInterrupt
         rows, labels = scored.integers("index")[::-1], scored.integers("label")[::-1]
-        return rows, np.where(labels[:, None] == np.arange(len(class_ids)), 0.9, 0.05).astype(np.float32)
+        return rows, np.where(labels[:, None] == np.arange(len(half_scored.info.class_ids)), 0.9, 0.05).astype(
+            np.float32
+        )
 
     fake.interrupted = False
     monkeypatch.setattr(score, "score_half", fake)
@@ -190,19 +194,19 @@ def test_each_half_is_scored_once_by_the_other_and_a_finished_half_is_kept(small
     arguments = (tmp_path / "scores", dataset, subset, "shift", ScoreSettings(), MachineSettings())
     fake.interrupted = True
     with pytest.raises(KeyboardInterrupt):
-        score_halves(*arguments)
+        score_images(*arguments)
     assert [path.name for path in (tmp_path / "scores").iterdir()] == ["part-a.parquet"]
-    score_halves(*arguments)
-    assert [call[:2] for call in calls] == [("val", "train"), ("train", "val"), ("train", "val")]
+    score_images(*arguments)
+    assert [call[:2] for call in calls] == [("b", "a"), ("a", "b"), ("a", "b")]
     scores = Scores.load(tmp_path / "scores")
     assert sorted(scores.paths) == sorted(subset.train.paths)
     assert {path: reason for path, reason in zip(scores.paths, scores.skipped, strict=True) if reason}.keys() == {bad}
     of = dict(zip(scores.paths, scores.true_probability.tolist(), strict=True))
     assert np.isnan(of.pop(bad))
     assert set(of.values()) == {np.float32(0.9).item()}
-    halves = score.halves(dataset, subset, 0)
-    assert np.bincount(halves.train.new_labels).tolist() == [5, 5, 5]
-    assert not set(halves.train.paths) & set(halves.val.paths)
+    halved = halves(dataset, subset, 0)
+    assert np.bincount(halved.train.new_labels).tolist() == [5, 5, 5]
+    assert not set(halved.train.paths) & set(halved.val.paths)
     before = len(calls)
-    score_halves(*arguments)
+    score_images(*arguments)
     assert len(calls) == before

@@ -13,16 +13,15 @@ import pytest
 import torch
 from torch import nn
 
-from rescale_fast.artifact import Origin
+from rescale_fast.artifact import Origin, to_json
 from rescale_fast.errors import ArtifactError, SettingError, TrainingError
 from rescale_fast.machine import MachineSettings
-from rescale_fast.networks.schedule import one_cycle
 from rescale_fast.ranks import Ranks
-from rescale_fast.train import trainer
+from rescale_fast.train import engine
 from rescale_fast.train.group import Group
 from rescale_fast.train.loop import CHECKPOINT, LOG, WEIGHTS, train_network
 from rescale_fast.train.plan import plan_training
-from rescale_fast.train.recipe import CHRABASZCZ, FAST, REIN, Steps, find_recipe
+from rescale_fast.train.recipe import CHRABASZCZ, FAST, REIN, OneCycle, Steps, find_recipe
 from rescale_fast.train.settings import TrainSettings
 from rescale_fast.train.types import TrainRun
 from tests.colours import write_colours
@@ -37,7 +36,7 @@ TIMES = {"seconds", "images_per_second"}
 
 @pytest.mark.parametrize("total", [1, 2, 3, 4, 7, 100])
 def test_the_schedule_rises_then_falls_for_any_number_of_steps(total):
-    rates = [one_cycle(step, total) for step in range(total)]
+    rates = [OneCycle().share(step, total, 1) for step in range(total)]
     assert all(0 < rate <= 1 for rate in rates)
     top = rates.index(max(rates))
     assert rates[: top + 1] == sorted(rates[: top + 1])
@@ -134,7 +133,7 @@ class WithDropout(nn.Sequential):
 
 @pytest.mark.parametrize("recipe", ["fast", "chrabaszcz"])
 def test_a_resumed_training_ends_as_if_it_had_not_stopped(colours, tmp_path, monkeypatch, recipe):
-    monkeypatch.setattr(trainer, "build_for_training", lambda name, classes, size: WithDropout(classes))
+    monkeypatch.setattr(engine, "build_for_training", lambda name, classes, size, **_: WithDropout(classes))
     settings = replace(QUICK, recipe=recipe)
     whole = train(colours, tmp_path / "whole", settings)
     for epoch in (1, 3):
@@ -155,7 +154,7 @@ def test_it_learns_and_the_weights_are_those_that_were_tested(colours, tmp_path)
     assert made.last_top1 > 0.9
     assert made.epochs[-1]["train_loss"] < made.epochs[0]["train_loss"]
     assert made.epochs[-1]["val_top5"] == 1
-    network = trainer.build_for_training("WRN-10-0.5", 3, 16)
+    network = engine.build_for_training("WRN-10-0.5", 3, 16)
     network.load_state_dict(torch.load(tmp_path / WEIGHTS, weights_only=True))
     from rescale_fast.loaders import beton_loader
     from rescale_fast.networks.types import IMAGENET_MEAN, IMAGENET_STD
@@ -193,7 +192,7 @@ class TooLarge(nn.Module):
 
 
 def test_too_little_memory_names_the_settings_to_lower(colours, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "build_for_training", lambda *_: TooLarge())
+    monkeypatch.setattr(engine, "build_for_training", lambda *_, **__: TooLarge())
     with pytest.raises(TrainingError, match="a step of 8 images of 16 px. Lower --train-batch-size or --train-size"):
         train(colours, tmp_path)
 
@@ -273,3 +272,34 @@ def test_two_ranks_train_as_one_and_count_each_validation_image_once(colours, tm
     weights = [torch.load(tmp_path / name / WEIGHTS, weights_only=True) for name in ("one", "two")]
     for key in weights[0]:
         torch.testing.assert_close(weights[0][key], weights[1][key], rtol=1e-3, atol=1e-4)
+
+
+def test_what_a_finished_training_was_made_with_is_noted_as_ever(colours):
+    """Else those finished before would be trained anew. The settings are those of a result.json of 2026."""
+    noted = {
+        "network": "small",
+        "image_size": 16,
+        "recipe_name": "chrabaszcz",
+        "recipe": {
+            "epochs": 40,
+            "batch_size": 128,
+            "learning_rate": 0.01,
+            "schedule": {"every": 10, "factor": 0.2},
+            "weight_decay": 0.0005,
+            "augment": "shift",
+            "steps_an_epoch": 1,
+            "nesterov": False,
+            "label_smoothing": 0.0,
+            "mirrored_copies": False,
+            "std": [1.0, 1.0, 1.0],
+            "bfloat16": False,
+            "averaging": 0.0,
+            "first_size": 1.0,
+            "reported_epoch": 31,
+        },
+        "seed": 0,
+        "loader": "ffcv",
+        "compiled": False,
+        "deterministic": False,
+    }
+    assert to_json(plan_training(TrainSettings(recipe="chrabaszcz"), colours[1]["train"], "glyphs")) == noted

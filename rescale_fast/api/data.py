@@ -114,10 +114,11 @@ def validate(
 def _by_name(
     dataset: Dataset, network: NetworkSettings, settings: ValidateSettings, shown: Track
 ) -> "tuple[LoadedNetwork, Origin]":
-    from rescale_fast.networks.pretrained import choose_network, load_network
+    from rescale_fast.networks.pretrained import choose_network
+    from rescale_fast.predictions.network import ready_network
 
     choice = choose_network(dataset, network)
-    return load_network(choice, dataset, track=shown), choice.origin(dataset, settings.loader)
+    return ready_network(choice, dataset, track=shown), choice.origin(dataset, settings.loader)
 
 
 def _as_given(

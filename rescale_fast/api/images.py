@@ -13,11 +13,11 @@ from rescale_fast.export import beton
 from rescale_fast.export.settings import ExportSettings, ResizeBy, Scale, Store
 from rescale_fast.image_subset.corrections import read_corrections
 from rescale_fast.image_subset.sample import Evidence, sample_images
-from rescale_fast.image_subset.scores import Scores
 from rescale_fast.image_subset.settings import SampleSettings
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.machine import MachineSettings
 from rescale_fast.predictions.types import Predictions
+from rescale_fast.scores.types import Scores
 from rescale_fast.settings import check_inputs
 from rescale_fast.terminal import track
 from rescale_fast.types import silent

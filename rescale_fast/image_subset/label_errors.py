@@ -19,10 +19,10 @@ from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import SettingError
 from rescale_fast.image_subset.corrections import Corrections, corrected_labels
 from rescale_fast.image_subset.sample import Evidence, check_classes, check_predictions, take_images
-from rescale_fast.image_subset.scores import Scores
 from rescale_fast.image_subset.sensitive import labels_of
 from rescale_fast.image_subset.types import NO_ERRORS, ImageSubset, LabelErrors, join_errors
 from rescale_fast.predictions.types import Predictions
+from rescale_fast.scores.types import Scores
 from rescale_fast.types import Float32Array, IntArray
 
 

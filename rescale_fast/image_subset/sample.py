@@ -18,11 +18,11 @@ from rescale_fast.image_subset.balance import grow_val
 from rescale_fast.image_subset.choose import choose_by_difficulty, choose_random
 from rescale_fast.image_subset.corrections import Corrections, check_corrections, corrected_labels
 from rescale_fast.image_subset.order import Keys, stable_keys
-from rescale_fast.image_subset.scores import Scores
 from rescale_fast.image_subset.sensitive import labels_of, sensitive_classes, sensitive_images
 from rescale_fast.image_subset.settings import SampleSettings
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 from rescale_fast.predictions.types import Predictions
+from rescale_fast.scores.types import Scores
 from rescale_fast.types import Float32Array
 
 

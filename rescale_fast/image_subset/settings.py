@@ -1,4 +1,4 @@
-"""Which images, how clean, how balanced; and the training that scores them."""
+"""Which images, how clean, how balanced."""
 
 import re
 from dataclasses import dataclass, replace
@@ -76,21 +76,3 @@ def numbers_of(configuration: Configuration) -> tuple[int, int]:
     """Classes, and images of each: (200, 500) of "N200-M500"."""
     classes, images = re.findall(r"\d+", configuration)
     return int(classes), int(images)
-
-
-@dataclass(frozen=True)
-class ScoreSettings(Settings):
-    """Scoring training images by a network that has not seen them."""
-
-    score_network: str | None = None
-    """Network to train: `small` or one of torchvision's. By default `small` up to 64 px, else resnet18."""
-    score_epochs: Annotated[int, Between(1)] = 16
-    """Passes over each half of the images."""
-    score_batch_size: Annotated[int, Between(2)] = 64
-    """Images a step; as many as there are, if a half has fewer."""
-    score_learning_rate: Annotated[float, Between(0, open=True)] = 0.1
-    """Highest learning rate of the one-cycle schedule."""
-    score_size: Annotated[int, Between(8, 4096)] | None = None
-    """Side of the images it sees, pixels. By default their own, at most 224."""
-    score_seed: Seed = 0
-    """Seed of the halves, the weights and the order."""

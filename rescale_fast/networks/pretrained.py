@@ -1,5 +1,5 @@
 """Pre-trained networks: torchvision's and timm's for ImageNet, CSAIL's for Places365, a checkpoint of one's own,
-and for glyphs a small network trained on the spot; each with the transform it was evaluated with.
+and for glyphs a small network that was trained here; each with the transform it was evaluated with.
 
 Sources: torchvision.models (ImageNet-1k weights, checked against the hash in their name); timm (Wightman, PyTorch Image
 Models); CSAILVision/places365 (Zhou et al., "Places: A 10 million image database for scene recognition", TPAMI 2017;
@@ -14,6 +14,7 @@ from urllib.error import URLError
 from rescale_fast.artifact import Origin, file_sha256
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import NetworkError, SettingError
+from rescale_fast.networks import glyph_network
 from rescale_fast.networks.build import TIMM, build_network, check_timm_name, check_torchvision_name
 from rescale_fast.networks.checkpoints import download, download_failed, read_checkpoint
 from rescale_fast.networks.own import check_outputs, code_digest, is_reference, num_outputs, short_name
@@ -22,7 +23,6 @@ from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.networks.transforms import of_preset, transform_for
 from rescale_fast.networks.types import EvalTransform
 from rescale_fast.networks.weights import count_outputs, fit_names, load_weights
-from rescale_fast.types import Track, silent
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,6 +48,11 @@ class NetworkChoice:
             {"dataset": dataset.digest, **code_digest(self.name)},
             {"network": short_name(self.name), "weights": self.weights, "outputs": self.outputs, "loader": loader},
         )
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether it is the network for glyphs, which nobody publishes."""
+        return self.weights.startswith("trained:")
 
 
 @dataclass(frozen=True)
@@ -77,11 +82,9 @@ def choose_network(dataset: Dataset, settings: NetworkSettings) -> NetworkChoice
     if name is not None and is_reference(name):
         return NetworkChoice(name, OF_CODE, None)
     if dataset.kind == "glyphs":
-        from rescale_fast.networks.glyph_network import RECIPE
-
         if name != "small":
             raise SettingError(f"--network {name}: the network for glyphs is `small`; others need --weights FILE.")
-        return NetworkChoice("small", f"trained:{RECIPE}", None)
+        return NetworkChoice("small", f"trained:{glyph_network.RECIPE}", None)
     if published is None or name is None:
         raise SettingError(
             f"--dataset {dataset.kind}: no network is known for these classes. Pass --network NAME --weights FILE, "
@@ -107,15 +110,13 @@ def _places365_weights(name: str) -> str:
     return PLACES365_URL.format(name)
 
 
-def load_network(choice: NetworkChoice, dataset: Dataset, *, track: Track = silent) -> LoadedNetwork:
-    """Load the chosen network in evaluation mode, downloading or training its weights if need be.
+def load_network(choice: NetworkChoice, dataset: Dataset) -> LoadedNetwork:
+    """Load the chosen network in evaluation mode, downloading its weights if need be.
 
-    Raises: NetworkError for a download that fails, a file that is no checkpoint, or weights that do not fit.
+    Raises: NetworkError for a download that fails, a file that is absent or no checkpoint, or weights that do not fit.
     """
-    if choice.weights.startswith("trained:"):
-        from rescale_fast.networks import glyph_network
-
-        return LoadedNetwork(glyph_network.load_or_train(dataset, track=track), glyph_network.transform(dataset))
+    if choice.trained_here:
+        return _from_file(choice, glyph_network.cached_file(dataset), dataset, None)
     published = published_outputs(dataset)
     if choice.weights == OF_CODE:
         return _from_code(choice.name, dataset, published)
@@ -200,8 +201,6 @@ def _for_classes(loaded: LoadedNetwork, name: str, published: PublishedOutputs) 
 def default_transform(name: str, dataset: Dataset) -> EvalTransform:
     """The transform for a checkpoint of one's own: that of the published weights, or of the glyph network."""
     if name == "small":
-        from rescale_fast.networks import glyph_network
-
         return glyph_network.transform(dataset)
     published = published_outputs(dataset)
     if published is not None and published.kind == "places365":

@@ -83,12 +83,15 @@ def plain_name(name: str) -> str:
     return name.upper() if WIDE.fullmatch(name) else name
 
 
-def build_for_training(name: str, num_classes: int, image_size: int) -> "nn.Module":
+def build_for_training(
+    name: str, num_classes: int, image_size: int, *, size_option: str = "--train-size"
+) -> "nn.Module":
     """Build an untrained network for images of image_size pixels.
 
     Args:
         name: one of TABLE; WRN-N-k (such as WRN-28-2); `small` (ours); timm:NAME; torchvision:NAME, or NAME alone;
             package.module:callable or file.py:callable.
+        size_option: what to name where images are too small.
     Raises: UnknownNetworkError for an unknown name, or another number of outputs; NetworkError for images
         of a size that the network does not take.
     """
@@ -99,7 +102,7 @@ def build_for_training(name: str, num_classes: int, image_size: int) -> "nn.Modu
         return network.train()
     if not _takes(network, num_classes, image_size):
         larger = next((size for size in SIZES if size > image_size and _takes(network, num_classes, size)), None)
-        hint = f"Pass --train-size {larger}, which resizes them, or" if larger else "Pass"
+        hint = f"Pass {size_option} {larger}, which resizes them, or" if larger else "Pass"
         raise NetworkError(f"{name} cannot tell classes on images of {image_size} px. {hint} another network.")
     return network.train()
 

@@ -5,8 +5,6 @@ from typing import Literal
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-LARGEST_DEFAULT_SIZE = 224  # pixels; larger images are trained on at this size unless told otherwise
-SMALL_SIZE = 64  # pixels; up to here `small` is the default network
 
 
 @dataclass(frozen=True)

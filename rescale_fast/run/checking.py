@@ -12,14 +12,15 @@ from rescale_fast.class_subset.settings import GroupSettings, SelectSettings
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import SettingError
 from rescale_fast.image_subset.corrections import read_corrections
-from rescale_fast.image_subset.scores import Scores
-from rescale_fast.image_subset.settings import SampleSettings, ScoreSettings, numbers_of
-from rescale_fast.networks.build import check_name
+from rescale_fast.image_subset.settings import SampleSettings, numbers_of
 from rescale_fast.networks.own import is_reference
 from rescale_fast.networks.pretrained import choose_network, load_network
+from rescale_fast.networks.registry import check_network
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.sampling import check_corrections_file, needs_scores
 from rescale_fast.run.settings import RunSettings
+from rescale_fast.scores.settings import ScoreSettings
+from rescale_fast.scores.types import Scores
 from rescale_fast.settings import need_package
 from rescale_fast.train.plan import check_training
 
@@ -87,7 +88,7 @@ def check_score(settings: ScoreSettings, dataset: Dataset) -> None:
     if "train" not in dataset.splits:
         raise SettingError(f"{dataset.name} has no train split, so there is nothing to score.")
     if settings.score_network is not None:
-        check_name(settings.score_network)
+        check_network(settings.score_network)
 
 
 def check_numbers(settings: RunSettings, dataset: Dataset, num_classes: int) -> int:

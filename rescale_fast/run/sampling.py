@@ -11,12 +11,12 @@ from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.image_subset.corrections import read_corrections
 from rescale_fast.image_subset.sample import Evidence, sample_images
-from rescale_fast.image_subset.scores import Scores
 from rescale_fast.image_subset.settings import Configuration, SampleSettings, numbers_of
 from rescale_fast.image_subset.types import ImageSubset, LabelErrors, NearDuplicates
 from rescale_fast.machine import MachineSettings
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.run.folder import RunFolder, digest, existing, names_of
+from rescale_fast.scores.types import Scores
 from rescale_fast.terminal import say, track
 from rescale_fast.types import JSON
 

@@ -1,30 +1,31 @@
 """The stage `score`: two networks, each trained on one half of the training images, score the other half."""
 
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from rescale_fast.artifact import Origin
-from rescale_fast.beton.types import BetonInfo
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, MissingInputError
+from rescale_fast.export.beton import export_beton
 from rescale_fast.export.settings import ExportSettings
 from rescale_fast.image_subset.corrections import read_corrections
+from rescale_fast.image_subset.halves import halves
 from rescale_fast.image_subset.sample import check_classes, take_images
-from rescale_fast.image_subset.scores import Scores
-from rescale_fast.image_subset.settings import ScoreSettings
-from rescale_fast.image_subset.types import ImageSubset, SubsetImages
+from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.loaders.augment import Augment
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.own import code_digest
 from rescale_fast.run.folder import RunFolder, digest, existing
 from rescale_fast.run.sampling import load_chosen
+from rescale_fast.scores.score import Half, pending_halves, score_halves
+from rescale_fast.scores.settings import ScoreSettings
+from rescale_fast.scores.types import Scores
 from rescale_fast.terminal import track
-from rescale_fast.types import Float32Array, IntArray, Track, silent
+from rescale_fast.types import Track, silent
 
-HALVES = {"a": ("val", "train"), "b": ("train", "val")}  # part -> (half trained on, half scored)
 WEAK = 0.5  # of the mean probability of the true class
 
 
@@ -47,7 +48,7 @@ def score(
     origin = Origin(made_from, {**asdict(settings), "augment": augment})
 
     def load(path: Path) -> Scores:
-        if _pending(path, origin):
+        if pending_halves(path, origin):
             raise ArtifactError(f"{path}: not finished.")
         return Scores.load(path, probabilities=False)
 
@@ -55,7 +56,7 @@ def score(
         classes = load_chosen(folder, source)
         check_classes(dataset, classes)
         subset = take_images(dataset, classes, origin, read_corrections(corrections) if corrections else {})
-        score_halves(folder.scores, dataset, subset, augment, settings, machine, track=track)
+        score_images(folder.scores, dataset, subset, augment, settings, machine, track=track)
         return load(folder.scores)
 
     folder.reuse_or_make(
@@ -75,19 +76,7 @@ def _describe(made: Scores) -> str:
     return f"{len(made.paths):,} train images, on average {100 * sure:.1f} % sure{weak}"
 
 
-def _pending(path: Path, origin: Origin) -> list[str]:
-    """The halves without a finished part of this origin."""
-    pending = []
-    for half in HALVES:
-        try:
-            if not Scores.load(path / f"part-{half}.parquet", probabilities=False).origin.same_as(origin):
-                pending.append(half)
-        except ArtifactError:  # absent, damaged, or of another version
-            pending.append(half)
-    return pending
-
-
-def score_halves(
+def score_images(
     target: Path,
     dataset: Dataset,
     subset: ImageSubset,
@@ -101,46 +90,26 @@ def score_halves(
 
     Args: target: folder of the parts; finished ones of the subset's origin are kept. subset: its train is scored.
     """
-    from rescale_fast.export.beton import export_beton
-    from rescale_fast.image_subset.score import halves, score_half, score_size
-
     halved = halves(dataset, subset, settings.score_seed)
     betons = target / "betons"
     shutil.rmtree(betons, ignore_errors=True)
+
+    def export(name: str, split: str) -> Half:
+        images, beton = halved.split(split), betons / f"{name}.beton"
+        info = export_beton(
+            dataset.root,
+            halved,
+            split,
+            beton,
+            ExportSettings(),
+            subset.origin,
+            num_threads=machine.threads,
+            track=track,
+        )
+        return Half(beton, info, images.paths, images.labels, images.new_labels)
+
     try:
-        infos = {
-            half: export_beton(
-                dataset.root, halved, half, betons / f"{half}.beton", ExportSettings(), subset.origin,
-                num_threads=machine.threads, track=track,
-            )
-            for half in ("train", "val")
-        }  # fmt: skip
-        size = score_size(settings, max(max(info.max_width, info.max_height) for info in infos.values()))
-        batch = min(settings.score_batch_size, *(info.num_images for info in infos.values()))
-        for part in _pending(target, subset.origin):
-            trained, scored = HALVES[part]
-            rows, probabilities = score_half(
-                betons / f"{trained}.beton", betons / f"{scored}.beton", subset.class_ids, size, augment,
-                replace(settings, score_batch_size=batch), machine=machine, track=track,
-            )  # fmt: skip
-            made = _scores(halved.split(scored), rows, probabilities, infos[scored], subset.origin)
-            made.save(target / f"part-{part}.parquet")
+        both = {"a": export("a", "train"), "b": export("b", "val")}
+        score_halves(target, both, augment, settings, subset.origin, machine=machine, track=track)
     finally:
         shutil.rmtree(betons, ignore_errors=True)
-
-
-def _scores(
-    images: SubsetImages, rows: IntArray, probabilities: Float32Array, info: BetonInfo, origin: Origin
-) -> Scores:
-    """Scores of a half, in its order, those of files that could not be read included."""
-    reasons = {skipped["path"]: skipped["reason"] for skipped in info.skipped}
-    full = np.full((len(images), probabilities.shape[1]), np.nan, np.float32)
-    full[rows] = probabilities
-    return Scores(
-        origin=origin,
-        paths=images.paths,
-        labels=images.labels,
-        true_probability=full[np.arange(len(images)), images.new_labels],
-        probabilities=full,
-        skipped=tuple(reasons.get(path) for path in images.paths),
-    )

@@ -8,12 +8,13 @@ from rescale_fast.class_subset.settings import NUMBERED, GroupSettings, SelectSe
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.errors import SettingError
 from rescale_fast.export.settings import ExportSettings, Form, Link
-from rescale_fast.image_subset.settings import SampleSettings, ScoreSettings, numbers_of
+from rescale_fast.image_subset.settings import SampleSettings, numbers_of
 from rescale_fast.loaders.settings import LoaderKind
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.registry import network_names
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions.settings import ValidateSettings
+from rescale_fast.scores.settings import ScoreSettings
 from rescale_fast.settings import Between, InputPath, Settings
 from rescale_fast.train.settings import TrainSettings
 

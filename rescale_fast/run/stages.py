@@ -30,9 +30,10 @@ def validate(
     machine: MachineSettings,
 ) -> None:
     """Make predictions/ for the data set's validation images. Ranks share the work; the first tells of it."""
-    from rescale_fast.networks.pretrained import choose_network, load_network
+    from rescale_fast.networks.pretrained import choose_network
     from rescale_fast.predictions.chunks import is_finished
     from rescale_fast.predictions.losses import check_losses
+    from rescale_fast.predictions.network import ready_network
     from rescale_fast.predictions.validate import predict, validate
 
     choice = choose_network(dataset, network)
@@ -42,7 +43,7 @@ def validate(
     if not meeting.agree("is finished", lambda: is_finished(num_images, folder.predictions, origin)):
         start = time.perf_counter()
         with meeting.first_before_others("load"):
-            loaded = load_network(choice, dataset, track=track)
+            loaded = ready_network(choice, dataset, track=track)
         for note in loaded.notes:
             say(f"{'network':>9}  {note}")
         if not meeting.ranks.is_first:

@@ -15,18 +15,17 @@ import numpy as np
 
 from rescale_fast.artifact import Origin, write_whole
 from rescale_fast.beton.types import BetonInfo
-from rescale_fast.errors import ArtifactError, SettingError, TrainingError
+from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.files.reading import reading
 from rescale_fast.loaders import beton_loader
 from rescale_fast.loaders.base import BetonLoader
-from rescale_fast.loaders.draws import Purpose, stream
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.own import short_name
 from rescale_fast.networks.saving import save_state
 from rescale_fast.train.checkpoint import THEN, load_checkpoint, save_checkpoint
+from rescale_fast.train.engine import Advice, Trainer, trainer_of
 from rescale_fast.train.group import Group
-from rescale_fast.train.plan import Training
-from rescale_fast.train.trainer import Trainer
+from rescale_fast.train.plan import Benchmark
 from rescale_fast.train.types import TrainRun
 from rescale_fast.types import Advance, Track, silent
 
@@ -40,7 +39,7 @@ Record = dict[str, Any]
 def train_network(
     betons: dict[str, Path],
     infos: dict[str, BetonInfo],
-    training: Training,
+    training: Benchmark,
     folder: Path,
     origin: Origin,
     *,
@@ -57,16 +56,12 @@ def train_network(
         checkpoint of another training; TrainingError for a loss that is not a number, a dead loader, or too
         little GPU memory.
     """
-    import torch
-
     check_betons(infos)
     device = machine.torch_device()
-    forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-    with forked, _repeatable(training.deterministic), _memory_explained(training):
-        loaders = {split: _open(split, betons[split], training, device, machine, group) for split in betons}
-        num_classes = len(infos["train"].class_ids)
-        _check_labels(loaders, num_classes)
-        trainer = Trainer(training, num_classes, device, group)
+    loaders = {split: _open(split, betons[split], training, device, machine, group) for split in betons}
+    num_classes = len(infos["train"].class_ids)
+    _check_labels(loaders, num_classes)
+    with trainer_of(training, num_classes, device, _advice(training), group) as trainer:
         records = _train_epochs(trainer, loaders, folder, origin, tensorboard, track)
     return TrainRun(
         origin=origin,
@@ -84,7 +79,7 @@ def train_network(
 def train_and_save(
     betons: dict[str, Path],
     infos: dict[str, BetonInfo],
-    training: Training,
+    training: Benchmark,
     folder: Path,
     origin: Origin,
     *,
@@ -101,6 +96,14 @@ def train_and_save(
         made.save(folder)
         (folder / CHECKPOINT).unlink()
     return made
+
+
+def _advice(training: Benchmark) -> Advice:
+    return Advice(
+        not_a_number=f"Lower the --learning-rate (it is {training.recipe.learning_rate:g}).",
+        too_little_memory="Lower --train-batch-size or --train-size, or train on more GPUs (torchrun).",
+        size_option="--train-size",
+    )
 
 
 def _train_epochs(
@@ -140,7 +143,7 @@ def check_betons(infos: dict[str, BetonInfo]) -> None:
 
 
 def _open(
-    split: str, path: Path, training: Training, device: "torch.device", machine: MachineSettings, group: Group
+    split: str, path: Path, training: Benchmark, device: "torch.device", machine: MachineSettings, group: Group
 ) -> BetonLoader:
     batch_size = training.recipe.batch_size
     if batch_size % group.count:
@@ -183,14 +186,9 @@ def _resume(trainer: Trainer, folder: Path, origin: Origin) -> list[Record]:
 
 
 def _epoch(epoch: int, trainer: Trainer, loaders: dict[str, BetonLoader], advance: Advance) -> Record:
-    import torch
-
-    training, group = trainer.training, trainer.group
-    train, val = loaders["train"], loaders["val"]
-    train.epoch, train.image_size = epoch, training.recipe.size_at(epoch, training.image_size)
-    torch.manual_seed(int(stream(training.seed, epoch, Purpose.NETWORK, group.ranks.rank).integers(2**63)))
+    train, val, group = loaders["train"], loaders["val"], trainer.group
     start = time.perf_counter()
-    loss = trainer.train(train, epoch, advance)
+    loss = trainer.train_epoch(train, epoch, advance)
     seconds = time.perf_counter() - start
     num_trained = len(train) * train.batch_size * group.count
     advance(len(train.beton) - num_trained)  # left out of this epoch: less than a batch on each rank
@@ -239,31 +237,3 @@ def _board(folder: Path, num_epochs: int) -> Any:
     except ImportError as error:
         raise SettingError("--tensorboard True: it is not installed. `pip install tensorboard` does that.") from error
     return SummaryWriter(str(folder), purge_step=num_epochs + 1)
-
-
-@contextmanager
-def _repeatable(deterministic: bool) -> Iterator[None]:
-    """Repeatable algorithms, or the fastest; torch's settings are put back afterwards."""
-    import torch
-
-    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
-    torch.use_deterministic_algorithms(deterministic)
-    torch.backends.cudnn.benchmark = not deterministic
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0])
-        torch.backends.cudnn.benchmark = before[1]
-
-
-@contextmanager
-def _memory_explained(training: Training) -> Iterator[None]:
-    import torch
-
-    try:
-        yield
-    except torch.cuda.OutOfMemoryError as error:
-        raise TrainingError(
-            f"{training.network}: the GPU's memory does not hold a step of {training.recipe.batch_size} images of "
-            f"{training.image_size} px. Lower --train-batch-size or --train-size, or train on more GPUs (torchrun)."
-        ) from error

@@ -1,4 +1,4 @@
-"""A training with every setting resolved: what decides the result, and what a resumed training must share."""
+"""A benchmark training with every setting resolved, and what a resumed one must share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,23 +11,18 @@ from rescale_fast.loaders.augment import Augment
 from rescale_fast.loaders.settings import LoaderKind
 from rescale_fast.networks.own import code_digest, is_reference, short_name
 from rescale_fast.networks.registry import build_for_training, check_network, check_own, plain_name
-from rescale_fast.networks.types import LARGEST_DEFAULT_SIZE, SMALL_SIZE
-from rescale_fast.train.recipe import Recipe, find_recipe
+from rescale_fast.train.defaults import default_network, default_size
+from rescale_fast.train.engine import Training
+from rescale_fast.train.recipe import find_recipe
 from rescale_fast.train.settings import TrainSettings
 
 
-@dataclass(frozen=True)
-class Training:
-    """One network, one recipe, one seed."""
+@dataclass(frozen=True, kw_only=True)
+class Benchmark(Training):
+    """A training that is reported, by the name of its recipe."""
 
-    network: str
-    image_size: int  # pixels
     recipe_name: str
-    recipe: Recipe
-    seed: int
     loader: LoaderKind
-    compiled: bool
-    deterministic: bool
 
     @property
     def folder_name(self) -> str:
@@ -84,14 +79,14 @@ def _check_size(network: str, num_classes: int | None, image_size: int | None) -
 
 def plan_training(
     settings: TrainSettings, info: BetonInfo, dataset_kind: str | None, *, loader: LoaderKind = "ffcv"
-) -> Training:
+) -> Benchmark:
     """Resolve the settings for a training beton.
 
     Args: info: of the training beton. dataset_kind: such as "glyphs"; None when it is not known.
     Raises: SettingError for an unknown recipe.
     """
-    size = settings.train_size or min(LARGEST_DEFAULT_SIZE, max(info.max_width, info.max_height))
-    network = plain_name(settings.train_network or ("small" if size <= SMALL_SIZE else "ResNet18"))
+    size = settings.train_size or default_size(info)
+    network = plain_name(settings.train_network or default_network(size))
     recipe = find_recipe(settings.recipe, network)
     batch_size = settings.train_batch_size
     recipe = recipe.of_batch(batch_size) if batch_size else recipe.for_images(info.num_images)
@@ -107,7 +102,7 @@ def plan_training(
         augment=augment,
         mirrored_copies=recipe.mirrored_copies and augment != "shift",
     )
-    return Training(
+    return Benchmark(
         network=network,
         image_size=size,
         recipe_name=settings.recipe,

@@ -7,6 +7,7 @@ fast        what is quick today: one-cycle learning rate (Smith and Topin 2018),
             (Howard 2018), averaged weights (Polyak and Juditsky 1992), and bfloat16 on a GPU.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -14,22 +15,29 @@ from typing import Literal, TypeAlias
 
 from rescale_fast.errors import SettingError
 from rescale_fast.loaders.augment import Augment
-from rescale_fast.networks.schedule import one_cycle
 from rescale_fast.networks.types import IMAGENET_STD
 
 RecipeName: TypeAlias = Literal["fast", "rein", "chrabaszcz"]
 GROWS_FROM = 128  # pixels; smaller images are trained on at full size from the start
 GROWN_AT = 0.75  # share of the epochs after which images have their full size
 SIZE_STEP = 32  # pixels
+WARM_UP = 0.25  # share of a cycle's steps
 
 
 @dataclass(frozen=True)
 class OneCycle:
-    """A rise over a quarter of the training, then half a cosine down to nothing."""
+    """A linear rise over a quarter of the training, then half a cosine down to nothing.
+
+    Source: Smith and Topin, "Super-convergence: very fast training of neural networks using large learning rates"
+    (2018), in its usual form with a cosine.
+    """
 
     def share(self, step: int, steps_per_epoch: int, epochs: int) -> float:
-        """Share of the highest learning rate at a step."""
-        return one_cycle(step, epochs * steps_per_epoch)
+        """Share of the highest learning rate at a step, for any number of steps from 1 on."""
+        position = (step + 0.5) / (epochs * steps_per_epoch)
+        if position < WARM_UP:
+            return position / WARM_UP
+        return 0.5 * (1 + math.cos(math.pi * (position - WARM_UP) / (1 - WARM_UP)))
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class Recipe:
     learning_rate: float  # the highest, at that batch size; it grows and shrinks with it (Goyal et al. 2017)
     schedule: OneCycle | Steps
     weight_decay: float
-    augment: Augment
+    augment: Augment = "crop-flip"
     steps_an_epoch: int = 1  # at least: the batch is halved until a small set has so many
     nesterov: bool = False
     label_smoothing: float = 0.0
