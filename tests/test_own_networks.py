@@ -10,7 +10,7 @@ from rescale_fast import choose_classes
 from rescale_fast import confusion as count
 from rescale_fast.artifact import file_sha256
 from rescale_fast.errors import ArtifactError, NetworkError, RescaleError, SettingError, UnknownNetworkError
-from rescale_fast.image_subset.settings import ScoreSettings
+from rescale_fast.scores.settings import ScoreSettings
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.own import code_digest, find_own, is_reference, short_name
 from rescale_fast.networks.registry import build_for_training, check_network, check_own, network_names, plain_name
