@@ -14,7 +14,8 @@ from tests.conftest import ROOT
 
 CORE = ROOT / "csrc"
 SOURCES = sorted(path for path in CORE.rglob("*") if path.suffix in (".h", ".cpp"))
-JPEG, RESIZE = sorted(CORE.glob("image/jpeg_*.cpp")), CORE / "image" / "resize.cpp"
+JPEG = sorted(CORE.glob("image/jpeg_*.cpp"))
+RESIZE = [CORE / "image" / f"{name}.cpp" for name in ("resize", "resample_taps", "weigh")]
 ABIS = {"62": "libjpeg 6b's, as Debian builds it", "80": "libjpeg 8's, as Ubuntu does"}
 
 
@@ -60,7 +61,7 @@ def test_the_core_compiles_for_either_abi_of_libjpeg(headers, version):
 def test_a_header_and_a_library_that_disagree_are_an_error_and_no_crash(headers, tmp_path):
     other = next(version for version in ABIS if version != installed_abi())
     program = CORE / "tests" / "faults" / "mismatch.cpp"
-    told = run_program(tmp_path, [program, *JPEG, RESIZE], f"-I{headers[other]}")
+    told = run_program(tmp_path, [program, *JPEG, *RESIZE], f"-I{headers[other]}")
     assert told == "\n".join([f"Wrong JPEG library version: library is {installed_abi()}, caller expects {other}"] * 3)
 
 
