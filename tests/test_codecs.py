@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rescale_fast import _core
+from rescale_fast.export.beton import HOW
 from tests.conftest import ROOT
 
 CORE = ROOT / "csrc"
@@ -76,6 +77,7 @@ THREE_THOUSAND_THREADS = """
 import resource, sys
 import numpy as np
 from rescale_fast import _core
+from rescale_fast.export.beton import HOW
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + (100 << 20),) * 2)  # a thread's stack is 8 MiB
 labels = np.arange(40_000) % 2
@@ -96,3 +98,28 @@ def test_an_empty_file_has_no_digests(tmp_path):
         blocks = _core.digest_file(fd=file.fileno(), size=0, num_threads=1, advance=lambda count: None)
     assert blocks.shape == (0, 16)
     assert blocks.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("function", "setting", "choices"),
+    [
+        (_core.write_images, "mode", "passthrough, resize, raw"),
+        (_core.write_images, "resize_by", "short-side, long-side, cap"),
+        (_core.downsample_images, "fit", "stretch, letterbox, fill"),
+        (_core.downsample_images, "filter", "nearest, box, bilinear, hamming, bicubic, lanczos"),
+    ],
+)
+def test_an_unknown_choice_is_refused_with_those_there_are(function, setting, choices):
+    common = {"root": b"", "names": b"", "count": 0, "max_pixels": 1, "num_threads": 1}
+    common |= {"load": lambda row: "none", "advance": lambda count: None}
+    own = {
+        _core.write_images: {"fd": 0, "start": 0, "page_size": 1 << 21, "mode": "raw", "resize_by": "cap"}
+        | {"resize_side": 1, "eighths": 8, "max_side": 0, "quality": 90, "apply_exif": False, "stop_at_bad": False},
+        _core.downsample_images: {"side": 8, "fit": "fill", "filter": "box", "grey": False, "fast": False},
+    }
+    with pytest.raises(ValueError, match=f"^{setting} is 'other', expected one of {choices}$"):
+        function(**common | own[function] | {setting: "other"})
+
+
+def test_every_way_of_storing_an_image_has_a_text_for_users():
+    assert tuple(HOW) == _core.HOW
