@@ -1,7 +1,7 @@
 """Types of the C++ core, kept by hand. Arrays must have exactly these dtypes and be C-contiguous."""
 
 from collections.abc import Callable, Sequence
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from rescale_fast.types import Advance, FloatArray, IntArray
 
 __version__: str
 DIGEST_BLOCK: int  # bytes
+HOW: tuple[str, ...]  # how images were stored, by the number in WrittenImages
 
 def count_confusion(labels: IntArray, predicted: IntArray, num_classes: int, *, num_threads: int) -> IntArray: ...
 def sum_probabilities(
@@ -80,8 +81,8 @@ def write_images(
     count: int,
     start: int,
     page_size: int,
-    mode: int,
-    resize_by: int,
+    mode: Literal["passthrough", "resize", "raw"],
+    resize_by: Literal["short-side", "long-side", "cap"],
     resize_side: int,
     eighths: int,
     max_side: int,
@@ -127,8 +128,8 @@ def downsample_images(
     names: bytes,
     count: int,
     side: int,
-    fit: int,
-    filter: int,
+    fit: Literal["stretch", "letterbox", "fill"],
+    filter: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"],
     grey: bool,
     fast: bool,
     max_pixels: int,

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from rescale_fast import _core
+from rescale_fast.export.beton import HOW
 from tests.conftest import ROOT
 
 CORE = ROOT / "csrc"
 SOURCES = sorted(path for path in CORE.rglob("*") if path.suffix in (".h", ".cpp"))
-JPEG, RESIZE = sorted(CORE.glob("image/jpeg_*.cpp")), CORE / "image" / "resize.cpp"
+JPEG = sorted(CORE.glob("image/jpeg_*.cpp"))
+RESIZE = [CORE / "image" / f"{name}.cpp" for name in ("resize", "resample_taps", "weigh")]
 ABIS = {"62": "libjpeg 6b's, as Debian builds it", "80": "libjpeg 8's, as Ubuntu does"}
 
 
@@ -62,7 +64,7 @@ def test_the_core_compiles_for_either_abi_of_libjpeg(headers, version):
 def test_a_header_and_a_library_that_disagree_are_an_error_and_no_crash(headers, tmp_path):
     other = next(version for version in ABIS if version != installed_abi())
     program = CORE / "tests" / "faults" / "mismatch.cpp"
-    told = run_program(tmp_path, [program, *JPEG, RESIZE], f"-I{headers[other]}")
+    told = run_program(tmp_path, [program, *JPEG, *RESIZE], f"-I{headers[other]}")
     assert told == "\n".join([f"Wrong JPEG library version: library is {installed_abi()}, caller expects {other}"] * 3)
 
 
@@ -77,6 +79,7 @@ THREE_THOUSAND_THREADS = """
 import resource, sys
 import numpy as np
 from rescale_fast import _core
+from rescale_fast.export.beton import HOW
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + (100 << 20),) * 2)  # a thread's stack is 8 MiB
 labels = np.arange(40_000) % 2
@@ -97,3 +100,28 @@ def test_an_empty_file_has_no_digests(tmp_path):
         blocks = _core.digest_file(fd=file.fileno(), size=0, num_threads=1, advance=lambda count: None)
     assert blocks.shape == (0, 16)
     assert blocks.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("function", "setting", "choices"),
+    [
+        (_core.write_images, "mode", "passthrough, resize, raw"),
+        (_core.write_images, "resize_by", "short-side, long-side, cap"),
+        (_core.downsample_images, "fit", "stretch, letterbox, fill"),
+        (_core.downsample_images, "filter", "nearest, box, bilinear, hamming, bicubic, lanczos"),
+    ],
+)
+def test_an_unknown_choice_is_refused_with_those_there_are(function, setting, choices):
+    common = {"root": b"", "names": b"", "count": 0, "max_pixels": 1, "num_threads": 1}
+    common |= {"load": lambda row: "none", "advance": lambda count: None}
+    own = {
+        _core.write_images: {"fd": 0, "start": 0, "page_size": 1 << 21, "mode": "raw", "resize_by": "cap"}
+        | {"resize_side": 1, "eighths": 8, "max_side": 0, "quality": 90, "apply_exif": False, "stop_at_bad": False},
+        _core.downsample_images: {"side": 8, "fit": "fill", "filter": "box", "grey": False, "fast": False},
+    }
+    with pytest.raises(ValueError, match=f"^{setting} is 'other', expected one of {choices}$"):
+        function(**common | own[function] | {setting: "other"})
+
+
+def test_every_way_of_storing_an_image_has_a_text_for_users():
+    assert tuple(HOW) == _core.HOW

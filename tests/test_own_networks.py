@@ -10,7 +10,6 @@ from rescale_fast import choose_classes
 from rescale_fast import confusion as count
 from rescale_fast.artifact import file_sha256
 from rescale_fast.errors import ArtifactError, NetworkError, RescaleError, SettingError, UnknownNetworkError
-from rescale_fast.scores.settings import ScoreSettings
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.own import code_digest, find_own, is_reference, short_name
 from rescale_fast.networks.registry import build_for_training, check_network, check_own, network_names, plain_name
@@ -18,6 +17,7 @@ from rescale_fast.run import scoring, stages
 from rescale_fast.run.checking import check_score
 from rescale_fast.run.commands import main
 from rescale_fast.run.folder import RunFolder
+from rescale_fast.scores.settings import ScoreSettings
 from rescale_fast.train.types import TrainRun
 
 CODE = """

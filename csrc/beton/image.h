@@ -12,7 +12,7 @@ namespace rescale_fast {
 enum class Mode : std::uint8_t { passthrough, resize, raw };
 enum class ResizeBy : std::uint8_t { short_side, long_side, cap };
 
-// How a sample was stored. The Python side names these by number, in this order.
+// How a sample was stored.
 enum class How : std::uint8_t {
   original,
   original_scaled,  // with a record that makes readers decode it at n/8 of its size

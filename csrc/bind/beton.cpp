@@ -3,12 +3,37 @@
 #include "beton/check.h"
 #include "beton/copy.h"
 #include "beton/write.h"
+#include "bind/choice.h"
 #include "bind/work.h"
 
 namespace rescale_fast {
 namespace {
 
 using namespace pybind11::literals;
+
+constexpr Names<Mode, 3> kModes{{{"passthrough", Mode::passthrough}, {"resize", Mode::resize}, {"raw", Mode::raw}}};
+constexpr Names<ResizeBy, 3> kResizeBy{
+    {{"short-side", ResizeBy::short_side}, {"long-side", ResizeBy::long_side}, {"cap", ResizeBy::cap}}};
+constexpr Names<How, 12> kHow{{{"original", How::original},
+                               {"original_scaled", How::original_scaled},
+                               {"resized", How::resized},
+                               {"raw", How::raw},
+                               {"not_jpeg", How::not_jpeg},
+                               {"four_components", How::four_components},
+                               {"odd", How::odd},
+                               {"incomplete", How::incomplete},
+                               {"over_max_side", How::over_max_side},
+                               {"over_page", How::over_page},
+                               {"turned", How::turned},
+                               {"bad", How::bad}}};
+
+// In the order of their numbers.
+py::tuple how_names() {
+  py::tuple names(kHow.size());
+  for (const auto& [name, how] : kHow) names[static_cast<std::size_t>(how)] = name;
+  return names;
+}
+
 template <typename T, typename Get>
 py::array_t<T> column(const std::vector<Stored>& samples, Get get) {
   py::array_t<T> values(static_cast<py::ssize_t>(samples.size()));
@@ -46,12 +71,10 @@ void check_blocks(const char* name, std::uint64_t value, std::uint64_t low, std:
 }
 
 py::dict write_images_checked(int fd, const std::string& root, const std::string& names, std::int64_t count,
-                              std::uint64_t start, std::uint64_t page_size, int mode, int resize_by, int resize_side,
-                              int eighths, int max_side, int quality, bool apply_exif, std::int64_t max_pixels,
-                              bool stop_at_bad, int num_threads, const std::vector<double>& waits,
-                              const py::function& load, const py::function& advance) {
-  check_range("mode", mode, 0, 2);
-  check_range("resize_by", resize_by, 0, 2);
+                              std::uint64_t start, std::uint64_t page_size, const std::string& mode,
+                              const std::string& resize_by, int resize_side, int eighths, int max_side, int quality,
+                              bool apply_exif, std::int64_t max_pixels, bool stop_at_bad, int num_threads,
+                              const std::vector<double>& waits, const py::function& load, const py::function& advance) {
   check_range("resize_side", resize_side, 1, 65535);
   check_range("eighths", eighths, 1, 8);
   check_range("max_side", max_side, 0, 65535);
@@ -59,8 +82,8 @@ py::dict write_images_checked(int fd, const std::string& root, const std::string
   check_range("num_threads", num_threads, 0, 1024);
   check_blocks("page_size", page_size, kDigestBlock, std::uint64_t{1} << 31);
   check_blocks("start", start, 0, std::uint64_t{1} << 62);
-  const ImageOptions options{static_cast<Mode>(mode),
-                             static_cast<ResizeBy>(resize_by),
+  const ImageOptions options{choose("mode", mode, kModes),
+                             choose("resize_by", resize_by, kResizeBy),
                              resize_side,
                              eighths,
                              max_side,
@@ -160,6 +183,7 @@ void register_beton(py::module_& module) {
   module.def("write_images", &write_images_checked, py::kw_only(), "fd"_a, "root"_a, "names"_a, "count"_a, "start"_a,
              "page_size"_a, "mode"_a, "resize_by"_a, "resize_side"_a, "eighths"_a, "max_side"_a, "quality"_a,
              "apply_exif"_a, "max_pixels"_a, "stop_at_bad"_a, "num_threads"_a, "waits"_a, "load"_a, "advance"_a);
+  module.attr("HOW") = how_names();
   module.attr("DIGEST_BLOCK") = kDigestBlock;
   module.def("place_payloads", &place_payloads_checked, "sizes"_a.noconvert(), py::kw_only(), "start"_a, "page_size"_a);
   module.def("copy_payloads", &copy_payloads_checked, py::kw_only(), "target"_a, "sources"_a.noconvert(),

@@ -1,4 +1,5 @@
 #include "image/downsample.h"
+#include "bind/choice.h"
 #include "bind/work.h"
 
 namespace rescale_fast {
@@ -6,16 +7,23 @@ namespace {
 
 using namespace pybind11::literals;
 
+constexpr Names<Fit, 3> kFits{{{"stretch", Fit::stretch}, {"letterbox", Fit::letterbox}, {"fill", Fit::fill}}};
+constexpr Names<Filter, 6> kFilters{{{"nearest", Filter::nearest},
+                                     {"box", Filter::box},
+                                     {"bilinear", Filter::bilinear},
+                                     {"hamming", Filter::hamming},
+                                     {"bicubic", Filter::bicubic},
+                                     {"lanczos", Filter::lanczos}}};
+
 py::tuple downsample_images_checked(const std::string& root, const std::string& names, std::int64_t count, int side,
-                                    int fit, int filter, bool grey, bool fast, std::int64_t max_pixels, int num_threads,
-                                    const std::vector<double>& waits, const py::function& load,
-                                    const py::function& advance) {
+                                    const std::string& fit, const std::string& filter, bool grey, bool fast,
+                                    std::int64_t max_pixels, int num_threads, const std::vector<double>& waits,
+                                    const py::function& load, const py::function& advance) {
   check_range("side", side, 1, 65535);
-  check_range("fit", fit, 0, 2);
-  check_range("filter", filter, 0, 5);
   check_range("num_threads", num_threads, 0, 1024);
-  if (fast && filter == static_cast<int>(Filter::nearest)) throw py::value_error("fast is not for nearest");
-  const DownsampleOptions options{side, static_cast<Fit>(fit), static_cast<Filter>(filter), grey, fast, max_pixels};
+  const DownsampleOptions options{side,      choose("fit", fit, kFits), choose("filter", filter, kFilters), grey, fast,
+                                  max_pixels};
+  if (fast && options.filter == Filter::nearest) throw py::value_error("fast is not for nearest");
   const std::vector<const char*> paths = split_names(names, count);
   const Fallback fallback = [&load](std::int64_t index, const std::vector<std::uint8_t>& bytes) {
     return load_in_python(load, index, bytes);

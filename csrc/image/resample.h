@@ -31,8 +31,6 @@ class Resampler {
   using Key = std::tuple<int, float, float, int, int>;
 
   const Taps& taps(int in, float begin, float end, int out, int group);
-  void weigh_across(const std::uint8_t* rows, std::size_t row_bytes, int channels, int count, const Taps& taps,
-                    int out_width, std::uint8_t* out);
 
   const Filter filter_;
   std::map<Key, Taps> taps_;

@@ -74,30 +74,41 @@ Row over_averages(const Row& row, int in, int group) {
   return averages;
 }
 
+// What output sample i is made of, when each is `scale` wide and the first starts at `begin`. The weights add up to 1.
+Row exact_row(Filter filter, int in, double begin, double scale, int i) {
+  const double stretch = std::max(scale, 1.0);
+  const double reach = support(filter) * stretch, step = 1.0 / stretch, centre = begin + (i + 0.5) * scale;
+  const int first = std::clamp(static_cast<int>(centre - reach + 0.5), 0, in - 1);
+  const int last = std::clamp(static_cast<int>(centre + reach + 0.5), first + 1, in);
+  Row row{first, std::vector<double>(static_cast<std::size_t>(last - first))};
+  double sum = 0;
+  for (std::size_t k = 0; k < row.weights.size(); ++k) {
+    row.weights[k] = weight_at(filter, (static_cast<int>(k) + first - centre + 0.5) * step);
+    sum += row.weights[k];
+  }
+  for (double& weight : row.weights) weight /= sum != 0 ? sum : 1.0;
+  return row;
+}
+
+Taps empty_taps(Filter filter, int out, double scale, bool coarse) {
+  Taps taps;
+  const double reach = support(filter) * std::max(scale, 1.0);
+  const auto outputs = static_cast<std::size_t>(out), most = static_cast<std::size_t>(std::ceil(reach)) * 2 + 3;
+  taps.widest = (most + kTaps - 1) / kTaps * kTaps;
+  taps.first.resize(outputs);
+  taps.count.resize(outputs);
+  taps.high.assign(outputs * taps.widest, 0);
+  if (!coarse) taps.low.assign(outputs * taps.widest, 0);
+  return taps;
+}
+
 }  // namespace
 
 Taps make_taps(Filter filter, int in, float begin, float end, int out, int group) {
   const double scale = static_cast<double>(end - begin) / out;
-  const double stretch = std::max(scale, 1.0);
-  const double reach = support(filter) * stretch, step = 1.0 / stretch;
-  Taps taps;
-  const auto most = static_cast<std::size_t>(std::ceil(reach)) * 2 + 3;
-  taps.widest = (most + kTaps - 1) / kTaps * kTaps;
-  const auto outputs = static_cast<std::size_t>(out);
-  taps.first.resize(outputs);
-  taps.count.resize(outputs);
-  taps.high.assign(outputs * taps.widest, 0);
-  taps.low.assign(outputs * taps.widest, 0);
-  for (std::size_t i = 0; i < outputs; ++i) {
-    const double centre = begin + (static_cast<double>(i) + 0.5) * scale;
-    Row row{std::max(static_cast<int>(centre - reach + 0.5), 0), {}};
-    row.weights.resize(static_cast<std::size_t>(std::min(static_cast<int>(centre + reach + 0.5), in) - row.first));
-    double sum = 0;
-    for (std::size_t k = 0; k < row.weights.size(); ++k) {
-      row.weights[k] = weight_at(filter, (static_cast<int>(k) + row.first - centre + 0.5) * step);
-      sum += row.weights[k];
-    }
-    for (double& weight : row.weights) weight /= sum != 0 ? sum : 1.0;
+  Taps taps = empty_taps(filter, out, scale, false);
+  for (std::size_t i = 0; i < taps.first.size(); ++i) {
+    Row row = exact_row(filter, in, begin, scale, static_cast<int>(i));
     if (group > 1) row = over_averages(row, in, group);
     taps.first[i] = row.first;
     taps.count[i] = static_cast<int>(row.weights.size());
@@ -107,6 +118,25 @@ Taps make_taps(Filter filter, int in, float begin, float end, int out, int group
       taps.high[i * taps.widest + k] = static_cast<std::int16_t>(fixed >> kLowBits);
       taps.low[i * taps.widest + k] = static_cast<std::int16_t>(fixed & ((1 << kLowBits) - 1));
     }
+  }
+  return taps;
+}
+
+Taps make_coarse_taps(int in, int out, double step) {
+  Taps taps = empty_taps(Filter::bilinear, out, step, true);
+  for (std::size_t i = 0; i < taps.first.size(); ++i) {
+    const Row row = exact_row(Filter::bilinear, in, 0, step, static_cast<int>(i));
+    taps.first[i] = row.first;
+    taps.count[i] = static_cast<int>(row.weights.size());
+    std::int16_t* fixed = taps.high.data() + i * taps.widest;
+    int left = 1 << kCoarseBits;
+    for (std::size_t k = 0; k < row.weights.size(); ++k) {
+      fixed[k] = static_cast<std::int16_t>(std::lround(row.weights[k] * (1 << kCoarseBits)));
+      left -= fixed[k];
+    }
+    // The sum is exact, so a flat image stays flat and nothing overflows.
+    std::int16_t& largest = *std::max_element(fixed, fixed + row.weights.size());
+    largest = static_cast<std::int16_t>(largest + left);
   }
   return taps;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "image/resample_taps.h"
 #include "image/resize.h"
 #include "random_bytes.h"
 
@@ -50,6 +51,25 @@ TEST_CASE("planes that are covered in part are weighed by a triangle as wide as 
       }
     }
     CHECK(worst <= 1.1);
+  }
+}
+
+TEST_CASE("coarse weights of a row add up to one exactly, where the row is no part of the line, too") {
+  for (const int in : {1, 2, 3, 17, 100}) {
+    for (const int out : {1, 2, 5, 33, 150}) {
+      for (const double covered : {in - 0.5, in + 0.0, in + 7.0}) {
+        const Taps taps = make_coarse_taps(in, out, covered / out);
+        CHECK(taps.low.empty());
+        for (std::size_t i = 0; i < static_cast<std::size_t>(out); ++i) {
+          CHECK(taps.first[i] >= 0);
+          CHECK(taps.count[i] >= 1);
+          CHECK(taps.first[i] + taps.count[i] <= in);
+          int sum = 0;
+          for (std::size_t k = 0; k < taps.widest; ++k) sum += taps.high[i * taps.widest + k];
+          CHECK(sum == 1 << kCoarseBits);
+        }
+      }
+    }
   }
 }
 

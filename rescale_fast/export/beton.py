@@ -27,23 +27,20 @@ from rescale_fast.files.images import MAX_PIXELS, name_as_text, naming_refused
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 from rescale_fast.types import IntArray, Track, silent
 
-# In the order of `How` in csrc/beton/image.h.
-HOW = (
-    "original bytes",
-    "original bytes, above --max-side: read at a smaller scale",
-    "re-encoded",
-    "raw pixels",
-    "converted: not a JPEG file",
-    "converted: CMYK or YCCK",
-    "converted: a rare kind of JPEG",
-    "converted: incomplete JPEG",
-    "converted: above --max-side",
-    "converted: larger than a page",
-    "converted: turned upright",
-    "skipped",
-)
-STORES = ("passthrough", "resize", "raw")
-RESIZE_BY = ("short-side", "long-side", "cap")
+HOW = {  # what users read of it, by its name in _core.HOW
+    "original": "original bytes",
+    "original_scaled": "original bytes, above --max-side: read at a smaller scale",
+    "resized": "re-encoded",
+    "raw": "raw pixels",
+    "not_jpeg": "converted: not a JPEG file",
+    "four_components": "converted: CMYK or YCCK",
+    "odd": "converted: a rare kind of JPEG",
+    "incomplete": "converted: incomplete JPEG",
+    "over_max_side": "converted: above --max-side",
+    "over_page": "converted: larger than a page",
+    "turned": "converted: turned upright",
+    "bad": "skipped",
+}
 
 
 @dataclass(frozen=True)
@@ -111,8 +108,8 @@ def _write(
             count=len(images),
             start=pages_start(FIELDS, len(images), page_size),
             page_size=page_size,
-            mode=STORES.index(settings.store),
-            resize_by=RESIZE_BY.index(settings.resize_by),
+            mode=settings.store,
+            resize_by=settings.resize_by,
             resize_side=settings.resize_side,
             eighths=settings.eighths,
             max_side=settings.max_side,
@@ -152,7 +149,7 @@ def _collect(images: SubsetImages, made: "_core.WrittenImages") -> _Written:
         records=records,
         sizes=made["size"][rows].astype(np.int64)[:, None],
         blocks=made["blocks"],
-        stored={how: int(count) for how, count in zip(HOW, counts, strict=True) if count},
+        stored={HOW[how]: int(count) for how, count in zip(_core.HOW, counts, strict=True) if count},
         skipped=made["reasons"],
     )
 

@@ -27,7 +27,7 @@ from rescale_fast.types import Advance, Track, silent
 
 PART_IMAGES = 4096
 PART_BYTES = 1 << 26
-FITS, FILTERS = get_args(Fit), get_args(Filter)  # in the order of csrc/image/downsample.h and csrc/image/resample.h
+FITS, FILTERS = get_args(Fit), get_args(Filter)
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def _downsample(
         names=b"\0".join(os.fsencode(path) for path in paths),
         count=len(paths),
         side=settings.side,
-        fit=FITS.index(settings.fit),
-        filter=FILTERS.index(settings.filter),
+        fit=settings.fit,
+        filter=settings.filter,
         grey=settings.colours == "grey",
         fast=settings.decode == "fast",
         max_pixels=MAX_PIXELS,
