@@ -1,31 +1,42 @@
-"""One writer at a time: a lock on a folder or file, which names who holds it and outlives no holder.
+"""Locks on a folder or file, which name who holds them and outlive no holder: of one alone, or shared by several.
 
-The lock is a small file with the holder's host, process and time. The kernel's lock on it, which ends with the process
+A lock is a small file with the holder's host, process and time. The kernel's lock on it, which ends with the process
 however that ends, decides between processes of one machine. Several machines may not see each other's locks (NFS
 mounted with nolock, some cluster file systems), and some file systems have none: there the holder's heartbeat decides.
 It touches the file every few seconds, and who finds the lock of another machine watches whether that is done. What such
 a file system leaves open: a holder that stands still for longer than PATIENCE is taken for dead, and two that take over
 from one dead holder within the same second do not see each other.
+
+Who shares `lock` holds a file of its own, `lock.<host>.<number>`, and then looks for `lock`; who wants it alone holds
+`lock` and then looks for the others'. So each sees the other, whoever comes first.
 """
 
 import fcntl
+import glob
+import itertools
 import json
 import os
 import socket
+import stat
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
 from rescale_fast.errors import OutputError
+from rescale_fast.terminal import say
 
 SECONDS_BETWEEN_BEATS = 10.0
 PATIENCE = 45.0  # seconds without a beat after which a holder that no kernel vouches for is dead
 
 _descriptors: set[int] = set()  # of the locks that this process holds
+
+
+class _InUseError(OutputError):
+    pass
 
 
 @dataclass(frozen=True)
@@ -38,9 +49,9 @@ class Holder:
     since: str  # local time
     command: str
 
-    def is_of(self, other: "Holder") -> bool:
-        """Whether both are of the same machine, not started anew between them."""
-        return (self.host, self.boot) == (other.host, other.boot)
+    def is_surely_gone(self, me: "Holder", vouched: bool | None) -> bool:
+        """Whether it no longer runs, on our machine. vouched: the kernel gave us the lock that it held."""
+        return self.host == me.host and (vouched is True or self.boot != me.boot)
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, since {self.since} ({self.command})"
@@ -48,43 +59,98 @@ class Holder:
 
 @contextmanager
 def lock(path: Path, what: str, command: str) -> Iterator[Holder | None]:
-    """Hold the lock file `path` while the body runs; yields the dead holder it was taken over from, or None.
+    """Hold the lock file `path` alone while the body runs; yields the dead holder it was taken over from, or None.
 
+    Folders that it needs are made, and deleted afterwards if they are still empty.
     Args: what: is locked, for the message. command: that wants it, for the messages of others.
     Raises: OutputError when another process holds it, naming which, or when the file cannot be written.
     """
-    _forks_do_not_hold()
-    me = Holder(socket.gethostname(), _boot(), os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S"), command)
+    me = _me(command)
+    with _held(path, what, me) as before:
+        dead = _clear(sorted(path.parent.glob(f"{glob.escape(path.name)}.*.[0-9]*")), what, me)
+        yield before or dead
+
+
+@contextmanager
+def shared(path: Path, what: str, command: str) -> Iterator[None]:
+    """As `lock`, beside any others that share it, and so as to keep out who wants it alone."""
+    me = _me(command)
+    with ExitStack() as held:
+        for number in itertools.count():
+            with suppress(_InUseError):
+                held.enter_context(_held(path.with_name(f"{path.name}.{me.host}.{number}"), what, me))
+                break
+        _clear([path], what, me)
+        yield
+
+
+@contextmanager
+def lock_beside(target: Path, command: str) -> Iterator[None]:
+    """Lock a file or folder that is to be replaced. Raises: as `lock`."""
+    with lock(target.parent / f"{target.name}.lock", str(target), command):
+        yield
+
+
+@contextmanager
+def turn(folder: Path) -> Iterator[None]:
+    """Wait for other processes that do something in a folder which each of them does when it is its turn."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, before = _acquire(path, what, me)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot write it: {error.strerror or error}. It would keep others from writing in {what}: "
-            "pass another --out."
-        ) from error
-    _descriptors.add(descriptor)
-    try:
-        with _beating(descriptor):
-            yield before
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
-        if _is_at(path, descriptor):
-            path.unlink(missing_ok=True)
-        _descriptors.discard(descriptor)
         os.close(descriptor)
+
+
+@contextmanager
+def _held(path: Path, what: str, me: Holder) -> Iterator[Holder | None]:
+    _forks_do_not_hold()
+    with _folder(path.parent):
+        try:
+            descriptor, before = _acquire(path, what, me)
+        except OSError as error:
+            raise _cannot_write(path, error) from error
+        _descriptors.add(descriptor)
+        try:
+            with _beating(descriptor):
+                yield before
+        finally:
+            if _is_at(path, descriptor):
+                path.unlink(missing_ok=True)
+            _descriptors.discard(descriptor)
+            os.close(descriptor)
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """Make a folder; afterwards delete what was made if nothing is in it."""
+    try:
+        new = [one for one in (folder, *folder.parents) if not one.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            for one in new:
+                one.rmdir()
 
 
 def _acquire(path: Path, what: str, me: Holder) -> tuple[int, Holder | None]:
     """The lock file, open, locked and with our name in it; and whose name was there."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = _open(path, os.O_CREAT)
         try:
-            vouched = _lock(descriptor)
+            vouched = _lock(descriptor, fcntl.LOCK_EX)
             before = _read(descriptor)
-            if vouched is False or (before and not (vouched and before.is_of(me)) and _is_beating(path, descriptor)):
-                raise _taken(path, what, before)
+            if vouched is False:
+                raise _in_use(path, what, before)
+            if before and not before.is_surely_gone(me, vouched):
+                _watch({path: before}, what)
             if _is_at(path, descriptor):  # else its holder has let go of it, and deleted it, meanwhile
-                _write(descriptor, me)
+                _write(path, descriptor, me)
                 return descriptor, before
         except BaseException:
             os.close(descriptor)
@@ -92,10 +158,45 @@ def _acquire(path: Path, what: str, me: Holder) -> tuple[int, Holder | None]:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool | None:
+def _clear(paths: Sequence[Path], what: str, me: Holder) -> Holder | None:
+    """Delete lock files whose holders are dead; return one of these. Raises: OutputError naming one that is not."""
+    found: dict[Path, Holder | None] = {}
+    doubtful: dict[Path, Holder] = {}
+    with ExitStack() as opened:
+        for path in paths:
+            try:
+                descriptor = _open(path)
+            except FileNotFoundError:
+                continue
+            opened.callback(os.close, descriptor)
+            vouched = _lock(descriptor, fcntl.LOCK_SH)  # which does not keep others from looking, too
+            found[path] = holder = _read(descriptor)
+            if vouched is False:
+                raise _in_use(path, what, holder)
+            if holder and not holder.is_surely_gone(me, vouched):
+                doubtful[path] = holder
+        _watch(doubtful, what)
+        for path in found:
+            path.unlink(missing_ok=True)
+    return next(filter(None, found.values()), None)
+
+
+def _open(path: Path, flags: int = 0) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | flags, 0o666)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
+    except OSError:
+        if not path.is_symlink() and (path.is_file() or not path.exists()):
+            raise
+    raise OutputError(f"{path}: expected a lock file there, found a folder, a link or a pipe. Delete it.")
+
+
+def _lock(descriptor: int, how: int) -> bool | None:
     """Whether the kernel gave us the lock; None where the file system has no locks."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):  # some file systems say EACCES for EAGAIN
         return False
     except OSError:
@@ -103,24 +204,39 @@ def _lock(descriptor: int) -> bool | None:
     return True
 
 
-def _is_beating(path: Path, descriptor: int) -> bool:
-    """Watch, for as long as PATIENCE, whether somebody touches the file."""
-    found, deadline = os.fstat(descriptor).st_mtime_ns, time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
+def _watch(holders: Mapping[Path, Holder], what: str) -> None:
+    """Watch, for as long as PATIENCE, whether somebody touches one of the files. Raises: OutputError then."""
+    if not holders:
+        return
+    first = next(iter(holders.values()))
+    say(f"{what}: locked by {first}. Watching for at most {PATIENCE:.0f} s whether that is still there ...")
+    found, deadline = {path: _touched(path) for path in holders}, time.monotonic() + PATIENCE
+    while any(found.values()) and time.monotonic() < deadline:
         time.sleep(min(1.0, PATIENCE / 10))
-        try:
-            with path.open("rb") as file:  # NFS asks the server for a file's times when it is opened
-                if os.fstat(file.fileno()).st_mtime_ns != found:
-                    return True
-        except FileNotFoundError:
-            return False
-    return False
+        for path, before in found.items():
+            found[path] = now = _touched(path)
+            if before and now and now != before:
+                raise _in_use(path, what, holders[path])
 
 
-def _taken(path: Path, what: str, holder: Holder | None) -> OutputError:
+def _touched(path: Path) -> int | None:
+    """When a file was touched, in ns; None when it is not there."""
+    with suppress(FileNotFoundError), path.open("rb") as file:  # NFS asks the server when a file is opened
+        return os.fstat(file.fileno()).st_mtime_ns
+    return None
+
+
+def _in_use(path: Path, what: str, holder: Holder | None) -> OutputError:
+    return _InUseError(
+        f"{what} is in use by {holder or 'another process'}. Wait for it or end it, then run this again; or write "
+        f"elsewhere. (The lock is {path}.)"
+    )
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
     return OutputError(
-        f"{what} is in use by {holder or 'another process'}. Wait for it or end it, then run this again; or pass "
-        f"another --out. (The lock is {path}.)"
+        f"{path}: cannot write it: {error.strerror or error}. It would keep others from writing there meanwhile. "
+        "Free some space or permission there, or write elsewhere."
     )
 
 
@@ -148,10 +264,14 @@ def _read(descriptor: int) -> Holder | None:
     return None
 
 
-def _write(descriptor: int, holder: Holder) -> None:
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
-    os.fsync(descriptor)
+def _write(path: Path, descriptor: int, holder: Holder) -> None:
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
+        os.fsync(descriptor)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
@@ -172,7 +292,8 @@ def _forks_do_not_hold() -> None:
     os.register_at_fork(after_in_child=close_copies)
 
 
-def _boot() -> str:
+def _me(command: str) -> Holder:
+    boot = ""
     with suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return ""
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return Holder(socket.gethostname(), boot, os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S"), command)

@@ -5,17 +5,20 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rescale_fast import lock as module
+from rescale_fast.beton.edit import append_beton, cut_beton
 from rescale_fast.errors import OutputError
-from rescale_fast.lock import Holder, lock
+from rescale_fast.lock import Holder, lock, shared
 from tests.conftest import interruptible
 
 HOLD = """
@@ -23,12 +26,13 @@ import os, sys, time
 from pathlib import Path
 from rescale_fast.lock import lock
 with lock(Path(sys.argv[1]), "the folder", "first"):
-    if sys.argv[2:] == ["fork"] and os.fork() == 0:
-        time.sleep(60)
-        os._exit(0)
-    print("held", flush=True)
+    if sys.argv[2:] != ["fork"] or os.fork() == 0:  # the child, which has let go of it by now
+        print("held", flush=True)
     time.sleep(60)
 """
+SHARE = HOLD.replace("import lock", "import shared").replace("with lock", "with shared")
+DRAWN = ("--glyph-classes", 12, "--glyph-size", 24, "--glyph-train", 30, "--glyph-val", 10)
+TRAIN = ("--epochs", 1, "--train-batch-size", 16)
 
 
 @pytest.fixture
@@ -94,6 +98,58 @@ def test_a_holder_on_another_machine_is_believed_while_its_heart_beats(tmp_path,
         assert dead.host == "elsewhere"
 
 
+def test_whose_lock_is_watched_is_said_before_it_is(tmp_path, impatient, monkeypatch, capsys):
+    path, said = tmp_path / "lock", []
+    of_another_machine(path)
+    monkeypatch.setattr(module.time, "sleep", lambda _: said.append(capsys.readouterr().err))
+    with lock(path, "the folder", "second"):
+        pass
+    assert "the folder: locked by process 1 on elsewhere" in said[0]
+
+
+def test_a_lock_from_before_this_machine_started_anew_is_not_watched(tmp_path, monkeypatch):
+    monkeypatch.setattr(module.time, "sleep", lambda _: pytest.fail("waits"))
+    path = tmp_path / "lock"
+    path.write_text(json.dumps(asdict(Holder(socket.gethostname(), "another boot", 1, "2026", "run"))))
+    with lock(path, "the folder", "second") as dead:
+        assert dead.boot == "another boot"
+
+
+def test_several_share_a_lock_that_nobody_has_alone_until_the_last_is_gone(tmp_path):
+    path = tmp_path / "new" / "lock"
+    with interruptible("-c", SHARE, path) as one, interruptible("-c", SHARE, path) as other:
+        assert (one.stdout.readline(), other.stdout.readline()) == ("held\n", "held\n")
+        for left in (one, other):
+            named = pytest.raises(OutputError, match=f"in use by process ({one.pid}|{other.pid}) on")
+            with named, lock(path, "the folder", "alone"):
+                pass
+            left.kill()
+            left.wait()
+    with lock(path, "the folder", "alone") as dead:
+        assert dead.command == "first"
+        with pytest.raises(OutputError, match=f"in use by process {os.getpid()}"), shared(path, "the folder", "late"):
+            pass
+    assert not list(path.parent.iterdir())
+
+
+@pytest.mark.parametrize(
+    "put", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere")], ids=["folder", "pipe", "link"]
+)
+def test_what_is_no_lock_file_is_said_to_be_in_its_place(tmp_path, put):
+    put(tmp_path / "lock")
+    with pytest.raises(OutputError, match="expected a lock file there.*Delete it"), lock(tmp_path / "lock", "x", "run"):
+        pass
+
+
+def test_a_disk_that_is_full_is_said_and_left_without_an_empty_lock(tmp_path):
+    code = HOLD.replace("import os", "import resource, os").replace(
+        "with lock", "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\nwith lock"
+    )
+    with interruptible("-c", code, tmp_path / "lock") as full:
+        assert "Free some space" in full.communicate(timeout=60)[1]
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_holder_that_lets_go_while_it_is_watched_is_no_obstacle(tmp_path, impatient, monkeypatch):
     path = tmp_path / "lock"
     of_another_machine(path)
@@ -146,3 +202,70 @@ def test_two_commands_in_one_run_folder(tmp_path, command):
     assert code == 0, stderr
     assert f"left by process {holder.pid}" in stderr
     assert not path.exists()
+
+
+def test_a_training_keeps_its_betons_beside_another_training(tmp_path, command):
+    """`run`, `export` and `sample` are refused while it lasts; a second training and a report are not."""
+    out = tmp_path / "out"
+    code, _, stderr = command("run", *DRAWN, "--device", "cpu", "--k", 4, *TRAIN, "--out", out)
+    assert code == 0, stderr
+    before = (out / "train.beton").read_bytes()
+    with interruptible("-c", SHARE, out / "lock") as training:
+        assert training.stdout.readline() == "held\n"
+        for other in (("run", *DRAWN, "--device", "cpu", "--k", 5, *TRAIN), ("export",), ("sample",)):
+            code, _, stderr = command(*other, "--out", out)
+            assert (code, f"in use by process {training.pid}" in stderr) == (1, True), stderr
+        assert (out / "train.beton").read_bytes() == before
+        for other in (("train", "--device", "cpu", "--seed", 1, *TRAIN), ("report",)):
+            code, _, stderr = command(*other, "--out", out)
+            assert code == 0, stderr
+    with interruptible("-c", HOLD, out / "lock") as alone:
+        assert alone.stdout.readline() == "held\n"
+        code, _, stderr = command("train", "--device", "cpu", "--seed", 2, *TRAIN, "--out", out)
+        assert (code, f"in use by process {alone.pid}" in stderr) == (1, True), stderr
+    with interruptible("-c", HOLD, tmp_path / "new.beton.lock") as alone:
+        assert alone.stdout.readline() == "held\n"
+        with pytest.raises(OutputError, match=f"new.beton is in use by process {alone.pid}"):
+            cut_beton(out / "val.beton", tmp_path / "new.beton", np.arange(2))
+        with pytest.raises(OutputError, match=f"new.beton is in use by process {alone.pid}"):
+            append_beton(tmp_path / "new.beton", [out / "val.beton"])
+    assert not (tmp_path / "new.beton").exists()
+
+
+def test_a_new_folder_is_held_from_the_first_command_on(tmp_path, command):
+    with interruptible("-c", HOLD, tmp_path / "new" / "lock") as holder:
+        assert holder.stdout.readline() == "held\n"
+        code, _, stderr = command("select", "--confusion", __file__, "--out", tmp_path / "new")
+        assert (code, f"in use by process {holder.pid}" in stderr) == (1, True), stderr
+    code, _, stderr = command("select", "--out", tmp_path / "wrong")
+    assert (code, (tmp_path / "wrong").exists()) == (1, False), stderr
+
+
+def test_down_sampling_is_refused_before_it_makes_a_part_but_for_another_share(tmp_path, command):
+    arguments = ("downsample", *DRAWN, "--side", 8, "--out", tmp_path)
+    code, _, stderr = command(*arguments, "--share", "0/2")
+    assert code == 0, stderr
+    (folder,) = tmp_path.iterdir()
+    before = sorted((folder / "parts").iterdir())
+    with interruptible("-c", SHARE, folder / "lock") as share:
+        assert share.stdout.readline() == "held\n"
+        code, _, stderr = command(*arguments)
+        assert (code, f"in use by process {share.pid}" in stderr) == (1, True), stderr
+        assert sorted((folder / "parts").iterdir()) == before
+        code, _, stderr = command(*arguments, "--share", "1/2")
+        assert code == 0, stderr
+    code, _, stderr = command(*arguments)
+    assert code == 0, stderr
+
+
+def test_glyphs_that_another_process_draws_are_waited_for_and_not_drawn_again(tmp_path, command):
+    arguments = ("--classes", 12, "--size", 24, "--train", 2, "--val", 2, "--out", tmp_path / "glyphs")
+    drawer = ("-m", "rescale_fast.datasets.glyphs", *arguments)
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with interruptible(*drawer) as one, interruptible(*drawer) as other:
+        with pytest.raises(subprocess.TimeoutExpired):
+            one.wait(3)
+        assert not list(tmp_path.iterdir()), "it waits before it draws"
+        os.close(descriptor)
+        assert (one.wait(60), other.wait(60)) == (0, 0)

@@ -54,6 +54,7 @@ def compose_beton(
 ) -> BetonInfo:
     """Write the samples of all parts, in order, to `target` (which may be one of them), and its JSON.
 
+    Nothing else may write there meanwhile: the caller, who looked at the sources, holds a lock beside `target`.
     Every value of a sample but its label stays what it was, `index` too. A sample may be taken more than once.
     Args: classes: what the labels mean; by default what the JSON beside the first part says, else numbers.
     Raises: ArtifactError for a damaged source; SettingError when fields differ, a row or label is out of range, or

@@ -10,21 +10,24 @@ from rescale_fast.beton.compose import Part, chosen_rows, compose_beton
 from rescale_fast.beton.file import BetonFile, read_beton
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import ArtifactError, SettingError
+from rescale_fast.lock import lock_beside
 from rescale_fast.types import IntArray, Track, silent
 
 
 def cut_beton(source: Path, target: Path, rows: IntArray, *, num_threads: int = 0, track: Track = silent) -> BetonInfo:
     """Write the samples `rows` of `source`, in that order, to `target`. Also the way to reorder."""
-    return compose_beton([Part(source, rows)], target, num_threads=num_threads, track=track)
+    with lock_beside(target, "cut"):
+        return compose_beton([Part(source, rows)], target, num_threads=num_threads, track=track)
 
 
 def drop_samples(
     source: Path, target: Path, rows: IntArray, *, num_threads: int = 0, track: Track = silent
 ) -> BetonInfo:
     """Write the samples of `source` but for `rows`, in the order they have, to `target`."""
-    beton = read_beton(source)
-    left = np.setdiff1d(np.arange(len(beton)), chosen_rows(Part(source, rows), beton))
-    return compose_beton([Part(source, left)], target, num_threads=num_threads, track=track)
+    with lock_beside(target, "cut"):
+        beton = read_beton(source)
+        left = np.setdiff1d(np.arange(len(beton)), chosen_rows(Part(source, rows), beton))
+        return compose_beton([Part(source, left)], target, num_threads=num_threads, track=track)
 
 
 def cut_classes(
@@ -42,28 +45,30 @@ def group_classes(
     Args: groups: class id -> id of its group; groups are numbered in the order in which they appear first.
     Raises: SettingError for a class that `source` has not; else as compose_beton.
     """
-    beton = read_beton(source)
-    old = classes_beside(beton) or numbered(_labels(beton))
-    unknown = [one for one in groups if one not in old.ids]
-    if unknown:
-        known = f"Its classes: {', '.join(old.ids[:10])} ..." if old.ids else "Its labels are no class numbers."
-        raise SettingError(f"{source}: has no class {unknown[0]!r}. {known}")
-    ids = tuple(dict.fromkeys(groups.values()))
-    members = [[old.ids.index(one) for one, group in groups.items() if group == new] for new in ids]
-    new_label = np.full(len(old.ids), -1)
-    for new, group in enumerate(members):
-        new_label[group] = new
-    labels = _translate(beton, new_label)
-    rows = np.flatnonzero(labels >= 0)
-    part = Part(source, rows, labels[rows])
-    return compose_beton([part], target, classes=old.take(members, ids), num_threads=num_threads, track=track)
+    with lock_beside(target, "cut"):
+        beton = read_beton(source)
+        old = classes_beside(beton) or numbered(_labels(beton))
+        unknown = [one for one in groups if one not in old.ids]
+        if unknown:
+            known = f"Its classes: {', '.join(old.ids[:10])} ..." if old.ids else "Its labels are no class numbers."
+            raise SettingError(f"{source}: has no class {unknown[0]!r}. {known}")
+        ids = tuple(dict.fromkeys(groups.values()))
+        members = [[old.ids.index(one) for one, group in groups.items() if group == new] for new in ids]
+        new_label = np.full(len(old.ids), -1)
+        for new, group in enumerate(members):
+            new_label[group] = new
+        labels = _translate(beton, new_label)
+        rows = np.flatnonzero(labels >= 0)
+        part = Part(source, rows, labels[rows])
+        return compose_beton([part], target, classes=old.take(members, ids), num_threads=num_threads, track=track)
 
 
 def relabel_beton(
     source: Path, target: Path, labels: IntArray, *, num_threads: int = 0, track: Track = silent
 ) -> BetonInfo:
     """Write `source` with these labels, (n,), of the classes it has, to `target`."""
-    return compose_beton([Part(source, None, labels)], target, num_threads=num_threads, track=track)
+    with lock_beside(target, "relabel"):
+        return compose_beton([Part(source, None, labels)], target, num_threads=num_threads, track=track)
 
 
 def merge_betons(sources: Sequence[Path], target: Path, *, num_threads: int = 0, track: Track = silent) -> BetonInfo:
@@ -73,23 +78,24 @@ def merge_betons(sources: Sequence[Path], target: Path, *, num_threads: int = 0,
     Where no source has a JSON that names them, labels stay as they are: numbers.
     Raises: SettingError when classes have names in some sources and none in others; else as compose_beton.
     """
-    betons = [read_beton(path) for path in sources]
-    named = [_named_classes(beton) for beton in betons]
-    if not any(named):
-        parts, merged = [Part(path) for path in sources], _all_numbered(betons)
-    else:
-        parts, merged = [], numbered_classes(0)
-        for beton, own in zip(betons, named, strict=True):
-            if own is None:
-                other = sources[[one is not None for one in named].index(True)]
-                raise SettingError(
-                    f"{beton.path}: has no JSON beside it that names its classes, so that its labels cannot be matched "
-                    f"with the classes of {other}. Merge with the JSON files in place, or with none."
-                )
-            merged = merged.joined(own)
-            place = np.array([merged.ids.index(one) for one in own.ids])
-            parts.append(Part(beton.path, None, _translate(beton, place)))
-    return compose_beton(parts, target, classes=merged, num_threads=num_threads, track=track)
+    with lock_beside(target, "merge"):
+        betons = [read_beton(path) for path in sources]
+        named = [_named_classes(beton) for beton in betons]
+        if not any(named):
+            parts, merged = [Part(path) for path in sources], _all_numbered(betons)
+        else:
+            parts, merged = [], numbered_classes(0)
+            for beton, own in zip(betons, named, strict=True):
+                if own is None:
+                    other = sources[[one is not None for one in named].index(True)]
+                    raise SettingError(
+                        f"{beton.path}: has no JSON beside it that names its classes, so that its labels cannot be "
+                        f"matched with the classes of {other}. Merge with the JSON files in place, or with none."
+                    )
+                merged = merged.joined(own)
+                place = np.array([merged.ids.index(one) for one in own.ids])
+                parts.append(Part(beton.path, None, _translate(beton, place)))
+        return compose_beton(parts, target, classes=merged, num_threads=num_threads, track=track)
 
 
 def _named_classes(beton: BetonFile) -> Classes | None:

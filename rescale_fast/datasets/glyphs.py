@@ -26,6 +26,7 @@ from rescale_fast.datasets.layout import Split, make_dataset
 from rescale_fast.datasets.listing import list_folders
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, OutputError
+from rescale_fast.lock import turn
 from rescale_fast.machine import MachineSettings
 from rescale_fast.settings import Between, Settings
 from rescale_fast.types import Track, silent
@@ -60,7 +61,10 @@ def open_glyphs(settings: GlyphSettings, out: Path | None = None, *, track: Trac
     """
     root = (out or cache_folder() / settings.name).resolve()
     if not _is_finished(root, settings):
-        draw_glyphs(settings, root, track=track)
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with turn(root.parent):
+            if not _is_finished(root, settings):  # now, by another process
+                draw_glyphs(settings, root, track=track)
     name_of = {class_id(character): character for character in characters()[: settings.classes]}
     splits = {
         split: Split(list_folders(root, split, {one: one for one in name_of}), f"{split}/<class>")

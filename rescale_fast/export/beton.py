@@ -25,6 +25,7 @@ from rescale_fast.export.settings import ExportSettings
 from rescale_fast.files import images as image_file
 from rescale_fast.files.images import MAX_PIXELS, name_as_text, naming_refused
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
+from rescale_fast.lock import lock_beside
 from rescale_fast.types import IntArray, Track, silent
 
 HOW = {  # what users read of it, by its name in _core.HOW
@@ -73,14 +74,17 @@ def export_beton(
         the beton cannot be written.
     """
     images = subset.split(split)
-    with write_whole(target) as temporary:
-        written = _write(root, images, temporary, target.name, settings, num_threads, page_size, track)
-        _check_classes_left(subset, images, written)
-        pointers = written.records["f0"]["pointer"].astype(np.int64)[:, None]
-        digest = write_tables(temporary, FIELDS, written.records, pointers, written.sizes, page_size, written.blocks)
-        info = _describe(subset, split, written, temporary.stat().st_size, digest, origin)
-        target.with_suffix(".json").unlink(missing_ok=True)  # it would describe another file
-    info.save(target.with_suffix(".json"))
+    with lock_beside(target, "export"):
+        with write_whole(target) as temporary:
+            written = _write(root, images, temporary, target.name, settings, num_threads, page_size, track)
+            _check_classes_left(subset, images, written)
+            pointers = written.records["f0"]["pointer"].astype(np.int64)[:, None]
+            digest = write_tables(
+                temporary, FIELDS, written.records, pointers, written.sizes, page_size, written.blocks
+            )
+            info = _describe(subset, split, written, temporary.stat().st_size, digest, origin)
+            target.with_suffix(".json").unlink(missing_ok=True)  # it would describe another file
+        info.save(target.with_suffix(".json"))
     return info
 
 

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from functools import partial
 from io import StringIO
@@ -191,28 +191,28 @@ def report(settings: ReportCommand) -> None:
 
 @dataclass(frozen=True)
 class Command:
-    """A command: its settings, what it does with them, whether torchrun's ranks share that, and whether it writes
-    in a run folder (which `run` and `validate`, too, hold, once they know which it is; `train` holds one of its own).
+    """A command: its settings, what it does with them, whether torchrun's ranks share that, and how it holds the run
+    folder --out meanwhile (`run`, `validate` and `train` do that themselves, once they know which it is).
     """
 
     settings: type[Settings]
     work: Callable[[Any], None]
     is_shared: bool = False
-    holds_folder: bool = False
+    holds: Callable[[RunFolder, str], AbstractContextManager[None]] | None = None
 
 
 COMMANDS = {
     "run": Command(RunSettings, run, is_shared=True),
     "validate": Command(ValidateCommand, validate, is_shared=True),
-    "confuse": Command(ConfuseCommand, confuse, holds_folder=True),
-    "select": Command(SelectCommand, select, holds_folder=True),
-    "group": Command(GroupCommand, group, holds_folder=True),
+    "confuse": Command(ConfuseCommand, confuse, holds=RunFolder.held),
+    "select": Command(SelectCommand, select, holds=RunFolder.held),
+    "group": Command(GroupCommand, group, holds=RunFolder.held),
     "compare": Command(CompareCommand, compare),
-    "score": Command(ScoreCommand, score, holds_folder=True),
-    "sample": Command(SampleCommand, sample, holds_folder=True),
-    "export": Command(ExportCommand, export, holds_folder=True),
+    "score": Command(ScoreCommand, score, holds=RunFolder.held),
+    "sample": Command(SampleCommand, sample, holds=RunFolder.held),
+    "export": Command(ExportCommand, export, holds=RunFolder.held),
     "train": Command(TrainCommand, train, is_shared=True),
-    "report": Command(ReportCommand, report, holds_folder=True),
+    "report": Command(ReportCommand, report, holds=RunFolder.shared),
     "downsample": Command(downsampling.DownsampleCommand, downsampling.downsample),
     "evaluate": Command(evaluating.EvaluateCommand, evaluating.evaluate_guesses),
     "check": Command(betons.CheckCommand, betons.check),
@@ -260,10 +260,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _do(name: str, command: Command, settings: Any) -> None:
-    if command.holds_folder and settings.out.is_dir():
-        with RunFolder(settings.out).held(name):
-            command.work(settings)
-    else:
+    with command.holds(RunFolder(settings.out), name) if command.holds else nullcontext():
         command.work(settings)
 
 

@@ -17,6 +17,7 @@ from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import SettingError
 from rescale_fast.image_subset.sample import sample_images
 from rescale_fast.image_subset.types import ImageSubset
+from rescale_fast.lock import lock, shared
 from rescale_fast.machine import MachineSettings
 from rescale_fast.run.folder import digest
 from rescale_fast.settings import InputPath, NumThreads, Settings
@@ -68,8 +69,12 @@ def downsample(settings: DownsampleCommand) -> None:
     """Make what is not finished of a set. Raises: SettingError, DatasetError, OutputError."""
     dataset = open_dataset(settings.dataset, track=track)
     subset = _choose_images(dataset, settings)
-    name = settings.downsample.name(dataset.name, len(subset.class_ids))
-    folder = settings.out / name
+    folder = settings.out / settings.downsample.name(dataset.name, len(subset.class_ids))
+    with (lock if settings.share is None else shared)(folder / "lock", str(folder), "downsample"):
+        _make(dataset, subset, settings, folder)
+
+
+def _make(dataset: Dataset, subset: ImageSubset, settings: DownsampleCommand, folder: Path) -> None:
     origin = Origin(subset.origin.made_from, dict(to_json(settings.downsample)))  # type: ignore[arg-type]
     found = find_variant(folder, origin, settings.forms)
     if found is not None:
@@ -88,7 +93,7 @@ def downsample(settings: DownsampleCommand) -> None:
         num_parts = sum(len(split.parts) for split in splits.values())
         say(f"{folder}: share {settings.share} is done ({num_parts:,} parts). When all are: the same without --share.")
         return
-    info = join_splits(folder, name, subset, splits, settings.downsample, settings.forms, origin, track=track)
+    info = join_splits(folder, folder.name, subset, splits, settings.downsample, settings.forms, origin, track=track)
     say(f"{folder}: {_describe(info)}")
 
 

@@ -1,7 +1,5 @@
 """The run folder: where each artifact lies, which data set it belongs to, and how long each stage took."""
 
-import fcntl
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,7 +14,7 @@ from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, MissingInputError, OutputError, SettingError
 from rescale_fast.files.fields import Count, from_tree, member, typed
 from rescale_fast.files.reading import reading
-from rescale_fast.lock import lock
+from rescale_fast.lock import lock, shared, turn
 from rescale_fast.terminal import say, track
 
 SCHEMA = "run/1"
@@ -110,6 +108,12 @@ class RunFolder:
                 say(f"{self.path}: left by {dead}, which is gone; going on")
             yield
 
+    @contextmanager
+    def shared(self, command: str) -> Iterator[None]:
+        """Keep commands from changing what is read here, beside others that read. Raises: as held."""
+        with shared(self.path / LOCK, str(self.path), command):
+            yield
+
     def check_free(self, dataset: Dataset) -> None:
         """Raises: OutputError when the folder holds something else, or belongs to another data set."""
         if self.manifest.exists():
@@ -162,21 +166,10 @@ class RunFolder:
         """Remember how long a stage took and how much it did."""
         if not self.manifest.exists():  # a stage by itself, on inputs made elsewhere
             return
-        with self._alone():
+        with turn(self.path):
             stored = self._read()
             timings = stored["timings"] | {stage: {"seconds": seconds, "items": items, "unit": unit}}
             self._write(stored | {"timings": timings})
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Wait for other trainings in this folder that record something this very moment."""
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            with suppress(OSError):  # a file system without locks, where a timing may be lost
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
     def reuse_or_make(
         self,

@@ -1,8 +1,8 @@
 """The train stage: one network on one subset, or a grid of networks, subsets and seeds with its table."""
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.errors import ArtifactError, MissingInputError, SettingError, TrainingError
 from rescale_fast.loaders.settings import LoaderKind
-from rescale_fast.lock import lock
+from rescale_fast.lock import lock_beside
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.registry import check_network, network_names
 from rescale_fast.ranks import this_rank
@@ -44,12 +44,29 @@ def train(command: TrainCommand) -> None:
     _check(command)
     if command.train.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it, before it is loaded
-    with joined(this_rank(), command.machine.torch_device()) as group:
+    with _held(command), joined(this_rank(), command.machine.torch_device()) as group:
         how = How(command.machine, group, command.tensorboard)
         if command.is_table:
             _train_grid(command, how)
         else:
             train_one(RunFolder(command.out), command.train, how, loader=command.loader)
+
+
+@contextmanager
+def _held(command: TrainCommand) -> Iterator[None]:
+    """Have the first rank keep others from changing the betons, and from writing the same table."""
+    with ExitStack() as held:
+        if this_rank().is_first:
+            for folder in _subset_folders(command).values():
+                held.enter_context(folder.shared("train"))
+            if command.is_table:
+                held.enter_context(lock_beside(_table(command), "train"))
+        yield
+
+
+def _table(command: TrainCommand) -> Path:
+    """Of a grid: what its files are called, without their endings."""
+    return command.out / f"table-{command.train.recipe}"
 
 
 def _check(command: TrainCommand) -> None:
@@ -95,7 +112,7 @@ def train_one(folder: RunFolder, settings: TrainSettings, how: How, *, loader: L
 
     if not how.group.is_first:
         return _load_or_make(target, origin, make)
-    with lock(target.with_name(f"{target.name}.lock"), str(target), "train"):
+    with lock_beside(target, "train"):
         return folder.reuse_or_make(
             "train",
             target,
@@ -135,10 +152,10 @@ def _train_grid(command: TrainCommand, how: How) -> None:
         for network in _networks(command):
             cells.append(_train_cell(command, how, title, folder, network))
             if how.group.is_first:  # after each cell, so that there is a table of what is done at any time
-                text = write_table(cells, _title(command), command.out / f"table-{command.train.recipe}")
+                text = write_table(cells, _title(command), _table(command))
     if how.group.is_first:
         show(text)
-        say(f"Table: {command.out / f'table-{command.train.recipe}'}.md, .csv and .png")
+        say(f"Table: {_table(command)}.md, .csv and .png")
     failed = [cell for cell in cells if cell.failure]
     if failed:
         raise TrainingError(

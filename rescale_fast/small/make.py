@@ -11,7 +11,7 @@ from rescale_fast.artifact import Origin, json_sha256
 from rescale_fast.datasets.published import devkit_order, imagenet_classes
 from rescale_fast.errors import ArtifactError, OutputError
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
-from rescale_fast.lock import lock
+from rescale_fast.lock import lock_beside
 from rescale_fast.small.cut import cut_variant, find_batches
 from rescale_fast.small.downsample import Work, make_parts
 from rescale_fast.small.settings import DownsampleSettings, VariantForm
@@ -65,13 +65,15 @@ def join_splits(
     *,
     track: Track = silent,
 ) -> VariantInfo:
-    """Put finished parts together in these forms and those that the folder has already; delete the parts."""
-    with lock(folder / "lock", str(folder), "downsample"):
-        found = _finished(folder, origin)
-        all_forms = tuple(dict.fromkeys((*(found.forms if found else ()), *forms)))
-        shape = (settings.side, settings.channels)
-        info = write_variant(folder, name, _classes(subset), splits, shape, all_forms, origin, track=track)
-        shutil.rmtree(folder / "parts")
+    """Put finished parts together in these forms and those that the folder has already; delete the parts.
+
+    Nothing else may write in the folder meanwhile: the caller holds its lock.
+    """
+    found = _finished(folder, origin)
+    all_forms = tuple(dict.fromkeys((*(found.forms if found else ()), *forms)))
+    shape = (settings.side, settings.channels)
+    info = write_variant(folder, name, _classes(subset), splits, shape, all_forms, origin, track=track)
+    shutil.rmtree(folder / "parts")
     return info
 
 
@@ -85,7 +87,8 @@ def cut_classes(source: Path, target: Path, class_ids: Sequence[str], *, track: 
         labels=_labels(tuple(names)),
         original_labels=tuple((rank[wnid],) for wnid in names),
     )
-    return cut_variant(find_batches(source, imagenet), class_ids, target, track=track)
+    with lock_beside(target, "cut"):
+        return cut_variant(find_batches(source, imagenet), class_ids, target, track=track)
 
 
 def _order(split: str, images: SubsetImages, seed: int) -> IntArray:
