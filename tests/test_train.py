@@ -18,6 +18,7 @@ from rescale_fast.errors import ArtifactError, SettingError, TrainingError
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.schedule import one_cycle
 from rescale_fast.ranks import Ranks
+from rescale_fast.run.training import _load_finished
 from rescale_fast.train import trainer
 from rescale_fast.train.group import Group
 from rescale_fast.train.loop import CHECKPOINT, LOG, WEIGHTS, train_network
@@ -273,3 +274,20 @@ def test_two_ranks_train_as_one_and_count_each_validation_image_once(colours, tm
     weights = [torch.load(tmp_path / name / WEIGHTS, weights_only=True) for name in ("one", "two")]
     for key in weights[0]:
         torch.testing.assert_close(weights[0][key], weights[1][key], rtol=1e-3, atol=1e-4)
+
+
+def test_a_finished_run_without_sound_weights_is_not_reused(tmp_path):
+    run().save(tmp_path)
+    with pytest.raises(ArtifactError, match=r"weights\.pt: no such file"):
+        _load_finished(tmp_path)
+    torch.save({"weight": torch.arange(1000.0)}, tmp_path / WEIGHTS)
+    assert _load_finished(tmp_path) == run()
+    content = bytearray((tmp_path / WEIGHTS).read_bytes())
+    at = content.index(torch.arange(500.0, 510.0).numpy().tobytes())
+    content[at] ^= 1
+    (tmp_path / WEIGHTS).write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"weights\.pt: .* is damaged"):
+        _load_finished(tmp_path)
+    (tmp_path / WEIGHTS).write_bytes(content[:-100])
+    with pytest.raises(ArtifactError, match=r"weights\.pt: not readable as weights"):
+        _load_finished(tmp_path)
