@@ -20,7 +20,7 @@ import numpy as np
 
 from rescale_fast.errors import ArtifactError, OutputError
 from rescale_fast.files.fields import check_tree, from_tree, to_tree
-from rescale_fast.files.reading import read_text, reading
+from rescale_fast.files.reading import REMAKE_OR_GIVE, read_text, reading, refuse_special
 from rescale_fast.types import JSON
 
 
@@ -124,6 +124,11 @@ def _umask() -> int:
 
 
 def _cannot_write(path: Path, error: OSError) -> OutputError:
+    found = error.filename2 or error.filename or path  # what is in the way may be a file that goes with it
+    if isinstance(error, IsADirectoryError):
+        return OutputError(f"{found}: is a folder, where a file is to be written. Delete it, or pass another --out.")
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        return OutputError(f"{found}: is in the way of a folder. Delete it, or pass another --out.")
     return OutputError(
         f"{path}: cannot write it: {error.strerror or error}. "
         "Free some space or permission there, or pass another --out. Nothing was left half-written."
@@ -131,7 +136,10 @@ def _cannot_write(path: Path, error: OSError) -> OutputError:
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, hex."""
+    """The SHA-256 of a file's bytes, hex. Raises: OSError; ArtifactError for what is no file."""
+    refuse_special(path)
+    if path.is_dir():
+        raise ArtifactError(f"{path}: is a folder, expected a file. {REMAKE_OR_GIVE}")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

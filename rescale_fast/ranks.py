@@ -18,6 +18,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
+from rescale_fast.errors import RescaleError
 from rescale_fast.types import JSON
 
 PATIENCE = timedelta(days=30)  # a rank that fails is noticed by torchrun, which ends the others
@@ -56,6 +57,22 @@ def this_rank() -> Ranks:
     )
 
 
+@contextmanager
+def _torchrun_there() -> Iterator[None]:
+    """Raises: RescaleError where torchrun, which keeps the store, has gone."""
+    try:
+        yield
+    except RuntimeError as error:
+        from torch.distributed import DistError
+
+        if not isinstance(error, DistError):
+            raise
+        raise RescaleError(
+            "torchrun has gone, or its machine cannot be reached. What is finished is kept: the same command goes on."
+        ) from error
+
+
+@_torchrun_there()
 def join(store: Any, rank: int, count: int) -> Any:
     """A part of the store that belongs to these `count` processes alone, once all of them are there.
 
@@ -99,6 +116,7 @@ class Meeting:
         self._prefix = f"{name}/{next(_meetings[name])}"
         self._alone: defaultdict[str, int] = defaultdict(int)
 
+    @_torchrun_there()
     def agree(self, name: str, decide: Callable[[], JSON]) -> JSON:
         """What rank 0 decides, on every rank."""
         store, key = self.ranks.store, f"{self._prefix}/{name}"
@@ -121,6 +139,7 @@ class Meeting:
         if self.ranks.is_first:
             self.agree(name, lambda: None)
 
+    @_torchrun_there()
     def add(self, name: str, amount: int) -> int:
         """Add to a number that all ranks share, from 0; return the sum."""
         if self.ranks.store is None:

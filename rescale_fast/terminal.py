@@ -1,6 +1,7 @@
 """How commands talk to a person: progress, status lines, and one clear message when something ends them."""
 
 import atexit
+import errno
 import logging
 import os
 import signal
@@ -9,10 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO, cast
 from unicodedata import category
 
-from rescale_fast.errors import RescaleError
+from rescale_fast.errors import OutputError, RescaleError
 from rescale_fast.types import Advance
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -28,24 +29,41 @@ class Ended(KeyboardInterrupt):
 
 
 def show(text: str) -> None:
-    """A result, on stdout."""
-    _write(text, sys.stdout)
+    """A result, on stdout. Raises: BrokenPipeError when its reader has gone; OutputError when it cannot be written."""
+    try:
+        _write(text, sys.stdout)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _lost_result(error) from error
 
 
 def say(text: str) -> None:
-    """A status line on stderr; results go to stdout. Of several ranks only the first speaks."""
+    """A status line on stderr, dropped where it cannot be written; results go to stdout. Of ranks the first speaks."""
     if _rank() == "0":
-        _write(text, sys.stderr)
+        with suppress(OSError):  # a full disk, or a reader that has gone, is no reason to end the work
+            _write(text, sys.stderr)
 
 
 def complain(text: str) -> None:
-    """An error, on stderr, from whichever rank."""
-    _write(text if _rank() == "0" else f"rank {_rank()}: {text}", sys.stderr)
+    """An error, on stderr, from whichever rank; on stdout where there is no stderr."""
+    for stream in (sys.stderr, sys.stdout):
+        with suppress(OSError):
+            _write(text if _rank() == "0" else f"rank {_rank()}: {text}", stream)
+            return
 
 
-def _write(text: str, stream: TextIO) -> None:
+def _write(text: str, stream: TextIO | None) -> None:
+    if stream is None or stream.closed:  # `>&-`
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     encoding = stream.encoding or "utf-8"
     print(printable(text).encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+
+
+def _lost_result(error: OSError) -> OutputError:
+    return OutputError(
+        f"stdout: cannot write the result there: {error.strerror or error}. Free some space, or send it elsewhere."
+    )
 
 
 def printable(text: str) -> str:
@@ -63,7 +81,26 @@ def _rank() -> str:
 
 def track(what: str, *, total: int, unit: str = "images") -> AbstractContextManager[Advance]:
     """Show a bar with rate and time left on a terminal; elsewhere a plain line now and then."""
-    return _bar(what, total, unit) if sys.stderr.isatty() else _lines(what, total, unit)
+    return _bar(what, total, unit) if sys.stderr is not None and sys.stderr.isatty() else _lines(what, total, unit)
+
+
+class _Patient:
+    """stderr, where what cannot be written (its terminal has gone) is dropped."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 @contextmanager
@@ -85,7 +122,7 @@ def _bar(what: str, total: int, unit: str) -> Iterator[Advance]:
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         TextColumn("{task.fields[note]}", markup=False),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=Console(file=cast(TextIO, _Patient(sys.stderr))), transient=True) as progress:
         task = progress.add_task(printable(what), total=total, note="")
 
         def advance(count: int, note: str = "", /) -> None:
@@ -128,20 +165,40 @@ def run_command(work: Callable[[], None], *, how_to_resume: str) -> int:
         complain(f"error: {error}")
         return error.exit_code
     except Ended as end:
-        with suppress(OSError):  # the terminal may have gone
-            say(f"\n{ENDINGS[signal.Signals(end.signal)]} ({signal.Signals(end.signal).name}). {how_to_resume}")
+        say(f"\n{ENDINGS[signal.Signals(end.signal)]} ({signal.Signals(end.signal).name}). {how_to_resume}")
         return 128 + end.signal
     except KeyboardInterrupt:
         say(f"\nInterrupted. {how_to_resume}")
         return 128 + signal.SIGINT
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            return 1  # the reader of our output has gone; nobody is left to tell
-        if error.filename is None:
+    except BrokenPipeError:
+        return 1  # the reader of our output has gone; nobody is left to tell
+    except (OSError, MemoryError, RuntimeError) as error:
+        text = _explained(error)
+        if text is None:
             raise
-        complain(f"error: {error.filename}: {error.strerror}. Check that the path is right and that you may use it.")
+        complain(f"error: {text}")
         return 1
     return 0
+
+
+def _explained(error: Exception) -> str | None:
+    """What a person can do about an error that the machine is to blame for; None for a defect."""
+    if isinstance(error, MemoryError):
+        return (
+            "there is not enough memory. Lower --num-threads, end other programs, or raise the limit (ulimit -v, or "
+            "that of the job)."
+        )
+    refused = isinstance(error, OSError) and error.filename is None and error.errno == errno.EAGAIN  # of the core
+    if refused or str(error) == "can't start new thread":
+        return (
+            "could not start threads. Lower --num-threads, or raise the limit on processes or memory (ulimit -u, "
+            "ulimit -v, or that of the job)."
+        )
+    if isinstance(error, OSError) and error.filename is None and error.errno == errno.ENOSPC:
+        return str(_lost_result(error))  # files are written by what names them: what comes here is tyro's own print
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}. Check that the path is right and that you may use it."
+    return None
 
 
 def end_process(exit_code: int) -> NoReturn:
@@ -154,10 +211,27 @@ def end_process(exit_code: int) -> NoReturn:
     for number in (signal.SIGINT, *ENDINGS):
         signal.signal(number, signal.SIG_IGN)
     atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # nobody reads it any more
-            stream.flush()
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (BrokenPipeError, ValueError):  # nobody reads it any more
+        pass
+    except OSError as error:
+        if exit_code == 0:
+            complain(f"error: {_lost_result(error)}")
+            exit_code = 1
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.flush()
     os._exit(exit_code)
+
+
+def occupy_standard_streams() -> None:
+    """Keep files that are opened from taking the numbers of streams that are closed, where libraries would print."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free
 
 
 @contextmanager

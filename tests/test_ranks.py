@@ -2,14 +2,15 @@
 
 import os
 import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from torch.distributed import HashStore
+from torch.distributed import HashStore, TCPStore
 
-from rescale_fast.errors import SettingError
+from rescale_fast.errors import RescaleError, SettingError
 from rescale_fast.machine import MachineSettings
 from rescale_fast.ranks import Meeting, Ranks, join, this_rank
 from tests.conftest import ROOT
@@ -61,6 +62,31 @@ def test_ranks_that_are_started_again_do_not_take_what_others_left_for_theirs():
             parts = list(pool.map(lambda rank: join(store, rank, 3), range(3)))
         for rank in (2, 0, 1)[: attempt + 1]:
             assert parts[rank].add("done", 1) == (2, 0, 1).index(rank) + 1
+
+
+SERVES = """
+from torch.distributed import TCPStore
+store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+print(store.port, flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize("ask", ["agree", "add", "wait_for_all", "join"])
+def test_a_store_that_has_gone_is_one_message(ask):
+    with subprocess.Popen([sys.executable, "-c", SERVES], stdin=-1, stdout=-1, text=True) as server:
+        store = TCPStore("127.0.0.1", int(server.stdout.readline()), is_master=False)
+        server.kill()
+        server.wait()
+    meeting = Meeting("gone", Ranks(1, 2, 1, 2, store))
+    asks = {
+        "agree": lambda: meeting.agree("x", lambda: None),
+        "add": lambda: meeting.add("x", 1),
+        "wait_for_all": lambda: meeting.wait_for_all("x"),
+        "join": lambda: join(store, 1, 2),
+    }
+    with pytest.raises(RescaleError, match="torchrun has gone, .* the same command goes on"):
+        asks[ask]()
 
 
 def test_alone_nothing_waits():

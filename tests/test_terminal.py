@@ -1,6 +1,8 @@
 """How a command ends: exit codes, and one message instead of a traceback."""
 
+import contextlib
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -163,3 +165,126 @@ def test_a_fork_that_is_terminated_ends_without_a_word_and_tidies_up_nothing_of_
         process.send_signal(signal.SIGTERM)
         _, stderr = process.communicate(timeout=20)
     assert stderr.count("Terminated") == 1
+
+
+@pytest.fixture(scope="module")
+def shell(command, tmp_path_factory):
+    """Runs a line of bash in which $RF is the command line; gives (exit code, stdout, stderr)."""
+    folder = tmp_path_factory.mktemp("shell")
+
+    def run(line, **variables):
+        environment = command.environment | {"RF": f"{sys.executable} -m rescale_fast"} | variables
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+NOISY = """
+import sys
+from rescale_fast.__main__ import console
+from rescale_fast.run import commands
+from rescale_fast.terminal import say, show
+def work():
+    say("working")
+    say("still working")
+    show("the result")
+    say("done")
+commands.usage = lambda: work() or "the usage"
+console()
+"""
+
+
+def noisy(line):
+    return line.replace("RF", f'{sys.executable} -c "$PROGRAM"')
+
+
+@pytest.mark.parametrize("line", ["--version >/dev/full", "--help >&-", "check --help >/dev/full"])
+def test_a_result_that_cannot_be_written_is_one_message_and_no_success(shell, line):
+    code, _, stderr = shell(f"$RF {line}")
+    assert code == 1
+    assert stderr.startswith("error: stdout: cannot write the result there: ")
+    assert stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("where", ["2>/dev/full", "2>&-", "2> >(head -c 1 >/dev/null)"])
+def test_status_lines_that_cannot_be_written_are_dropped(shell, where):
+    code, stdout, _ = shell(noisy(f"RF {where}"), PROGRAM=NOISY)
+    assert (code, stdout) == (0, "the result\nthe usage\n")
+
+
+def test_a_reader_that_has_gone_does_not_end_the_work_before_its_result(shell, tmp_path):
+    program = NOISY.replace('say("done")', f"open({str(tmp_path / 'reached')!r}, 'w')").replace(
+        'show("the result")', "import time; time.sleep(0.5); say('on')"
+    )
+    code, stdout, stderr = shell(f"{noisy('RF')} 2>&1 | head -n 1; exit ${{PIPESTATUS[0]}}", PROGRAM=program)
+    assert (code, stdout, stderr) == (1, "working\n", "")
+    assert (tmp_path / "reached").exists()
+
+
+@pytest.mark.parametrize("where", ["2>/dev/full", "2>&-"])
+def test_an_error_goes_to_the_stream_that_works(shell, where):
+    code, stdout, _ = shell(f"$RF check nothing.beton {where}")
+    assert code != 0
+    assert stdout.startswith("error: ")
+    assert "nothing.beton" in stdout
+
+
+def test_a_closed_stream_leaves_its_number_to_no_file(shell):
+    program = NOISY.replace("def work():", "def work():\n    print(open('/dev/zero').fileno() > 2, flush=True)")
+    assert shell(noisy("RF 2>&- <&-"), PROGRAM=program)[1].startswith("True\n")
+
+
+def test_progress_on_a_terminal_that_goes_ends_no_work():
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "w", encoding="utf-8") as terminal, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        with track("Reading", total=100) as advance:
+            os.close(ours)
+            time.sleep(0.3)  # by when the bar has been drawn again
+            for _ in range(100):
+                advance(1)
+        patch.undo()
+        with contextlib.suppress(OSError):
+            terminal.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "could not start threads. Lower --num-th"),
+        (RuntimeError("can't start new thread"), "could not start threads. Lower --num-threads"),
+        (MemoryError(), "there is not enough memory. Lower --num-threads"),
+    ],
+)
+def test_what_the_machine_does_not_allow_is_said(capsys, error, message):
+    assert end_with(error) == 1
+    assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize("kernel", ["check", "search"])
+def test_a_limit_on_threads_is_one_message(shell, tmp_path, kernel):
+    """RLIMIT_AS below what is mapped already, so that no thread gets a stack."""
+    work = {
+        "check": "_core.digest_file(fd=file.fileno(), size=1 << 22, num_threads=2, advance=lambda count: None)",
+        "search": "_core.peel_class_subset(graph, 2)",
+    }[kernel]
+    (tmp_path / "file").write_bytes(bytes(1 << 22))
+    program = f"""
+import resource
+import numpy as np
+from rescale_fast import _core
+from rescale_fast.terminal import end_process, run_command
+graph = _core.WeightGraph.from_dense(np.ones((5, 5)) - np.eye(5))
+file = open({str(tmp_path / "file")!r}, "rb")
+def work():
+    used = int(open("/proc/self/statm").read().split()[0]) * 4096
+    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 20), -1))
+    {work}
+end_process(run_command(work, how_to_resume=""))
+"""
+    code, _, stderr = shell(noisy("RF"), PROGRAM=program)
+    assert (code, stderr.count("\n")) == (1, 1), stderr
+    assert stderr.startswith("error: could not start threads. Lower --num-threads")

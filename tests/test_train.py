@@ -17,6 +17,7 @@ from rescale_fast.artifact import Origin, to_json
 from rescale_fast.errors import ArtifactError, SettingError, TrainingError
 from rescale_fast.machine import MachineSettings
 from rescale_fast.ranks import Ranks
+from rescale_fast.run.training import _load_finished
 from rescale_fast.train import engine
 from rescale_fast.train.group import Group
 from rescale_fast.train.loop import CHECKPOINT, LOG, WEIGHTS, train_network
@@ -303,3 +304,20 @@ def test_what_a_finished_training_was_made_with_is_noted_as_ever(colours):
         "deterministic": False,
     }
     assert to_json(plan_training(TrainSettings(recipe="chrabaszcz"), colours[1]["train"], "glyphs")) == noted
+
+
+def test_a_finished_run_without_sound_weights_is_not_reused(tmp_path):
+    run().save(tmp_path)
+    with pytest.raises(ArtifactError, match=r"weights\.pt: no such file"):
+        _load_finished(tmp_path)
+    torch.save({"weight": torch.arange(1000.0)}, tmp_path / WEIGHTS)
+    assert _load_finished(tmp_path) == run()
+    content = bytearray((tmp_path / WEIGHTS).read_bytes())
+    at = content.index(torch.arange(500.0, 510.0).numpy().tobytes())
+    content[at] ^= 1
+    (tmp_path / WEIGHTS).write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"weights\.pt: .* is damaged"):
+        _load_finished(tmp_path)
+    (tmp_path / WEIGHTS).write_bytes(content[:-100])
+    with pytest.raises(ArtifactError, match=r"weights\.pt: not readable as weights"):
+        _load_finished(tmp_path)

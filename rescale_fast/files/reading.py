@@ -1,8 +1,9 @@
 """Reading files that may be damaged, or made by anyone: whatever is wrong with them becomes one message."""
 
+import stat
 import unicodedata
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rescale_fast.errors import ArtifactError, RescaleError
@@ -22,17 +23,28 @@ def reading(path: Path, kind: str, then: str = REMAKE) -> Iterator[None]:
     Args: kind: what the file should be, such as "JSON". then: what to do next.
     """
     try:
+        refuse_special(path, then)
         yield
     except RescaleError:
         raise
     except FileNotFoundError as error:
         raise ArtifactError(f"{path}: no such file.") from error
+    except IsADirectoryError as error:
+        raise ArtifactError(f"{path}: is a folder, expected a file. {then}") from error
     except DamageError as error:
         raise ArtifactError(f"{path}: {error}. {then}") from error
     except (
         Exception
     ) as error:  # what parsers raise on damaged bytes has no end: zlib.error, RecursionError, KeyError ...
         raise ArtifactError(f"{path}: not readable as {kind} ({reason(error)}). {then}") from error
+
+
+def refuse_special(path: Path, then: str = REMAKE_OR_GIVE) -> None:
+    """Raise ArtifactError for a pipe, socket or device, which could be waited for without end."""
+    with suppress(OSError):
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise ArtifactError(f"{path}: is not a regular file. {then}")
 
 
 def reason(error: Exception) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 KEY = b"rescale_fast"
 ROWS_A_BYTE = 8  # more rows than this a byte of file hold nothing that tells them apart: a bomb
+ALONE = 16 << 20  # bytes of a file up to which one thread reads it: Arrow aborts where it may not start its threads
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,8 @@ def read_table(path: Path, columns: Sequence[Values], then: str = REMAKE) -> Tab
             raise DamageError(f"has the columns {', '.join(names)[:300]}; {', '.join(missing)} is missing")
         if file.metadata.num_rows > 1000 + ROWS_A_BYTE * path.stat().st_size:
             raise DamageError(f"says that it holds {file.metadata.num_rows:,} rows, in {path.stat().st_size:,} bytes")
-        found = file.read(columns=[name for name in declared if name in names])
+        wanted = [name for name in declared if name in names]
+        found = file.read(columns=wanted, use_threads=path.stat().st_size > ALONE)
         found.validate(full=True)
         if len(set(found.column_names)) < len(found.column_names):
             raise DamageError("two of its columns have one name")

@@ -48,7 +48,7 @@ from rescale_fast.run.settings import (
     with_configuration,
 )
 from rescale_fast.settings import Settings, check_inputs
-from rescale_fast.terminal import run_command, say, show, track
+from rescale_fast.terminal import complain, run_command, say, show, track
 
 Parsed = TypeVar("Parsed", bound=Settings)
 
@@ -245,7 +245,7 @@ def main(argv: list[str] | None = None) -> int:
         text = __version__ if name == "--version" else usage()
         return run_command(lambda: show(text), how_to_resume="")
     if name not in COMMANDS:
-        say(f"error: unknown command {name!r}.\n\n{usage()}")
+        complain(f"error: unknown command {name!r}.\n\n{usage()}")
         return 2
     command = COMMANDS[name]
     if not command.is_shared and not this_rank().is_first:
@@ -275,7 +275,8 @@ def _parse(name: str, settings: type[Parsed], arguments: list[str]) -> Parsed:
             made = tyro.cli(settings, prog=prog, args=arguments, config=config)
     except SystemExit as stop:
         _raise_setting_error(stop)
-        sys.stderr.write(printed.getvalue())
+        if text := printed.getvalue():
+            complain(text.rstrip("\n"))
         raise
     check_inputs(made)
     machine = getattr(made, "machine", None)

@@ -123,6 +123,8 @@ class RunFolder:
                     f"{self.path}: holds a run on {old['name']} ({old['root']}); this one is on {dataset.name} "
                     f"({dataset.root}). Pass another --out, or delete that folder."
                 )
+        elif self.manifest.is_symlink():
+            raise OutputError(f"{self.manifest}: is a link to nothing. Delete it, or pass another --out.")
         elif self.path.exists() and (not self.path.is_dir() or {one.name for one in self.path.iterdir()} - {LOCK}):
             raise OutputError(f"{self.path}: exists, but is no run folder. Pass another --out.")
 

@@ -1,6 +1,7 @@
 """The train stage: one network on one subset, or a grid of networks, subsets and seeds with its table."""
 
 import os
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from rescale_fast.artifact import Origin
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.errors import ArtifactError, MissingInputError, SettingError, TrainingError
+from rescale_fast.files.reading import DamageError, reading
 from rescale_fast.loaders.settings import LoaderKind
 from rescale_fast.lock import lock_beside
 from rescale_fast.machine import MachineSettings
@@ -117,7 +119,7 @@ def train_one(folder: RunFolder, settings: TrainSettings, how: How, *, loader: L
             "train",
             target,
             origin,
-            TrainRun.load,
+            _load_finished,
             make,
             describe=_describe,
             work=lambda made: (len(made.epochs) * infos["train"].num_images, "images"),
@@ -127,10 +129,21 @@ def train_one(folder: RunFolder, settings: TrainSettings, how: How, *, loader: L
 def _load_or_make(target: Path, origin: Origin, make: Callable[[], TrainRun]) -> TrainRun:
     """As RunFolder.reuse_or_make, of a rank that neither writes nor speaks."""
     with suppress(ArtifactError):
-        found = TrainRun.load(target)
+        found = _load_finished(target)
         if found.origin.same_as(origin):
             return found
     return make()
+
+
+def _load_finished(target: Path) -> TrainRun:
+    """The run in a folder. Raises: ArtifactError, too, where its weights are gone or do not match their checksums."""
+    from rescale_fast.train.loop import WEIGHTS
+
+    found, weights = TrainRun.load(target), target / WEIGHTS
+    with reading(weights, "weights"), zipfile.ZipFile(weights) as archive:  # as which torch stores them
+        if (damaged := archive.testzip()) is not None:
+            raise DamageError(f"{damaged} in it is damaged")
+    return found
 
 
 def _describe(made: TrainRun) -> str:
