@@ -16,7 +16,8 @@ from rescale_fast.image_subset.scores import Scores
 from rescale_fast.image_subset.settings import SampleSettings, ScoreSettings, numbers_of
 from rescale_fast.networks.build import check_name
 from rescale_fast.networks.pretrained import choose_network
-from rescale_fast.run.folder import RunFolder
+from rescale_fast.predictions.types import Predictions
+from rescale_fast.run.folder import RunFolder, names_of
 from rescale_fast.run.sampling import check_corrections_file, needs_scores
 from rescale_fast.run.settings import RunSettings
 from rescale_fast.settings import need_package
@@ -28,7 +29,9 @@ def check_run(settings: RunSettings, dataset: Dataset, folder: RunFolder) -> Non
 
     Raises: SettingError, or another error of usage, naming the option that no run on this data set could follow.
     """
-    if settings.confusion is None and settings.predictions is None:
+    if settings.predictions is not None:
+        Predictions.load(settings.predictions, **names_of(dataset)).missing(dataset)
+    elif settings.confusion is None:
         choose_network(dataset, settings.network)
     _check_configuration(settings.sample, dataset.num_classes)
     num_classes = check_chosen(settings.select, settings.group, dataset)
