@@ -14,10 +14,12 @@ import numpy as np
 
 from rescale_fast import _core
 from rescale_fast.artifact import Artifact, Origin, check_schema, parse_json, write_whole
+from rescale_fast.errors import ArtifactError
 from rescale_fast.files.arrays import AnyArray, Values, check_lengths, read_npz
 from rescale_fast.files.fields import member
 from rescale_fast.files.matrices import read_matrix
 from rescale_fast.files.reading import REMAKE_OR_GIVE, DamageError, check_class_ids, reading
+from rescale_fast.machine import available_bytes
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.settings import Between
 from rescale_fast.types import FloatArray, IntArray
@@ -28,6 +30,7 @@ ARRAYS = (
     Values("class_ids", "text", ("K",), optional=True),  # in dataset order
     Values("class_names", "text", ("K",), optional=True),
 )
+BYTES_A_PAIR = 32  # counts and soft, and each once more while it is summed
 MOST_IMAGES = 2.0**53  # in all, so that sums are exact whatever they are kept in
 
 
@@ -157,8 +160,20 @@ def sum_probabilities(
 
 
 def make_confusion(predictions: Predictions, origin: Origin, *, num_threads: int = 0) -> ConfusionMatrix:
-    """Accumulate the confusion matrix of all predicted images; skipped files are not counted."""
+    """Accumulate the confusion matrix of all predicted images; skipped files are not counted.
+
+    Raises: ArtifactError when no image was predicted, or when there are more classes than memory for their pairs.
+    """
     num_classes = len(predictions.class_ids)
+    if not len(predictions.labels):
+        first = "".join(f": {one.path!r} ({one.reason}) first" for one in predictions.skipped[:1])
+        raise ArtifactError(f"no image was predicted, and {len(predictions.skipped):,} could not be read{first}.")
+    needed, free = BYTES_A_PAIR * num_classes**2, available_bytes()
+    if free is not None and needed > free:
+        raise ArtifactError(
+            f"a confusion matrix of {num_classes:,} classes takes {needed / 1e9:,.1f} GB; {free / 1e9:,.1f} GB are "
+            "free. Are labels numbers of something else? They count classes, from 0."
+        )
     ids = predictions.top_ids
     return ConfusionMatrix(
         origin=origin,

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rescale_fast.errors import SettingError
@@ -47,3 +48,12 @@ class MachineSettings(Settings):
                 f"Start torchrun with --nproc-per-node {found}, or pass --device cpu."
             )
         return torch.device("cuda", ranks.local_rank)
+
+
+def available_bytes() -> int | None:
+    """The memory that can be had without swapping; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)

@@ -47,8 +47,16 @@ class Relaxation:
 
     def bound(self, k: int) -> float:
         """What the weight among any k classes cannot exceed: a whole number if all weights are, else rounded up."""
+        return min(self.bounds(k).values())
+
+    def bounds(self, k: int) -> dict[str, float]:
+        """By what it is known: the relaxation, and as many pairs as k classes have, each the heaviest."""
         total = int(np.sort(self.loads)[len(self.loads) - k :].sum())
-        return round_bound(self.graph, Fraction(total) / Fraction(2) ** self.fraction_bits)
+        heaviest = Fraction(self.graph.value(_core.greedy_class_subset(self.graph, 2)))  # begins with that pair
+        return {
+            "linear relaxation": round_bound(self.graph, Fraction(total) / Fraction(2) ** self.fraction_bits),
+            "heaviest pair": round_bound(self.graph, heaviest * (k * (k - 1) // 2)),
+        }
 
     def order(self) -> IntArray:
         """(K,) int64: the labels by falling load, ties by label."""

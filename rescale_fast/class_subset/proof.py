@@ -38,9 +38,10 @@ class Proof:
 
 
 def proof_by_relaxation(relaxation: Relaxation, classes: IntArray) -> Proof:
-    """A choice with the linear relaxation's bound."""
-    graph = relaxation.graph
-    return Proof(graph, classes, graph.value(classes), relaxation.bound(len(classes)), "linear relaxation")
+    """A choice with the least bound that costs nothing."""
+    graph, bounds = relaxation.graph, relaxation.bounds(len(classes))
+    least = min(bounds, key=bounds.__getitem__)
+    return Proof(graph, classes, graph.value(classes), bounds[least], least)
 
 
 def prove_subset(

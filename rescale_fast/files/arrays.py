@@ -23,6 +23,8 @@ AnyArray: TypeAlias = NDArray[Any]
 NUMBERS, TEXTS = "iuf", "US"  # dtype kinds
 LONGEST_HEADER = 10_000  # bytes, of an array without fields: shape, type and order
 MOST_BYTES = 2**36  # of all members together, unpacked
+ROUNDING = 2.0**-10  # of half precision: how far a softmax may leave 0 to 1, and is put back
+SHARES = {("float32", 0, 1), ("float64", 0, 1)}
 EXACT = 2.0**53  # whole numbers up to here are exact as floats
 
 
@@ -49,6 +51,8 @@ class Values:
 
     def _checked(self, array: AnyArray) -> AnyArray:
         low, high = (self.limits.low, self.limits.high) if self.limits else (-math.inf, math.inf)
+        if (self.kind, low, high) in SHARES:
+            array = np.where((array >= low - ROUNDING) & (array <= high + ROUNDING), np.clip(array, low, high), array)
         with np.errstate(invalid="ignore"):
             fine = np.isfinite(array) & (array >= low) & (array <= high)
         if not fine.all():

@@ -38,14 +38,16 @@ def read_matrix(path: Path) -> tuple[AnyArray, Sequence[str]]:
 
 
 def _rows(text: str) -> list[list[str]]:
-    lines = [line for line in text.splitlines() if line.strip()]
+    """The cells of each line. A comment is left out, but for numpy.savetxt's header, as wide as the others and divided
+    by more than spaces, which are in sentences, too.
+    """
+    lines = [line for line in text.splitlines(keepends=True) if line.strip()]
     between = next((one for one in ("\t", ";", ",") if lines and one in lines[-1]), None)
-    plain = [line.removeprefix("# ") for line in lines]  # which numpy.savetxt puts before a header
-    rows = [line.split() for line in plain]
-    if between is not None:
-        rows = [[cell.strip() for cell in row] for row in csv.reader(plain, delimiter=between, strict=True)]
-    is_comment = [line.startswith("#") and len(row) != len(rows[-1]) for line, row in zip(lines, rows, strict=True)]
-    return [row for row, is_left_out in zip(rows, is_comment, strict=True) if not is_left_out]
+    if between is None:
+        return [line.split() for line in lines if not line.startswith("#")]
+    rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=between, strict=True)]
+    rows = [row for row in rows if not row[0].startswith("#") or len(row) == len(rows[-1])]
+    return [[row[0].removeprefix("# "), *row[1:]] for row in rows]
 
 
 def _parted(rows: list[list[str]]) -> tuple[list[str], list[str], list[list[str]]]:

@@ -4,12 +4,13 @@ import stat
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import StringIO
 from pathlib import Path
 
 from rescale_fast.errors import ArtifactError, RescaleError
 
 REMAKE = "Delete it to have it made again."
-REMAKE_OR_GIVE = "Delete it to have it made again; or, where it is your own, README.md says what it should hold."
+REMAKE_OR_GIVE = "README.md says what a file of your own should hold; one that a stage made is made again once deleted."
 
 
 class DamageError(ValueError):
@@ -56,9 +57,12 @@ def reason(error: Exception) -> str:
 def read_text(path: Path) -> str:
     """A UTF-8 text, with or without the byte order mark that Windows programs put first.
 
-    Raises: OSError, UnicodeDecodeError.
+    Raises: OSError; UnicodeDecodeError; DamageError for UTF-16, as spreadsheets write it.
     """
-    return path.read_text(encoding="utf-8-sig")
+    content = path.read_bytes()
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DamageError("is a text in UTF-16, expected UTF-8: save it as that")
+    return StringIO(content.decode("utf-8-sig"), newline=None).read()
 
 
 def read_lines(path: Path, then: str = "Save it as UTF-8.") -> list[str]:

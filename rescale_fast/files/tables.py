@@ -74,8 +74,8 @@ class Table:
         return tuple(self.array(name).tolist())
 
     def texts_or_none(self, name: str) -> tuple[str | None, ...]:
-        """(N,) of a text column, None for nulls and for a column that is not there."""
-        return tuple(self.arrow[name].to_pylist()) if name in self else (None,) * len(self)
+        """(N,) of a text column, None for nulls, empty texts (pandas' fillna) and a column that is not there."""
+        return tuple([text or None for text in self.arrow[name].to_pylist()] if name in self else [None] * len(self))
 
 
 def _matrix(name: str, column: "pa.ChunkedArray") -> AnyArray:
@@ -83,7 +83,7 @@ def _matrix(name: str, column: "pa.ChunkedArray") -> AnyArray:
     import pyarrow.compute as pc
 
     if not len(column):  # whose type may know the length all the same
-        return np.zeros((0, column.type.list_size if pa.types.is_fixed_size_list(column.type) else 0))
+        return np.zeros((0, column.type.list_size if pa.types.is_fixed_size_list(column.type) else 1))
     lengths = pc.list_value_length(column).to_numpy()
     if (lengths != lengths[0]).any():
         raise DamageError(f"{name} has lists of {lengths.min()} to {lengths.max()} numbers, expected equal lengths")

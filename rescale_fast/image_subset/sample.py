@@ -61,7 +61,7 @@ def sample_images(
         subset = grow_val(subset, settings.val_share, keys)
     if settings.images in ("random", "difficulty"):
         subset = replace(subset, train=_choose(dataset, subset, settings, evidence))
-    _check_every_class(subset)
+    _check_every_class(subset, has_train="train" in dataset.splits)
     return subset
 
 
@@ -86,16 +86,10 @@ def check_classes(dataset: Dataset, classes: ClassSubset | ClassGrouping) -> Non
 
 def check_predictions(dataset: Dataset, predictions: Predictions) -> None:
     """Raise ArtifactError unless the predictions are of all validation images of this data set."""
-    if predictions.class_ids != dataset.class_ids:
-        raise ArtifactError(
-            f"the predictions are about {len(predictions.class_ids):,} classes from {predictions.class_ids[0]!r}, "
-            f"{dataset.name} has {dataset.num_classes:,} from {dataset.class_ids[0]!r}. Validate again."
-        )
-    predicted = set(predictions.paths).union(skipped.path for skipped in predictions.skipped)
-    absent = set(dataset.splits["val"].paths) - predicted
+    absent = predictions.missing(dataset)
     if absent:
         raise ArtifactError(
-            f"{len(absent):,} of {len(dataset.splits['val']):,} validation images have no prediction, {min(absent)!r} "
+            f"{len(absent):,} of {len(dataset.splits['val']):,} validation images have no prediction, {absent[0]!r} "
             "first. Were files added? `rescale-fast validate` looks at them all."
         )
 
@@ -180,15 +174,15 @@ def scored(subset: ImageSubset, scores: Scores, source: Path) -> tuple[SubsetIma
     return subset.train.take(np.flatnonzero(was_read)), true_probability[was_read]
 
 
-def _check_every_class(subset: ImageSubset) -> None:
-    """Raise DatasetError when a class has images in one split only."""
+def _check_every_class(subset: ImageSubset, has_train: bool) -> None:
+    """Raise DatasetError when a class has no image in a split that the data set has."""
     for split, images in (("train", subset.train), ("val", subset.val)):
-        if split == "train" and not len(images):
-            continue  # a data set of val alone
+        if split == "train" and not has_train:
+            continue
         counts = np.bincount(images.new_labels, minlength=len(subset.class_ids))
         empty = np.flatnonzero(counts == 0)
         if len(empty):
             raise DatasetError(
                 f"{len(empty):,} of {len(subset.class_ids):,} classes have no {split} image left, "
-                f"{subset.class_ids[empty[0]]!r} first. Take that class out, or correct, drop or move fewer images."
+                f"{subset.class_ids[empty[0]]!r} first. Take that class out, or correct, drop or move fewer."
             )

@@ -1,13 +1,12 @@
 """Whether a beton can be read as it was asked for, found out before anything is decoded."""
 
-from pathlib import Path
-
 import numpy as np
 
 from rescale_fast.beton.file import IMAGE_FIELD, INT_FIELD, BetonFile
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.loaders.settings import LoaderSettings
+from rescale_fast.machine import available_bytes
 
 BATCHES_AHEAD = 3  # that FFCV makes while one is used
 
@@ -34,12 +33,14 @@ def check_info(beton: BetonFile) -> None:
     labels = beton.integers("label")
     assert labels is not None  # check_fields has looked
     wrong = np.flatnonzero((labels < 0) | (labels >= len(info.images_per_class)))
-    if len(wrong):
+    if len(wrong) and info.class_ids:
         raise ArtifactError(
             f"{beton.path}: sample {wrong[0]:,} has the label {labels[wrong[0]]}, but {beside.name} beside it names "
             f"{len(info.images_per_class)} classes, from 0. Export it again, or `rescale-fast relabel` it."
         )
-    counts = tuple(np.bincount(labels, minlength=len(info.images_per_class)).tolist())
+    counts: tuple[int, ...] = ()  # of labels that are no class numbers
+    if info.class_ids:
+        counts = tuple(np.bincount(labels, minlength=len(info.images_per_class)).tolist())
     for what, found, said in (
         ("samples", len(beton), info.num_images),
         ("bytes", beton.bytes, info.bytes),
@@ -72,12 +73,3 @@ def check_memory(beton: BetonFile, settings: LoaderSettings) -> None:
             f"{settings.image_size} px large, FFCV would set aside {needed / 1e9:.1f} GB; {free / 1e9:.1f} GB are "
             "free. Use a smaller batch, or write the beton with a lower --max-side."
         )
-
-
-def available_bytes() -> int | None:
-    """The memory that can be had without swapping; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)

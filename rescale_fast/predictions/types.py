@@ -13,10 +13,11 @@ from typing import ClassVar, Self
 import numpy as np
 
 from rescale_fast.artifact import Artifact, Origin, check_schema
+from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError
 from rescale_fast.files.arrays import AnyArray, Values, check_lengths
 from rescale_fast.files.fields import member, typed
-from rescale_fast.files.reading import REMAKE, REMAKE_OR_GIVE, DamageError, check_class_ids, reading
+from rescale_fast.files.reading import REMAKE_OR_GIVE, DamageError, check_class_ids, reading
 from rescale_fast.files.tables import Table, read_table, write_table
 from rescale_fast.settings import Between
 from rescale_fast.types import Float32Array, IntArray
@@ -32,7 +33,7 @@ COLUMNS = (
     Values("top_ids", "int32", ("N", "T"), LABELS),
     Values("top_probabilities", "float32", ("N", "T"), Between(0, 1)),
     Values("true_probability", "float32", ("N",), Between(0, 1)),  # of the true class
-    Values("skipped", "text", ("N",), optional=True),  # why the file could not be read; null for a predicted image
+    Values("skipped", "text", ("N",), optional=True),  # why the file could not be read; else null or empty
 )
 OF_PREDICTED = COLUMNS[2:6]
 MOST_CLASSES = 10**6  # called by their numbers
@@ -73,6 +74,35 @@ class Predictions(Artifact):
     def accuracy(self) -> float:
         """Top-1 accuracy over the predicted images, 0..1; 0 when there are none."""
         return float(np.mean(self.predicted == self.labels)) if len(self.labels) else 0.0
+
+    def missing(self, dataset: Dataset) -> list[str]:
+        """The data set's validation images that are not here, in its order.
+
+        Raises: ArtifactError where these are of other classes or images, or have an image under another label.
+        """
+        if self.class_ids != dataset.class_ids:
+            raise ArtifactError(
+                f"the predictions are about {len(self.class_ids):,} classes from {self.class_ids[0]!r}, "
+                f"{dataset.name} has {dataset.num_classes:,} from {dataset.class_ids[0]!r}. Validate again."
+            )
+        listed = dataset.splits["val"]
+        label_of = dict(zip(listed.paths, listed.labels.tolist(), strict=True))
+        here = dict(zip(self.paths, self.labels.tolist(), strict=True)) | {one.path: one.label for one in self.skipped}
+        unknown = [path for path in here if path not in label_of]
+        if unknown:
+            raise ArtifactError(
+                f"the predictions are of {unknown[0]!r} ({len(unknown):,} such images), which is no validation image "
+                f"of {dataset.name}. Paths begin at its root, as {listed.paths[0]!r}."
+            )
+        wrong = [path for path, label in here.items() if label != label_of[path]]
+        if wrong:
+            path, shift = wrong[0], {label - label_of[path] for path, label in here.items()}
+            hint = "They count from 1; count from 0." if shift == {1} else "Give labels in the order of its classes."
+            raise ArtifactError(
+                f"the predictions have {path!r} under the label {here[path]}, {dataset.name} under {label_of[path]} "
+                f"({len(wrong):,} such images). {hint}"
+            )
+        return [path for path in listed.paths if path not in here]
 
     def save(self, path: Path) -> None:
         """Write one parquet part."""
@@ -132,7 +162,7 @@ class Predictions(Artifact):
                 class_ids = typed(member(table.meta, "class_ids"), tuple[str, ...], "class_ids")
                 class_names = typed(member(table.meta, "class_names"), tuple[str, ...], "class_names")
             index = table.array("index") if "index" in table else np.arange(begin, begin + len(table))
-            is_read = table.is_null("skipped") if "skipped" in table else np.ones(len(table), bool)
+            is_read = np.array([reason is None for reason in table.texts_or_none("skipped")], bool)
             read, bad = table.where(is_read), table.where(~is_read)
             arrays = {one.name: read.array(one.name) for one in OF_PREDICTED}
             check_lengths(OF_PREDICTED, arrays)
@@ -156,7 +186,11 @@ class Predictions(Artifact):
         labels = [self.labels, self.top_ids, np.array([one.label for one in self.skipped], np.int64)]
         num_seen = 1 + max(int(some.max(initial=-1)) for some in labels)
         if ids and num_seen > len(ids):
-            raise DamageError(f"names class {num_seen - 1:,}, and there are {len(ids):,} classes, numbered from 0")
+            lowest = min(int(some.min(initial=num_seen)) for some in labels)
+            hint = "; these count from 1" if (lowest, num_seen) == (1, len(ids) + 1) else ""
+            raise DamageError(
+                f"names class {num_seen - 1:,}, and there are {len(ids):,} classes, numbered from 0{hint}"
+            )
         if not ids and num_seen > MOST_CLASSES:
             raise DamageError(f"names class {num_seen - 1:,}, expected less than {MOST_CLASSES:,}")
         ids = ids or [str(label) for label in range(num_seen)]
@@ -180,7 +214,7 @@ class Predictions(Artifact):
         _check_once(source, np.concatenate([indices, np.array([one.index for one in skipped], np.int64)]).tolist())
         _check_once(source, [*paths, *(one.path for one in skipped)])
         if len({part.top_ids.shape[1] for _, part in parts if len(part.top_ids)}) > 1:
-            raise ArtifactError(f"{source}: its parts rank different numbers of classes. {REMAKE}")
+            raise ArtifactError(f"{source}: its parts rank different numbers of classes. {REMAKE_OR_GIVE}")
         order = np.argsort(indices, kind="stable")
 
         def joined(name: str) -> AnyArray:
@@ -212,11 +246,11 @@ def _check_ranking(top_ids: IntArray, probabilities: Float32Array) -> None:
 def _skipped(table: Table, index: IntArray) -> tuple[Skipped, ...]:
     labels, reasons = table.array("label").tolist(), table.texts_or_none("skipped")
     rows = zip(index.tolist(), table.texts("path"), labels, reasons, strict=True)
-    return tuple(Skipped(place, path, label, reason or "unknown") for place, path, label, reason in rows)
+    return tuple(Skipped(place, path, label, str(reason)) for place, path, label, reason in rows)
 
 
 def _check_once(source: Path, images: Sequence[int | str]) -> None:
     if len(set(images)) < len(images):
         seen: set[int | str] = set()
         twice = next(one for one in images if one in seen or seen.add(one))  # type: ignore[func-returns-value]
-        raise ArtifactError(f"{source}: image {twice!r} is in more than one place. {REMAKE}")
+        raise ArtifactError(f"{source}: image {twice!r} is in more than one place. {REMAKE_OR_GIVE}")

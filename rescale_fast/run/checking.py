@@ -16,7 +16,8 @@ from rescale_fast.image_subset.settings import SampleSettings, numbers_of
 from rescale_fast.networks.own import is_reference
 from rescale_fast.networks.pretrained import choose_network, load_network
 from rescale_fast.networks.registry import check_network
-from rescale_fast.run.folder import RunFolder
+from rescale_fast.predictions.types import Predictions
+from rescale_fast.run.folder import RunFolder, names_of
 from rescale_fast.run.sampling import check_corrections_file, needs_scores
 from rescale_fast.run.settings import RunSettings
 from rescale_fast.scores.settings import ScoreSettings
@@ -30,7 +31,9 @@ def check_run(settings: RunSettings, dataset: Dataset, folder: RunFolder) -> Non
 
     Raises: SettingError, or another error of usage, naming the option that no run on this data set could follow.
     """
-    if settings.confusion is None and settings.predictions is None:
+    if settings.predictions is not None:
+        Predictions.load(settings.predictions, **names_of(dataset)).missing(dataset)
+    elif settings.confusion is None:
         choice = choose_network(dataset, settings.network)
         if is_reference(choice.name):
             load_network(choice, dataset)

@@ -95,10 +95,19 @@ def confuse(
     if predictions is not None and not predictions.exists():
         raise SettingError(f"--predictions {predictions}: no such file or folder.")
 
-    origin = Origin({"predictions": digest(source)}, {})
+    made_from = {"predictions": digest(source)}
+    if predictions is not None and dataset is not None:
+        made_from["dataset"] = dataset.digest  # which these are compared with
+    origin = Origin(made_from, {})
 
     def make() -> ConfusionMatrix:
-        return make_confusion(Predictions.load(source, **names_of(dataset)), origin, num_threads=machine.threads)
+        found = Predictions.load(source, **names_of(dataset))
+        if predictions is not None and dataset is not None:
+            missing = found.missing(dataset)
+            if missing:
+                listed = len(dataset.splits["val"])
+                say(f"{'':>9}  {len(missing):,} of {listed:,} images have no prediction, {missing[0]!r} first")
+        return make_confusion(found, origin, num_threads=machine.threads)
 
     _keep_confusion(folder, origin, make)
 
