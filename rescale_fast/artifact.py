@@ -126,9 +126,9 @@ def _umask() -> int:
 def _cannot_write(path: Path, error: OSError) -> OutputError:
     found = error.filename2 or error.filename or path  # what is in the way may be a file that goes with it
     if isinstance(error, IsADirectoryError):
-        return OutputError(f"{found}: is a folder, where a file is to be written. Delete it, or pass another --out.")
+        return OutputError(f"{found}: is a folder, where a file belongs. Move or delete it, or pass another --out.")
     if isinstance(error, (FileExistsError, NotADirectoryError)):
-        return OutputError(f"{found}: is in the way of a folder. Delete it, or pass another --out.")
+        return OutputError(f"{path}: cannot write it: {found} is no folder. Move that, or pass another --out.")
     return OutputError(
         f"{path}: cannot write it: {error.strerror or error}. "
         "Free some space or permission there, or pass another --out. Nothing was left half-written."

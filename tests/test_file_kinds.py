@@ -67,16 +67,16 @@ def test_a_folder_in_place_of_a_file_is_called_a_folder(tmp_path, reader):
 
 def test_what_is_in_the_way_of_a_file_is_named_with_what_to_do(tmp_path):
     (tmp_path / "val.json").mkdir()
-    with pytest.raises(OutputError, match=r"/val\.json: is a folder, where a file is to be written\. Delete it"):
+    with pytest.raises(OutputError, match=r"/val\.json: is a folder, where a file belongs\. Move or delete it"):
         write_json(tmp_path / "val.json", {})
     with (
-        pytest.raises(OutputError, match=r"/val\.json: is a folder, where a file is to be written\. Delete it"),
+        pytest.raises(OutputError, match=r"/val\.json: is a folder, where a file belongs\. Move or delete it"),
         write_whole(tmp_path / "val.beton"),
     ):
         (tmp_path / "val.json").unlink()  # as an export does
     (tmp_path / "file").touch()
     for name in ("file/x", "file/x/y"):
-        with pytest.raises(OutputError, match=r"/file.*: is in the way of a folder\. Delete it"):
+        with pytest.raises(OutputError, match=r"/x.*: cannot write it: .*/file.* is no folder\. Move that"):
             write_json(tmp_path / name, {})
 
 
