@@ -31,6 +31,7 @@ ARRAYS = (
     Values("class_names", "text", ("K",), optional=True),
 )
 BYTES_A_PAIR = 32  # counts and soft, and each once more while it is summed
+TOTALS = {"all", "total", "totals", "sum"}  # what programs call the sums of rows and columns
 MOST_IMAGES = 2.0**53  # in all, so that sums are exact whatever they are kept in
 
 
@@ -85,7 +86,8 @@ class ConfusionMatrix(Artifact):
             counts, ids = read_matrix(path)
             stored: dict[str, AnyArray] = {"counts": counts} | ({"class_ids": np.array(ids)} if ids else {})
         else:
-            stored = read_npz(path, (*(one.name for one in ARRAYS), "wnids", "meta", "arr_0"), REMAKE_OR_GIVE)
+            names = (*(one.name for one in ARRAYS), "wnids", "meta", "arr_0")
+            stored = read_npz(path, names, REMAKE_OR_GIVE, one_of=("counts", "arr_0"))
         with reading(path, "a confusion matrix", REMAKE_OR_GIVE):
             origin = Origin({}, {})
             if "meta" in stored:
@@ -102,8 +104,6 @@ class ConfusionMatrix(Artifact):
             stored.setdefault("class_ids", stored.pop("wnids"))
         if "arr_0" in stored:  # numpy.savez(file, counts)
             stored.setdefault("counts", stored.pop("arr_0"))
-        if "counts" not in stored:
-            raise DamageError(f"it holds the arrays {sorted(stored)}, expected 'counts' (K, K) and 'class_ids' (K,)")
         if "class_ids" in stored and max(stored["class_ids"].shape, default=1) == stored["class_ids"].size:
             stored["class_ids"] = stored["class_ids"].ravel()  # a column is as good as a list
         arrays = {one.name: one.take(stored[one.name]) for one in ARRAYS if one.name in stored}
@@ -116,12 +116,24 @@ class ConfusionMatrix(Artifact):
         numbers = tuple(str(label) for label in range(size))
         if class_ids and (not ids or (ids == numbers and set(class_ids) != set(ids))):
             if len(class_ids) != size:
-                raise DamageError(f"counts are of {size:,} classes, and the data set has {len(class_ids):,}")
+                sums = "; its last row and column are sums: leave them out" if _ends_in_sums(arrays["counts"]) else ""
+                raise DamageError(f"counts are of {size:,} classes, and the data set has {len(class_ids):,}{sums}")
             ids, names = tuple(class_ids), tuple(class_names)
         ids = ids or numbers
         check_class_ids("class_ids", ids)
+        if ids[-1].casefold() in TOTALS and ids[-1] not in class_ids and _ends_in_sums(arrays["counts"]):
+            raise DamageError(
+                f"its last row and column, {ids[-1]!r}, are the sums of the others, as pandas.crosstab(margins=True) "
+                "adds them. Leave them out"
+            )
         soft = arrays.get("soft", arrays["counts"].astype(np.float64))
         return cls(origin=origin, counts=arrays["counts"], soft=soft, class_ids=ids, class_names=names or ids)
+
+
+def _ends_in_sums(counts: IntArray) -> bool:
+    inner = counts[:-1, :-1]
+    is_sum = np.array_equal(counts[-1, :-1], inner.sum(axis=0)) and np.array_equal(counts[:-1, -1], inner.sum(axis=1))
+    return bool(is_sum and counts[-1, -1] == inner.sum() > 0)
 
 
 def count_confusion(labels: IntArray, predicted: IntArray, num_classes: int, *, num_threads: int = 0) -> IntArray:

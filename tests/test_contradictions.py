@@ -124,3 +124,18 @@ def test_a_text_in_utf_16_is_told_to_be_saved_otherwise(tmp_path, encoding):
     mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
     with pytest.raises(ArtifactError, match="is a text in UTF-16, expected UTF-8: save it as that"):
         matrix(tmp_path, mark + "1,2\n3,4\n".encode(encoding))
+
+
+def test_sums_that_pandas_adds_are_no_class(tmp_path):
+    with pytest.raises(ArtifactError, match="its last row and column, 'All', are the sums of the others"):
+        matrix(tmp_path, b"true,a,b,All\na,3,1,4\nb,0,5,5\nAll,3,6,9\n")
+    assert matrix(tmp_path, b"true,a,b,All\na,3,1,4\nb,0,5,5\nAll,3,6,8\n").num_classes == 3
+    np.save(tmp_path / "c.npy", np.array([[3, 1, 4], [0, 5, 5], [3, 6, 9]]))
+    with pytest.raises(ArtifactError, match="data set has 2; its last row and column are sums"):
+        ConfusionMatrix.load(tmp_path / "c.npy", class_ids=("a", "b"))
+
+
+def test_arrays_of_other_names_are_named(tmp_path):
+    np.savez(tmp_path / "c.npz", cm=np.eye(2, dtype=int), labels=np.arange(2))
+    with pytest.raises(ArtifactError, match="it holds the arrays cm, labels, expected counts or arr_0"):
+        ConfusionMatrix.load(tmp_path / "c.npz")

@@ -172,7 +172,8 @@ def test_a_folder_with_val_alone_and_ones_own_weights(command, tmp_path, small_g
         ((*GLYPHS, "--confusion", "/no/such.npz"), 2, "no such file"),
         ((*GLYPHS, "--classes", "/no/such.txt"), 2, "no such file"),
         ((*GLYPHS, "--batch-size", "100"), 2, "a divisor of 1,024"),
-        ((*GLYPHS, "--out", "/proc/nothing/here"), 1, "cannot write it"),
+        ((*GLYPHS, "--out", "/proc/nothing/here"), 2, "cannot make it"),
+        ((*GLYPHS, "--out", "/dev/null"), 2, "--out /dev/null: exists, but is no run folder"),
         (("--no-such-option",), 2, "no-such-option"),
     ],
 )

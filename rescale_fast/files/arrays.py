@@ -112,15 +112,20 @@ def texts(name: str, found: AnyArray) -> NDArray[np.object_]:
     return np.array([str(one) for one in found.ravel().tolist()], object).reshape(found.shape)
 
 
-def read_npz(path: Path, names: Collection[str] = (), then: str = REMAKE) -> dict[str, AnyArray]:
+def read_npz(
+    path: Path, names: Collection[str] = (), then: str = REMAKE, *, one_of: Collection[str] = ()
+) -> dict[str, AnyArray]:
     """Read an .npz of numbers and texts, or those members of it that are named, as far as they are there.
 
+    Args: one_of: names of which it must hold one.
     Raises: ArtifactError for a file that is damaged, holds anything else, or would take more than 64 GiB.
     """
     with reading(path, "an .npz of plain arrays", then), path.open("rb") as file, zipfile.ZipFile(file) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         if len(members) < len(archive.infolist()):
             raise DamageError("two of its members have one name")
+        if one_of and not members.keys() & set(one_of):
+            raise DamageError(f"it holds the arrays {', '.join(sorted(members))[:300]}, expected {' or '.join(one_of)}")
         wanted = {name: info for name, info in members.items() if not names or name in names}
         headers = {name: _header(archive, name, info) for name, info in wanted.items()}
         if sum(header.num_bytes for header in headers.values()) > MOST_BYTES:

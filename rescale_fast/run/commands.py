@@ -110,6 +110,7 @@ def _opened(
                     check(dataset, folder)
                 for split, images in dataset.splits.items():
                     check_readable(dataset.root, split, images.paths, images.labels, dataset.class_ids)
+                folder.make()
                 held.enter_context(folder.held(command))
                 folder.claim(dataset, settings)
         say(f"{'dataset':>9}  {dataset.description}")
@@ -260,6 +261,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _do(name: str, command: Command, settings: Any) -> None:
+    if command.holds:
+        RunFolder(settings.out).check_place()
     with command.holds(RunFolder(settings.out), name) if command.holds else nullcontext():
         command.work(settings)
 

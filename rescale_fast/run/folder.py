@@ -123,10 +123,25 @@ class RunFolder:
                     f"{self.path}: holds a run on {old['name']} ({old['root']}); this one is on {dataset.name} "
                     f"({dataset.root}). Pass another --out, or delete that folder."
                 )
-        elif self.manifest.is_symlink():
+        self.check_place()
+        if self.manifest.is_symlink() and not self.manifest.exists():
             raise OutputError(f"{self.manifest}: is a link to nothing. Delete it, or pass another --out.")
-        elif self.path.exists() and (not self.path.is_dir() or {one.name for one in self.path.iterdir()} - {LOCK}):
+        if self.path.exists() and not self.manifest.exists() and {one.name for one in self.path.iterdir()} - {LOCK}:
             raise OutputError(f"{self.path}: exists, but is no run folder. Pass another --out.")
+
+    def check_place(self) -> None:
+        """Raises: SettingError when there is something that is no folder."""
+        if self.path.exists() and not self.path.is_dir():
+            raise SettingError(f"--out {self.path}: exists, but is no run folder. Pass another --out.")
+
+    def make(self) -> None:
+        """Make the folder. Raises: SettingError where none can be; OutputError for what may pass, as a full disk."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except (FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise SettingError(f"--out {self.path}: cannot make it ({error.strerror}). Pass another --out.") from error
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot make it ({error.strerror}).") from error
 
     def claim(self, dataset: Dataset, settings: DatasetSettings) -> None:
         """Make the folder this data set's. Raises: as check_free; OutputError when it cannot be written."""
