@@ -43,7 +43,7 @@ def group_classes(
     Raises: SettingError for a class that `source` has not; else as compose_beton.
     """
     beton = read_beton(source)
-    old = classes_beside(beton) or numbered(_labels(beton))
+    old = _known(beton)
     unknown = [one for one in groups if one not in old.ids]
     if unknown:
         known = f"Its classes: {', '.join(old.ids[:10])} ..." if old.ids else "Its labels are no class numbers."
@@ -57,6 +57,15 @@ def group_classes(
     rows = np.flatnonzero(labels >= 0)
     part = Part(source, rows, labels[rows])
     return compose_beton([part], target, classes=old.take(members, ids), num_threads=num_threads, track=track)
+
+
+def known_classes(source: Path) -> Classes:
+    """The classes of a beton: those that the JSON beside it names, or else its labels."""
+    return _known(read_beton(source))
+
+
+def _known(beton: BetonFile) -> Classes:
+    return classes_beside(beton) or numbered(_labels(beton))
 
 
 def relabel_beton(
