@@ -182,3 +182,16 @@ def test_class_names_with_spaces_and_number_signs_are_read_whole(rng, tmp_path):
     (tmp_path / "groups.txt").write_text("# three\nle ad metal\n#hash food  # spelt so\nle\tword\n")
     assert run("relabel", beton, "--groups", tmp_path / "groups.txt", "--target", tmp_path / "g.beton") == 0
     assert contents(tmp_path / "g.beton")[0] == ["word", "metal", "food"] * 3
+
+
+def test_a_target_that_is_a_source_is_refused(beton, tmp_path, capsys):
+    before = beton.read_bytes()
+    (tmp_path / "drop.csv").write_text("row\n1\n")
+    (tmp_path / "link.beton").symlink_to(beton)
+    for target in (beton, tmp_path / "link.beton"):
+        assert run("cut", beton, "--drop", tmp_path / "drop.csv", "--target", target) == 2
+        assert "is a beton that is read, and would be lost" in capsys.readouterr().err
+    assert run("merge", beton, beton, "--target", beton) == 2
+    assert run("append", beton, beton) == 2
+    assert "cannot be appended to itself" in capsys.readouterr().err
+    assert beton.read_bytes() == before

@@ -82,6 +82,10 @@ def merge_betons(sources: Sequence[Path], target: Path, *, num_threads: int = 0,
     Where no source has a JSON that names them, labels stay as they are: numbers.
     Raises: SettingError when classes have names in some sources and none in others; else as compose_beton.
     """
+    return _merge(sources, target, None, num_threads, track)
+
+
+def _merge(sources: Sequence[Path], target: Path, replaces: Path | None, num_threads: int, track: Track) -> BetonInfo:
     betons = [read_beton(path) for path in sources]
     named = [_named_classes(beton) for beton in betons]
     if not any(named):
@@ -98,7 +102,7 @@ def merge_betons(sources: Sequence[Path], target: Path, *, num_threads: int = 0,
             merged = merged.joined(own)
             place = np.array([merged.ids.index(one) for one in own.ids])
             parts.append(Part(beton.path, None, _translate(beton, place)))
-    return compose_beton(parts, target, classes=merged, num_threads=num_threads, track=track)
+    return compose_beton(parts, target, classes=merged, replaces=replaces, num_threads=num_threads, track=track)
 
 
 def _named_classes(beton: BetonFile) -> Classes | None:
@@ -119,7 +123,9 @@ def _all_numbered(betons: Sequence[BetonFile]) -> Classes | None:
 
 def append_beton(base: Path, extra: Sequence[Path], *, num_threads: int = 0, track: Track = silent) -> BetonInfo:
     """Append the samples of `extra` to `base`, which is replaced only when the new file is complete."""
-    return merge_betons([base, *extra], base, num_threads=num_threads, track=track)
+    if any(path.exists() and base.exists() and path.samefile(base) for path in extra):
+        raise SettingError(f"{base}: cannot be appended to itself, which would double its samples. Name other betons.")
+    return _merge([base, *extra], base, base, num_threads, track)
 
 
 def _translate(beton: BetonFile, new_label: IntArray) -> IntArray:
