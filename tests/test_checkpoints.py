@@ -112,7 +112,14 @@ def test_mmengine_keeps_the_average_as_its_state_dict(tmp_path, weights):
     """Its EMAHook swaps the two when it saves: what it calls ema_state_dict are the plain weights."""
     others = {key: torch.zeros_like(value) for key, value in weights.items()}
     torch.save({"state_dict": weights, "ema_state_dict": others}, tmp_path / "w.pt")
-    assert_loads(tmp_path / "w.pt", weights)
+    assert_loads(tmp_path / "w.pt", weights, note="state_dict is taken, not ema_state_dict")
+
+
+@pytest.mark.parametrize("key", ["ema", "ema_state_dict", "averaged", "state_dict_swa", "best_model"])
+def test_what_was_taken_of_several_is_always_said(tmp_path, weights, key):
+    others = {name: torch.zeros_like(value) for name, value in weights.items()}
+    torch.save({"model_state_dict": weights, key: others}, tmp_path / "w.pt")
+    assert_loads(tmp_path / "w.pt", weights, note=f"model_state_dict is taken, not {key}")
 
 
 def test_several_sets_of_weights_are_not_guessed_among(tmp_path, weights):
