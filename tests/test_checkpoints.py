@@ -432,3 +432,10 @@ def test_a_tensor_is_no_state_dict(tmp_path):
     torch.save([torch.zeros(3)], tmp_path / "w.pt")
     with pytest.raises(NetworkError, match="holds no state_dict"):
         read_checkpoint(tmp_path / "w.pt")
+
+
+def test_the_one_part_that_is_a_whole_network_is_taken(weights):
+    beside = {**prefixed(weights, "model."), "criterion.weight": torch.ones(7)}
+    load_weights(build_network("small", 7), beside, "w.ckpt", 7)
+    with pytest.raises(NetworkError, match="begin with 'student', 'teacher'"):
+        load_weights(build_network("small", 7), prefixed(weights, "student.") | prefixed(weights, "teacher."), "w", 7)

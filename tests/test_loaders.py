@@ -248,3 +248,11 @@ def test_a_cut_beton_whose_labels_are_no_class_numbers_is_read(greys, tmp_path, 
     (tmp_path / "foreign.beton").write_bytes(content)
     cut_beton(tmp_path / "foreign.beton", tmp_path / "cut.beton", np.arange(21))
     assert label in open_quickly(tmp_path / "cut.beton").labels
+
+
+def test_a_script_without_a_main_guard_is_told_of_it():
+    from rescale_fast.loaders._torchvision import _reason
+
+    said = "\n  An attempt ... before the current process has finished its bootstrapping phase.\n\n   "
+    assert "__main__" in _reason(RuntimeError(said))
+    assert _reason(RuntimeError("died\n\n")) == "died"
