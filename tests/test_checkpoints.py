@@ -439,3 +439,11 @@ def test_the_one_part_that_is_a_whole_network_is_taken(weights):
     load_weights(build_network("small", 7), beside, "w.ckpt", 7)
     with pytest.raises(NetworkError, match="begin with 'student', 'teacher'"):
         load_weights(build_network("small", 7), prefixed(weights, "student.") | prefixed(weights, "teacher."), "w", 7)
+
+
+def test_a_torchscript_archive_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "w.pt", "w") as archive:  # as torch.jit.save lays it out
+        for name in ("data.pkl", "constants.pkl", "version", "code/__torch__.py"):
+            archive.writestr(f"w/{name}", b"3\n" if name == "version" else pickle.dumps({}, 2))
+    with pytest.raises(NetworkError, match="it is a TorchScript archive"):
+        read_checkpoint(tmp_path / "w.pt")

@@ -65,6 +65,10 @@ def _is_safetensors(file: BinaryIO) -> bool:
 def _reason(error: Exception) -> str:
     """What is wrong, out of what torch says of it at length."""
     text = str(error).strip()
+    if "TorchScript" in text:
+        return (
+            "it is a TorchScript archive, a program with its weights; take those by torch.jit.load(FILE).state_dict()"
+        )
     if "Only persistent_load of storage" in text:
         return "a whole network was pickled, with its source code, instead of its weights"
     found = re.search(r"WeightsUnpickler error:\s*(.+)", text)
