@@ -111,7 +111,13 @@ def check_inputs(settings: Settings) -> None:
         if any(isinstance(note, Exists) for note in _notes(_hints(kind)[field.name])):
             for path in value if isinstance(value, tuple) else (value,):
                 if path is not None and not path.exists():
-                    raise SettingError(f"{option(field.name)} {path}: no such file or folder.")
+                    called = "" if _is_positional(_hints(kind)[field.name]) else f"{option(field.name)} "
+                    raise SettingError(f"{called}{path}: no such file or folder.")
+
+
+def _is_positional(hint: Any) -> bool:
+    """Whether the command line takes a field without its name: tyro's note of it, which is known by its text here."""
+    return any("positional" in str(note).lower() for note in _notes(hint))
 
 
 def need_package(name: str, what_for: str) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -146,13 +147,17 @@ def test_relabel_by_groups_and_by_labels(beton, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("check", "none.beton"), 2, "none.beton: no such file or folder"),
+        (("check", "none.beton"), 2, "error: none.beton: no such file or folder"),
         (("cut", "a.beton", "--target", "t.beton"), 2, "say what to keep"),
         (("cut", "a.beton", "--target", "t.beton", "--rows", "text.txt"), 2, "text.txt: expected an integer a line"),
         (("cut", "a.beton", "--target", "t.beton", "--rows", "none.txt"), 2, "none.txt: no such file or folder"),
-        (("cut", "a.beton", "--target", "t.beton", "--classes", "text.txt"), 2, "has no class 'some'"),
+        (("cut", "a.beton", "--target", "t.beton", "--classes", "text.txt"), 2, "has no class 'some words'"),
         (("relabel", "a.beton", "--target", "t.beton"), 2, "give the new labels"),
-        (("relabel", "a.beton", "--target", "t.beton", "--groups", "one.txt"), 2, "one.txt, line 1: 'a' has 1 words"),
+        (
+            ("relabel", "a.beton", "--target", "t.beton", "--groups", "one.txt"),
+            2,
+            "line 1: 'a' is not a class id",
+        ),
         (("merge", "a.beton", "text.txt", "--target", "t.beton"), 1, "text.txt: is no sound beton"),
     ],
 )
@@ -164,3 +169,29 @@ def test_mistakes_end_in_one_message_and_leave_nothing(beton, monkeypatch, capsy
     assert run(*arguments) == code
     assert message in capsys.readouterr().err
     assert not (beton.parent / "t.beton").exists()
+
+
+def test_class_names_with_spaces_and_number_signs_are_read_whole(rng, tmp_path):
+    names = write_files(tmp_path / "set", {f"{i}.jpg": encoded(photo(rng, 40, 30)) for i in range(9)})
+    beton, ids = tmp_path / "a.beton", ("le", "le ad", "#hash")
+    subset = replace(subset_of(names), class_ids=ids, class_names=ids)
+    export_beton(tmp_path / "set", subset, "val", beton, ExportSettings(), NOWHERE)
+    (tmp_path / "list.txt").write_text("# two\nle ad  # the metal\n#hash\n")
+    assert run("cut", beton, "--classes", tmp_path / "list.txt", "--target", tmp_path / "cut.beton") == 0
+    assert sorted(set(contents(tmp_path / "cut.beton")[0])) == ["#hash", "le ad"]
+    (tmp_path / "groups.txt").write_text("# three\nle ad metal\n#hash food  # spelt so\nle\tword\n")
+    assert run("relabel", beton, "--groups", tmp_path / "groups.txt", "--target", tmp_path / "g.beton") == 0
+    assert contents(tmp_path / "g.beton")[0] == ["word", "metal", "food"] * 3
+
+
+def test_a_target_that_is_a_source_is_refused(beton, tmp_path, capsys):
+    before = beton.read_bytes()
+    (tmp_path / "drop.csv").write_text("row\n1\n")
+    (tmp_path / "link.beton").symlink_to(beton)
+    for target in (beton, tmp_path / "link.beton"):
+        assert run("cut", beton, "--drop", tmp_path / "drop.csv", "--target", target) == 2
+        assert "is a beton that is read, and would be lost" in capsys.readouterr().err
+    assert run("merge", beton, beton, "--target", beton) == 2
+    assert run("append", beton, beton) == 2
+    assert "cannot be appended to itself" in capsys.readouterr().err
+    assert beton.read_bytes() == before

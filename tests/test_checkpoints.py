@@ -112,7 +112,14 @@ def test_mmengine_keeps_the_average_as_its_state_dict(tmp_path, weights):
     """Its EMAHook swaps the two when it saves: what it calls ema_state_dict are the plain weights."""
     others = {key: torch.zeros_like(value) for key, value in weights.items()}
     torch.save({"state_dict": weights, "ema_state_dict": others}, tmp_path / "w.pt")
-    assert_loads(tmp_path / "w.pt", weights)
+    assert_loads(tmp_path / "w.pt", weights, note="state_dict is taken, not ema_state_dict")
+
+
+@pytest.mark.parametrize("key", ["ema", "ema_state_dict", "averaged", "state_dict_swa", "best_model"])
+def test_what_was_taken_of_several_is_always_said(tmp_path, weights, key):
+    others = {name: torch.zeros_like(value) for name, value in weights.items()}
+    torch.save({"model_state_dict": weights, key: others}, tmp_path / "w.pt")
+    assert_loads(tmp_path / "w.pt", weights, note=f"model_state_dict is taken, not {key}")
 
 
 def test_several_sets_of_weights_are_not_guessed_among(tmp_path, weights):
@@ -424,4 +431,19 @@ except OutputError as error:
 def test_a_tensor_is_no_state_dict(tmp_path):
     torch.save([torch.zeros(3)], tmp_path / "w.pt")
     with pytest.raises(NetworkError, match="holds no state_dict"):
+        read_checkpoint(tmp_path / "w.pt")
+
+
+def test_the_one_part_that_is_a_whole_network_is_taken(weights):
+    beside = {**prefixed(weights, "model."), "criterion.weight": torch.ones(7)}
+    load_weights(build_network("small", 7), beside, "w.ckpt", 7)
+    with pytest.raises(NetworkError, match="begin with 'student', 'teacher'"):
+        load_weights(build_network("small", 7), prefixed(weights, "student.") | prefixed(weights, "teacher."), "w", 7)
+
+
+def test_a_torchscript_archive_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "w.pt", "w") as archive:  # as torch.jit.save lays it out
+        for name in ("data.pkl", "constants.pkl", "version", "code/__torch__.py"):
+            archive.writestr(f"w/{name}", b"3\n" if name == "version" else pickle.dumps({}, 2))
+    with pytest.raises(NetworkError, match="it is a TorchScript archive"):
         read_checkpoint(tmp_path / "w.pt")

@@ -206,6 +206,12 @@ def test_a_bad_table_is_explained(tmp_path, text, message):
         group_classes(of_ids(("c0", "c1")), GroupSettings(str(tmp_path / "map.csv")), NOWHERE)
 
 
+def test_a_class_whose_name_begins_with_a_number_sign_is_grouped(tmp_path):
+    (tmp_path / "map.csv").write_text("# a comment, too\n#hash,g1\nc1,g2\n")
+    grouping = group_classes(of_ids(("#hash", "c1")), GroupSettings(str(tmp_path / "map.csv")), NOWHERE)
+    assert grouping.labels == ((0,), (1,))
+
+
 def test_the_67_coarse_labels_cover_imagenet():
     from rescale_fast.datasets.published import imagenet_classes
 

@@ -290,3 +290,9 @@ def test_a_configuration_sets_the_number_of_classes_and_of_images(name):
     assert with_configuration(grouped).group.num_groups == made.select.k
     assert resolved.images == "random"
     assert resolved.resolved() == resolved
+
+
+def test_a_share_of_val_that_leaves_nothing_to_train_on_is_refused():
+    dataset = made_up()
+    with pytest.raises(DatasetError, match=r"--val-share 0\.9999: leaves no training image"):
+        sample_images(dataset, all_of(dataset), NOWHERE, SampleSettings(val_share=0.9999))

@@ -10,6 +10,7 @@ from PIL import Image
 
 from rescale_fast import loaders
 from rescale_fast.artifact import Origin
+from rescale_fast.beton.edit import cut_beton
 from rescale_fast.beton.file import read_beton
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.export.beton import export_beton
@@ -213,6 +214,7 @@ def open_quickly(path):
         ('"bytes": ', '"bytes": 1', "val.json beside it describes: bytes"),
         ('"num_images": 7', '"num_images": 8', r"images of each label \(7, 7, 7\), expected \(8"),
         ("beton_info/2", "beton_info/1", "val.json: its schema is"),
+        ("beton_info/2", "theirs", "val.json: does not describe the beton.*Move it, or the beton"),
     ],
 )
 def test_a_beton_that_is_not_the_one_its_json_describes_is_refused(greys, tmp_path, old, new, message):
@@ -236,3 +238,21 @@ def test_a_label_that_the_json_does_not_name_is_refused(greys, tmp_path):
     (tmp_path / "val.json").write_bytes(greys.with_suffix(".json").read_bytes())
     with pytest.raises(ArtifactError, match="sample 4 has the label 5, but val.json beside it names 3 classes"):
         open_quickly(tmp_path / "val.beton")
+
+
+@pytest.mark.parametrize("label", [-1, 10**9])
+def test_a_cut_beton_whose_labels_are_no_class_numbers_is_read(greys, tmp_path, label):
+    content, beton = bytearray(greys.read_bytes()), read_beton(greys)
+    at = content.index(beton.records.tobytes()) + beton.records.dtype.fields["f1"][1]
+    content[at : at + 8] = label.to_bytes(8, "little", signed=True)
+    (tmp_path / "foreign.beton").write_bytes(content)
+    cut_beton(tmp_path / "foreign.beton", tmp_path / "cut.beton", np.arange(21))
+    assert label in open_quickly(tmp_path / "cut.beton").labels
+
+
+def test_a_script_without_a_main_guard_is_told_of_it():
+    from rescale_fast.loaders._torchvision import _reason
+
+    said = "\n  An attempt ... before the current process has finished its bootstrapping phase.\n\n   "
+    assert "__main__" in _reason(RuntimeError(said))
+    assert _reason(RuntimeError("died\n\n")) == "died"

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rescale_fast.artifact import parse_json
 from rescale_fast.beton.file import BetonFile
 from rescale_fast.beton.types import BetonInfo
+from rescale_fast.files.reading import DamageError, read_text, reading
 from rescale_fast.types import IntArray
 
 MAX_NUMBERED = 100_000  # classes; labels above are numbers of another kind, and would fill a JSON with classes
+
+NOT_OURS = "Move it, or the beton, to another folder."
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,13 @@ class Classes:
 def info_beside(beton: BetonFile) -> BetonInfo | None:
     """The JSON beside a beton, if there is one. Raises: ArtifactError when it is damaged."""
     beside = beton.path.with_suffix(".json")
-    return BetonInfo.load(beside) if beside.exists() else None
+    if not beside.exists():
+        return None
+    with reading(beside, "JSON", NOT_OURS):
+        found = parse_json(read_text(beside))
+        if not (isinstance(found, dict) and str(found.get("schema")).startswith("beton_info/")):
+            raise DamageError("does not describe the beton beside it; it is another program's")
+    return BetonInfo.load(beside)
 
 
 def classes_beside(beton: BetonFile) -> Classes | None:

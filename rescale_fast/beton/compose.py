@@ -49,21 +49,25 @@ def compose_beton(
     target: Path,
     *,
     classes: Classes | None = None,
+    replaces: Path | None = None,
     num_threads: int = 0,
     track: Track = silent,
 ) -> BetonInfo:
-    """Write the samples of all parts, in order, to `target` (which may be one of them), and its JSON.
+    """Write the samples of all parts, in order, to `target`, and its JSON.
 
     Nothing else may write there meanwhile: the caller, who looked at the sources, holds a lock beside `target`.
     Every value of a sample but its label stays what it was, `index` too. A sample may be taken more than once.
-    Args: classes: what the labels mean; by default what the JSON beside the first part says, else numbers.
-    Raises: ArtifactError for a damaged source; SettingError when fields differ, a row or label is out of range, or
-        nothing is left; OutputError when the file cannot be written.
+    Args:
+        classes: what the labels mean; by default what the JSON beside the first part says, else numbers.
+        replaces: the one part that `target` may be.
+    Raises: ArtifactError for a damaged source; SettingError when fields differ, a row or label is out of range,
+        nothing is left, or `target` is another of the parts; OutputError when the file cannot be written.
     """
     if not target.name:
         raise SettingError(f"{target}: is a folder. Give the beton a name in it.")
     if target.suffix == ".json":
         raise SettingError(f"{target}: is where the JSON beside the beton goes. Call the beton otherwise.")
+    _check_target(target, parts, replaces)
     betons = [read_beton(part.path) for part in parts]
     _check_alike(betons)
     fields = betons[0].fields
@@ -88,6 +92,16 @@ def compose_beton(
         target.with_suffix(".json").unlink(missing_ok=True)  # it would describe another file
     info.save(target.with_suffix(".json"))
     return info
+
+
+def _check_target(target: Path, parts: Sequence[Part], replaces: Path | None) -> None:
+    for part in parts:
+        if part.path != replaces and _is_same(part.path, target):
+            raise SettingError(f"{target}: is a beton that is read, and would be lost. Give the new one another name.")
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    return path.exists() and other.exists() and path.samefile(other)
 
 
 def _check_alike(betons: Sequence[BetonFile]) -> None:

@@ -47,7 +47,7 @@ def group_classes(
     """
     with lock_beside(target, "cut"):
         beton = read_beton(source)
-        old = classes_beside(beton) or numbered(_labels(beton))
+        old = _known(beton)
         unknown = [one for one in groups if one not in old.ids]
         if unknown:
             known = f"Its classes: {', '.join(old.ids[:10])} ..." if old.ids else "Its labels are no class numbers."
@@ -61,6 +61,15 @@ def group_classes(
         rows = np.flatnonzero(labels >= 0)
         part = Part(source, rows, labels[rows])
         return compose_beton([part], target, classes=old.take(members, ids), num_threads=num_threads, track=track)
+
+
+def known_classes(source: Path) -> Classes:
+    """The classes of a beton: those that the JSON beside it names, or else its labels."""
+    return _known(read_beton(source))
+
+
+def _known(beton: BetonFile) -> Classes:
+    return classes_beside(beton) or numbered(_labels(beton))
 
 
 def relabel_beton(
@@ -79,23 +88,27 @@ def merge_betons(sources: Sequence[Path], target: Path, *, num_threads: int = 0,
     Raises: SettingError when classes have names in some sources and none in others; else as compose_beton.
     """
     with lock_beside(target, "merge"):
-        betons = [read_beton(path) for path in sources]
-        named = [_named_classes(beton) for beton in betons]
-        if not any(named):
-            parts, merged = [Part(path) for path in sources], _all_numbered(betons)
-        else:
-            parts, merged = [], numbered_classes(0)
-            for beton, own in zip(betons, named, strict=True):
-                if own is None:
-                    other = sources[[one is not None for one in named].index(True)]
-                    raise SettingError(
-                        f"{beton.path}: has no JSON beside it that names its classes, so that its labels cannot be "
-                        f"matched with the classes of {other}. Merge with the JSON files in place, or with none."
-                    )
-                merged = merged.joined(own)
-                place = np.array([merged.ids.index(one) for one in own.ids])
-                parts.append(Part(beton.path, None, _translate(beton, place)))
-        return compose_beton(parts, target, classes=merged, num_threads=num_threads, track=track)
+        return _merge(sources, target, None, num_threads, track)
+
+
+def _merge(sources: Sequence[Path], target: Path, replaces: Path | None, num_threads: int, track: Track) -> BetonInfo:
+    betons = [read_beton(path) for path in sources]
+    named = [_named_classes(beton) for beton in betons]
+    if not any(named):
+        parts, merged = [Part(path) for path in sources], _all_numbered(betons)
+    else:
+        parts, merged = [], numbered_classes(0)
+        for beton, own in zip(betons, named, strict=True):
+            if own is None:
+                other = sources[[one is not None for one in named].index(True)]
+                raise SettingError(
+                    f"{beton.path}: has no JSON beside it that names its classes, so that its labels cannot be matched "
+                    f"with the classes of {other}. Merge with the JSON files in place, or with none."
+                )
+            merged = merged.joined(own)
+            place = np.array([merged.ids.index(one) for one in own.ids])
+            parts.append(Part(beton.path, None, _translate(beton, place)))
+    return compose_beton(parts, target, classes=merged, replaces=replaces, num_threads=num_threads, track=track)
 
 
 def _named_classes(beton: BetonFile) -> Classes | None:
@@ -116,7 +129,10 @@ def _all_numbered(betons: Sequence[BetonFile]) -> Classes | None:
 
 def append_beton(base: Path, extra: Sequence[Path], *, num_threads: int = 0, track: Track = silent) -> BetonInfo:
     """Append the samples of `extra` to `base`, which is replaced only when the new file is complete."""
-    return merge_betons([base, *extra], base, num_threads=num_threads, track=track)
+    if any(path.exists() and base.exists() and path.samefile(base) for path in extra):
+        raise SettingError(f"{base}: cannot be appended to itself, which would double its samples. Name other betons.")
+    with lock_beside(base, "append"):
+        return _merge([base, *extra], base, base, num_threads, track)
 
 
 def _translate(beton: BetonFile, new_label: IntArray) -> IntArray:

@@ -157,7 +157,7 @@ def _numbered(group_of: IntArray, confusion: ConfusionMatrix) -> Groups:
 
 
 def read_table(table: Path | Traversable, class_ids: tuple[str, ...], *, may_name_others: bool = False) -> Groups:
-    """Read a CSV with the columns "class id" and "coarse label"; "#" starts a comment line.
+    """Read a CSV with the columns "class id" and "coarse label"; "#" starts a comment line, but in a class id.
 
     Classes that it does not name are in no group. Groups are in order of their first class.
     Args:
@@ -172,8 +172,8 @@ def read_table(table: Path | Traversable, class_ids: tuple[str, ...], *, may_nam
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"--grouping {table}: cannot be read as text ({error}).") from error
     for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
-            continue
+        if not line.strip() or (line.startswith("#") and line.split(",")[0].strip() not in label_of):
+            continue  # a class may be called #1
         try:
             (row,) = csv.reader([line], strict=True)
         except csv.Error as error:

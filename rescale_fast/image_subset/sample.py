@@ -58,7 +58,13 @@ def sample_images(
         subset = replace(subset, val=sensitive_images(subset.val, predictions, labels_of(classes, dataset.num_classes)))
     if settings.val_share is not None:
         keys = _keys(dataset, subset.train, "val", settings.sample_seed)
+        had_train = len(subset.train)
         subset = grow_val(subset, settings.val_share, keys)
+        if had_train and not len(subset.train):
+            raise DatasetError(
+                f"--val-share {settings.val_share}: leaves no training image of any class, {subset.class_ids[0]!r} "
+                "first. Use a smaller share."
+            )
     if settings.images in ("random", "difficulty"):
         subset = replace(subset, train=_choose(dataset, subset, settings, evidence))
     _check_every_class(subset, has_train="train" in dataset.splits)

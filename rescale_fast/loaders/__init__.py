@@ -51,7 +51,8 @@ def beton_loader(
         num_workers: decoding threads (processes for torchvision); 0 = all cores, and never more.
         rank, num_ranks: which share this process gets. The shares of "val" are disjoint and cover it, so that counts
             add up; those of "train" are redrawn each epoch and equally long, so that no rank waits for another.
-        loader: what reads and decodes; all give the same images, up to their decoders' rounding.
+        loader: what reads and decodes; all give the same images, up to their decoders' rounding. torchvision's
+            processes import the script that is run, which needs `if __name__ == "__main__":` around what it does.
         reuse_buffers: allow images to be overwritten when the next batch is asked for, which saves FFCV a copy.
     Raises: SettingError for arguments that are none of these, for a batch that exceeds the train set, and where FFCV
         would set more memory aside than the machine has free; ArtifactError when the file is no complete beton, lacks

@@ -112,8 +112,7 @@ class TorchvisionLoader(BetonLoader):
             yield from self._loader
         except (RuntimeError, EOFError, OSError) as error:
             self._loader = self._start()  # for the next epoch
-            lines = [type(error).__name__, *str(error).splitlines()]
-            raise TrainingError(f"{self.path}: a loading process stopped: {lines[-1]}") from error
+            raise TrainingError(f"{self.path}: a loading process stopped: {_reason(error)}") from error
 
     def _task(self, row: int, places: Placements) -> Task:
         record = self.image_records[row]
@@ -127,6 +126,13 @@ class TorchvisionLoader(BetonLoader):
             tuple(places.shifts[row].tolist()),
             self.image_size,
         )
+
+
+def _reason(error: Exception) -> str:
+    if "bootstrapping phase" in str(error):
+        return 'the script that made it runs again in each. Put what it does under `if __name__ == "__main__":`.'
+    lines = [type(error).__name__, *filter(None, map(str.strip, str(error).splitlines()))]
+    return lines[-1]
 
 
 class _Batches(torch.utils.data.Sampler[list[Any]]):

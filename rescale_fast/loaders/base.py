@@ -166,6 +166,6 @@ class BetonLoader(ABC):
             few = ", ".join(f"{row:,}" for row in rows[:5]) + (", ..." if len(rows) > 5 else "")
             raise ArtifactError(
                 f"{self.path}: the JPEG of sample {few} does not decode to the image that its record describes. "
-                f"`rescale-fast check {self.path} --decode --list bad.csv` lists all such samples, and "
+                f"`rescale-fast check {self.path} --list bad.csv` lists all such samples, and "
                 f"`rescale-fast cut {self.path} --target NEW.beton --drop bad.csv` leaves them out."
             )

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from rescale_fast.beton.classes import info_beside
 from rescale_fast.beton.file import IMAGE_FIELD, INT_FIELD, BetonFile
-from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.loaders.settings import LoaderSettings
 from rescale_fast.machine import available_bytes
@@ -27,20 +27,19 @@ def check_info(beton: BetonFile) -> None:
     Compared is what costs nothing: length, samples, and those of each label. `rescale-fast check` compares contents.
     """
     beside = beton.path.with_suffix(".json")
-    if not beside.exists():
+    info = info_beside(beton)
+    if info is None:
         return
-    info = BetonInfo.load(beside)
     labels = beton.integers("label")
     assert labels is not None  # check_fields has looked
+    is_named = bool(info.class_ids)  # labels may be numbers of another kind, which no class is called by
     wrong = np.flatnonzero((labels < 0) | (labels >= len(info.images_per_class)))
-    if len(wrong) and info.class_ids:
+    if is_named and len(wrong):
         raise ArtifactError(
             f"{beton.path}: sample {wrong[0]:,} has the label {labels[wrong[0]]}, but {beside.name} beside it names "
             f"{len(info.images_per_class)} classes, from 0. Export it again, or `rescale-fast relabel` it."
         )
-    counts: tuple[int, ...] = ()  # of labels that are no class numbers
-    if info.class_ids:
-        counts = tuple(np.bincount(labels, minlength=len(info.images_per_class)).tolist())
+    counts = tuple(np.bincount(labels, minlength=len(info.images_per_class)).tolist()) if is_named else ()
     for what, found, said in (
         ("samples", len(beton), info.num_images),
         ("bytes", beton.bytes, info.bytes),

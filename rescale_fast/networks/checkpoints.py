@@ -65,6 +65,10 @@ def _is_safetensors(file: BinaryIO) -> bool:
 def _reason(error: Exception) -> str:
     """What is wrong, out of what torch says of it at length."""
     text = str(error).strip()
+    if "TorchScript" in text:
+        return (
+            "it is a TorchScript archive, a program with its weights; take those by torch.jit.load(FILE).state_dict()"
+        )
     if "Only persistent_load of storage" in text:
         return "a whole network was pickled, with its source code, instead of its weights"
     found = re.search(r"WeightsUnpickler error:\s*(.+)", text)
@@ -82,7 +86,7 @@ def find_weights(stored: object, source: str) -> Checkpoint:
         sets = {str(key): value for key, value in _items(level) if _are_weights(value)}
         names = [name for name in (*AVERAGED, *PLAIN) if name in sets] or list(sets)
         if names and (len(sets) == 1 or names[0] in (*AVERAGED, *PLAIN)):
-            return Checkpoint(_by_name(sets[names[0]]), _note(names))
+            return Checkpoint(_by_name(sets[names[0]]), _note(names[0], sets))
         if names:
             raise NetworkError(
                 f"{source}: holds several sets of weights ({', '.join(map(repr, names))}). Save the one meant by "
@@ -110,9 +114,10 @@ def _by_name(weights: Any) -> dict[str, Any]:
     return {str(key): value for key, value in weights.items()}
 
 
-def _note(names: list[str]) -> str:
-    plain = [name for name in names if name not in AVERAGED]
-    return f"{names[0]} is taken, the moving average, not {plain[0]}" if names[0] in AVERAGED and plain else ""
+def _note(taken: str, sets: Mapping[str, Any]) -> str:
+    others = [name for name in sets if name != taken]
+    average = ", the moving average," if taken in AVERAGED else ""
+    return f"{taken} is taken{average or ','} not {', '.join(others)}" if others else ""
 
 
 def _no_weights(stored: object, source: str) -> NetworkError:

@@ -51,9 +51,20 @@ def _without_common_prefix(weights: dict[str, Any], own: Mapping[str, Any]) -> d
     while stripped and not any(_of_today(key) in own for key in stripped):
         prefix, dot, _ = next(iter(stripped)).partition(".")
         if not dot or not all(key.startswith(prefix + dot) for key in stripped):
-            return weights
+            return _only_part(stripped, own) or weights
         stripped = {key.removeprefix(prefix + dot): value for key, value in stripped.items()}
     return stripped
+
+
+def _only_part(weights: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The one part, by what names begin with, that is a whole network: Lightning keeps losses beside it."""
+    parts: dict[str, dict[str, Any]] = {}
+    for key, value in weights.items():
+        prefix, _, rest = key.partition(".")
+        parts.setdefault(prefix, {})[_of_today(rest)] = value
+    needed = {key for key in own if not key.endswith(COUNTER)}
+    whole = [part for part in parts.values() if needed <= part.keys()]
+    return whole[0] if len(whole) == 1 else None
 
 
 def _of_today(key: str) -> str:

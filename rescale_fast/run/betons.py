@@ -1,7 +1,8 @@
 """The commands about betons that exist already, whoever wrote them: check, cut, merge, append, relabel."""
 
 import csv
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,9 @@ import numpy as np
 import tyro
 
 from rescale_fast.beton.types import BetonInfo
+from rescale_fast.class_subset.lists import listed_names
 from rescale_fast.errors import ArtifactError, SettingError
+from rescale_fast.files.reading import read_lines
 from rescale_fast.run import downsampling
 from rescale_fast.settings import InputPath, NumThreads, Settings
 from rescale_fast.terminal import say, show, track
@@ -96,7 +99,8 @@ class RelabelCommand(Settings):
     target: Path
     """The .beton to make."""
     groups: InputPath | None = None
-    """Group classes: a file with a class id and the id of its group a line. Classes that are not in it are left out."""
+    """Group classes: a text with a class id, a space and the id of its group a line. Classes that are not in it are
+    left out."""
     labels: InputPath | None = None
     """A file with the new label of each sample a line."""
     num_threads: NumThreads = 0
@@ -141,16 +145,16 @@ def _count(bad: "Sequence[BadImage]", what: str) -> str:
 
 
 def cut(settings: CutCommand) -> None:
-    from rescale_fast.beton.edit import cut_beton, cut_classes, drop_samples
+    from rescale_fast.beton.edit import cut_beton, cut_classes, drop_samples, known_classes
 
     source, target, num_threads = settings.source, settings.target, settings.num_threads
     if source.is_dir():
         if settings.classes is None:
             raise SettingError(f"{source}: is a down-sampled set; pass --classes FILE.")
-        downsampling.cut_classes(source, target, [words[0] for words in _lines(settings.classes, 1)])
+        downsampling.cut_classes(source, target, settings.classes)
         return
     if settings.classes is not None:
-        ids = [words[0] for words in _lines(settings.classes, 1)]
+        ids = [name for _, name in listed_names(settings.classes, known_classes(source).ids)]
         info = cut_classes(source, target, ids, num_threads=num_threads, track=track)
     elif settings.rows is not None:
         info = cut_beton(source, target, _numbers(settings.rows), num_threads=num_threads, track=track)
@@ -174,10 +178,10 @@ def append(settings: AppendCommand) -> None:
 
 
 def relabel(settings: RelabelCommand) -> None:
-    from rescale_fast.beton.edit import group_classes, relabel_beton
+    from rescale_fast.beton.edit import group_classes, known_classes, relabel_beton
 
     if settings.groups is not None:
-        groups = {words[0]: words[1] for words in _lines(settings.groups, 2)}
+        groups = _groups(settings.groups, known_classes(settings.source).ids)
         info = group_classes(settings.source, settings.target, groups, num_threads=settings.num_threads, track=track)
     elif settings.labels is not None:
         labels = _numbers(settings.labels)
@@ -189,20 +193,29 @@ def _say(target: Path, info: BetonInfo) -> None:
     say(f"{target}: {info.num_images:,} images of {len(info.class_ids):,} classes, {info.bytes / 1e6:,.1f} MB")
 
 
-def _lines(path: Path, num_words: int) -> list[list[str]]:
-    """The words of each line that is not empty; `#` starts a comment."""
-    lines = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
-        words = line.split("#")[0].split()
-        if words and len(words) < num_words:
-            raise SettingError(f"{path}, line {number}: {line.strip()!r} has {len(words)} words, expected {num_words}.")
-        if words:
-            lines.append(words)
-    return lines
+def _groups(path: Path, class_ids: Collection[str]) -> dict[str, str]:
+    """{class id: id of its group}. Of ids that begin a line, the longest is meant: they may hold spaces, and "#"."""
+    groups: dict[str, str] = {}
+    for number, line in enumerate(read_lines(path), 1):
+        begins = [one for one in class_ids if line.strip().startswith((f"{one} ", f"{one}\t"))]
+        class_id = max(begins, key=len, default=None)
+        plain = re.sub(r"(^|\s)#.*", "", line).strip()
+        if class_id is not None:
+            group = re.sub(r"\s#.*", "", line.strip()[len(class_id) :]).strip()
+        elif plain:
+            class_id, _, group = plain.partition(" ")
+        else:
+            continue
+        if not group:
+            raise SettingError(f"{path}, line {number}: {line.strip()!r} is not a class id and the id of its group.")
+        if groups.setdefault(class_id, group) != group:
+            raise SettingError(f"{path}, line {number}: {class_id!r} is in the group {groups[class_id]!r} already.")
+    return groups
 
 
 def _numbers(path: Path) -> IntArray:
-    words = [words[0] for words in _lines(path, 1)]
+    lines = (line.split("#")[0].split() for line in read_lines(path))
+    words = [words[0] for words in lines if words]
     try:
         return np.array(words, np.int64)
     except (ValueError, OverflowError) as error:

@@ -1,14 +1,13 @@
 """`rescale-fast downsample`: small sets for quick trials; and cutting classes out of such sets."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from rescale_fast.artifact import Origin, json_sha256, to_json
-from rescale_fast.class_subset.lists import read_list
+from rescale_fast.class_subset.lists import listed_names, read_list
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.readable import check_readable
@@ -129,6 +128,7 @@ def _describe(info: VariantInfo) -> str:
     return text
 
 
-def cut_classes(source: Path, target: Path, class_ids: Sequence[str]) -> None:
-    """Cut classes out of a folder of batch files, and say what came of it."""
+def cut_classes(source: Path, target: Path, listing: Path) -> None:
+    """Cut the listed classes out of a folder of batch files, and say what came of it."""
+    class_ids = [name for _, name in listed_names(listing, make.known_classes(source))]
     say(f"{target}: {_describe(make.cut_classes(source, target, class_ids, track=track))}")

@@ -12,7 +12,7 @@ from rescale_fast.datasets.published import devkit_order, imagenet_classes
 from rescale_fast.errors import ArtifactError, OutputError
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 from rescale_fast.lock import lock_beside
-from rescale_fast.small.cut import cut_variant, find_batches
+from rescale_fast.small.cut import VariantSource, cut_variant, find_batches
 from rescale_fast.small.downsample import Work, make_parts
 from rescale_fast.small.settings import DownsampleSettings, VariantForm
 from rescale_fast.small.types import VariantInfo
@@ -79,6 +79,16 @@ def join_splits(
 
 def cut_classes(source: Path, target: Path, class_ids: Sequence[str], *, track: Track = silent) -> VariantInfo:
     """Cut classes out of a folder of batch files; those without a variant.json are taken to be ImageNet's."""
+    with lock_beside(target, "cut"):
+        return cut_variant(_find_source(source), class_ids, target, track=track)
+
+
+def known_classes(source: Path) -> tuple[str, ...]:
+    """The ids of the classes in a folder of batch files."""
+    return _find_source(source).classes.ids
+
+
+def _find_source(source: Path) -> VariantSource:
     names = imagenet_classes()
     rank = {wnid: label for label, wnid in enumerate(names)}
     imagenet = VariantClasses(
@@ -87,8 +97,7 @@ def cut_classes(source: Path, target: Path, class_ids: Sequence[str], *, track: 
         labels=_labels(tuple(names)),
         original_labels=tuple((rank[wnid],) for wnid in names),
     )
-    with lock_beside(target, "cut"):
-        return cut_variant(find_batches(source, imagenet), class_ids, target, track=track)
+    return find_batches(source, imagenet)
 
 
 def _order(split: str, images: SubsetImages, seed: int) -> IntArray:
