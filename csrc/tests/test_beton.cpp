@@ -150,7 +150,7 @@ TEST_CASE("small images are the same for any number of threads, and a bad one is
   DownsampleOptions options;
   options.side = 8;
   options.max_pixels = 1 << 20;
-  const std::size_t size = 8 * 8 * 3;
+  const std::size_t size = std::size_t{8} * 8 * 3;
   std::vector<std::uint8_t> first;
   for (const int threads : {1, 4}) {
     std::vector<std::uint8_t> pixels(Images::kCount * size, 7);
