@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
+#include <stdexcept>
 #include <string>
+#include <thread>
 
 #include <unistd.h>
 
@@ -143,6 +146,22 @@ TEST_CASE("a file that cannot be written to ends the writing, and no thread wait
                   std::system_error);
   CHECK(job.is_stopped());
   ::close(closed);
+}
+
+TEST_CASE("an image whose reader fails ends the writing, and those that wait for its place") {
+  const Images images;
+  std::vector<const char*> many{images.paths().back()};
+  for (int i = 0; i < 20; ++i) many.insert(many.end(), images.paths().begin(), images.paths().end() - 1);
+  const TemporaryFile beton;
+  Job job(4);
+  const Fallback fails = [](std::int64_t) -> Pixels {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));  // the others are far ahead, and wait
+    throw std::logic_error("reader");
+  };
+  const auto write = [&] {
+    write_images(beton.fd(), "", many, kDigestBlock, options_of(Mode::passthrough), false, fails, job);
+  };
+  CHECK_THROWS_WITH_AS(write(), "reader", std::logic_error);
 }
 
 TEST_CASE("small images are the same for any number of threads, and a bad one is named and left black") {

@@ -86,6 +86,15 @@ TEST_CASE("size and orientation are those of the headers, in either byte order")
   }
 }
 
+TEST_CASE("an EXIF segment that is too short for a table says nothing") {
+  const Bytes whole = exif(false, 6);
+  for (std::size_t size = 4; size + 5 < whole.size();
+       ++size) {  // the value's last two bytes and four more are not read
+    const Bytes body(whole.begin() + 4, whole.begin() + static_cast<std::ptrdiff_t>(size));
+    CHECK(read(kStart + segment(0xE1, body)).orientation == (body.size() < 28 ? 1 : 6));
+  }
+}
+
 TEST_CASE("a JPEG that was cut anywhere is incomplete, and nothing behind its end is read") {
   const Bytes whole = kStart + exif(true, 6) + frame(0xC0, 8, 300, 500, 3) + kScan + kEnd;
   CHECK(read(whole).kind == JpegKind::plain);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <thread>
 
 #include "core/job.h"
 #include "core/memory_budget.h"
@@ -29,6 +31,24 @@ TEST_CASE("shares in use never exceed the limit, but for one that is alone") {
   });
   CHECK(too_many == 0);
   CHECK(most > 0);
+}
+
+TEST_CASE("a share waits for what it does not fit beside, and no longer") {
+  MemoryBudget budget(100);
+  std::atomic<bool> got{false};
+  std::thread other;
+  {
+    const MemoryBudget::Share first(budget, 60);
+    const MemoryBudget::Share beside(budget, 40);
+    other = std::thread([&] {
+      const MemoryBudget::Share share(budget, 41);
+      got = true;
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    CHECK_FALSE(got);
+  }
+  other.join();
+  CHECK(got);
 }
 
 TEST_CASE("a share that failed work held is given back") {
