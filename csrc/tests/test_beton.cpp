@@ -46,7 +46,7 @@ class TemporaryFile {
   int fd_;
 };
 
-Pixels no_fallback(std::int64_t) { throw ImageError("no image"); }
+Pixels no_fallback(std::int64_t, const std::vector<std::uint8_t>&) { throw ImageError("no image"); }
 
 // JPEGs of different sizes; the last file is no image.
 class Images {
@@ -87,8 +87,9 @@ TEST_CASE("images are written, digested, copied and checked alike by any number 
     for (const int threads : {1, 4}) {
       const TemporaryFile beton, copied;
       Job writing(threads);
-      const Written written =
-          write_images(beton.fd(), "", images.paths(), kDigestBlock, options_of(mode), false, no_fallback, writing);
+      Patience patience({}, writing);
+      const Written written = write_images(beton.fd(), "", images.paths(), kDigestBlock, options_of(mode), false,
+                                           patience, no_fallback, writing);
       CHECK(writing.done() == Images::kCount);
       CHECK(written.reasons.size() == 1);
       CHECK(written.reasons.count(Images::kCount - 1) == 1);
@@ -129,8 +130,9 @@ TEST_CASE("a first image that cannot be stored ends the writing where that is as
   for (const int threads : {1, 4}) {
     const TemporaryFile beton;
     Job job(threads);
+    Patience patience({}, job);
     const Written written =
-        write_images(beton.fd(), "", paths, kDigestBlock, options_of(Mode::resize), true, no_fallback, job);
+        write_images(beton.fd(), "", paths, kDigestBlock, options_of(Mode::resize), true, patience, no_fallback, job);
     CHECK(written.reasons.size() == 1);
     CHECK(written.reasons.begin()->first == 3);
   }
@@ -142,8 +144,10 @@ TEST_CASE("a file that cannot be written to ends the writing, and no thread wait
   for (int i = 0; i < 20; ++i) many.insert(many.end(), images.paths().begin(), images.paths().end() - 1);
   const int closed = ::open("/dev/null", O_RDONLY | O_CLOEXEC);  // open, but not for writing
   Job job(4);
-  CHECK_THROWS_AS(write_images(closed, "", many, kDigestBlock, options_of(Mode::passthrough), false, no_fallback, job),
-                  std::system_error);
+  Patience patience({}, job);
+  CHECK_THROWS_AS(
+      write_images(closed, "", many, kDigestBlock, options_of(Mode::passthrough), false, patience, no_fallback, job),
+      std::system_error);
   CHECK(job.is_stopped());
   ::close(closed);
 }
@@ -154,12 +158,13 @@ TEST_CASE("an image whose reader fails ends the writing, and those that wait for
   for (int i = 0; i < 20; ++i) many.insert(many.end(), images.paths().begin(), images.paths().end() - 1);
   const TemporaryFile beton;
   Job job(4);
-  const Fallback fails = [](std::int64_t) -> Pixels {
+  Patience patience({}, job);
+  const Fallback fails = [](std::int64_t, const std::vector<std::uint8_t>&) -> Pixels {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));  // the others are far ahead, and wait
     throw std::logic_error("reader");
   };
   const auto write = [&] {
-    write_images(beton.fd(), "", many, kDigestBlock, options_of(Mode::passthrough), false, fails, job);
+    write_images(beton.fd(), "", many, kDigestBlock, options_of(Mode::passthrough), false, patience, fails, job);
   };
   CHECK_THROWS_WITH_AS(write(), "reader", std::logic_error);
 }
@@ -174,7 +179,8 @@ TEST_CASE("small images are the same for any number of threads, and a bad one is
   for (const int threads : {1, 4}) {
     std::vector<std::uint8_t> pixels(Images::kCount * size, 7);
     Job job(threads);
-    const auto reasons = downsample_images("", images.paths(), options, no_fallback, job, pixels.data());
+    Patience patience({}, job);
+    const auto reasons = downsample_images("", images.paths(), options, patience, no_fallback, job, pixels.data());
     CHECK(reasons.size() == 1);
     CHECK(reasons.count(Images::kCount - 1) == 1);
     CHECK(std::count(pixels.end() - size, pixels.end(), 0) == size);

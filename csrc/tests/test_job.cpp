@@ -100,3 +100,12 @@ TEST_CASE("as many threads as the machine has, when none are named") {
   CHECK(Job(4).threads_for(0) == 1);
   CHECK(Job(4).threads_for(std::int64_t{1} << 40) == 4);
 }
+
+TEST_CASE("Who sleeps wakes up when the job is stopped, and not before its time otherwise") {
+  Job job(2);
+  CHECK(job.sleep(0.001));
+  std::thread stopper([&] { job.stop(); });
+  CHECK_FALSE(job.sleep(600));
+  stopper.join();
+  CHECK_FALSE(job.sleep(600));
+}
