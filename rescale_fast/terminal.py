@@ -164,21 +164,37 @@ def run_command(work: Callable[[], None], *, how_to_resume: str) -> int:
     except RescaleError as error:
         complain(f"error: {error}")
         return error.exit_code
-    except Ended as end:
-        say(f"\n{ENDINGS[signal.Signals(end.signal)]} ({signal.Signals(end.signal).name}). {how_to_resume}")
-        return 128 + end.signal
-    except KeyboardInterrupt:
-        say(f"\nInterrupted. {how_to_resume}")
-        return 128 + signal.SIGINT
+    except KeyboardInterrupt as end:
+        return _say_ended(end, how_to_resume)
     except BrokenPipeError:
         return 1  # the reader of our output has gone; nobody is left to tell
-    except (OSError, MemoryError, RuntimeError) as error:
+    except Exception as error:
+        if (hidden := _interrupt_behind(error)) is not None:
+            return _say_ended(hidden, how_to_resume)
         text = _explained(error)
         if text is None:
             raise
         complain(f"error: {text}")
         return 1
     return 0
+
+
+def _say_ended(end: KeyboardInterrupt, how_to_resume: str) -> int:
+    if isinstance(end, Ended):
+        number = signal.Signals(end.signal)
+        say(f"\n{ENDINGS[number]} ({number.name}). {how_to_resume}")
+        return 128 + number
+    say(f"\nInterrupted. {how_to_resume}")
+    return 128 + signal.SIGINT
+
+
+def _interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The interrupt that an error was made of: what hears one while a class is made raises a RuntimeError instead."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _explained(error: Exception) -> str | None:

@@ -113,7 +113,7 @@ def test_an_empty_file_has_no_digests(tmp_path):
 )
 def test_an_unknown_choice_is_refused_with_those_there_are(function, setting, choices):
     common = {"root": b"", "names": b"", "count": 0, "max_pixels": 1, "num_threads": 1}
-    common |= {"load": lambda row: "none", "advance": lambda count: None}
+    common |= {"waits": (), "load": lambda row, content: "none", "advance": lambda count: None}
     own = {
         _core.write_images: {"fd": 0, "start": 0, "page_size": 1 << 21, "mode": "raw", "resize_by": "cap"}
         | {"resize_side": 1, "eighths": 8, "max_side": 0, "quality": 90, "apply_exif": False, "stop_at_bad": False},

@@ -288,3 +288,17 @@ end_process(run_command(work, how_to_resume=""))
     code, _, stderr = shell(noisy("RF"), PROGRAM=program)
     assert (code, stderr.count("\n")) == (1, 1), stderr
     assert stderr.startswith("error: could not start threads. Lower --num-threads")
+
+
+def test_an_interrupt_that_came_while_a_class_was_made_is_one_all_the_same(capsys):
+    """Python 3.11 raises a RuntimeError then, as for one that falls into `import torch`."""
+
+    class Named:
+        def __set_name__(self, owner, name):
+            raise KeyboardInterrupt
+
+    def work():
+        type("Made", (), {"named": Named()})
+
+    assert run_command(work, how_to_resume="Go on.") == 130
+    assert "Interrupted. Go on." in capsys.readouterr().err
