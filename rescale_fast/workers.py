@@ -4,7 +4,22 @@ import multiprocessing
 import os
 import signal
 import threading
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
+
+
+def worker_context() -> "multiprocessing.context.ForkServerContext":
+    """How worker processes are started: by a server that has no threads, as torch's do not survive a fork.
+
+    The server is there when this returns. A terminal's Ctrl-C goes to all processes, and would reach it while it
+    begins, before it can say that it leaves that to us: so it, and the workers after it, begin with SIGINT blocked.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return multiprocessing.get_context("forkserver")
 
 
 def start_worker(_: int = 0) -> None:

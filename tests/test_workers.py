@@ -75,3 +75,18 @@ def test_wherever_processes_are_started_they_end_with_their_parent():
                 given = {word.arg: ast.unparse(word.value) for word in node.keywords}
                 assert given.get(starters[name]) == "start_worker", f"{path}: {name}"
     assert found >= 3
+
+
+DEAF = """
+from multiprocessing import forkserver
+from pathlib import Path
+from rescale_fast.workers import worker_context
+worker_context()
+status = Path(f"/proc/{forkserver._forkserver._forkserver_pid}/status").read_text()
+print(int(next(line.split()[1] for line in status.splitlines() if line.startswith("SigBlk")), 16) >> 1 & 1)
+"""
+
+
+def test_the_server_that_starts_workers_does_not_hear_ctrl_c_while_it_begins():
+    done = subprocess.run([sys.executable, "-c", DEAF], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "1"

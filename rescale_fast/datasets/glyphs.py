@@ -13,7 +13,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +29,7 @@ from rescale_fast.lock import turn
 from rescale_fast.machine import MachineSettings
 from rescale_fast.settings import Between, Settings
 from rescale_fast.types import Track, silent
-from rescale_fast.workers import start_worker
+from rescale_fast.workers import start_worker, worker_context
 
 SCHEMA = "glyphs/1"
 MAX_CLASSES = 1560
@@ -95,7 +94,7 @@ def draw_glyphs(settings: GlyphSettings, root: Path, *, track: Track = silent) -
             track("Drawing glyphs", total=settings.classes * sum(splits.values())) as advance,
             ProcessPoolExecutor(
                 max_workers=MachineSettings().threads,
-                mp_context=get_context("forkserver"),  # torch's threads, if any, do not survive a fork
+                mp_context=worker_context(),
                 initializer=start_worker,
             ) as pool,
         ):

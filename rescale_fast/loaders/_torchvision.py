@@ -21,7 +21,7 @@ from rescale_fast.loaders.augment import FILL, Placements
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.loaders.settings import LoaderSettings
 from rescale_fast.types import IntArray
-from rescale_fast.workers import start_worker
+from rescale_fast.workers import start_worker, worker_context
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class TorchvisionLoader(BetonLoader):
             batch_sampler=_Batches(self),
             num_workers=self.num_workers,
             persistent_workers=True,
-            multiprocessing_context="forkserver",  # torch's own threads do not survive a fork
+            multiprocessing_context=worker_context(),
             worker_init_fn=start_worker,
             pin_memory=self.device.type == "cuda",
         )

@@ -16,7 +16,7 @@ from rescale_fast.errors import DatasetError
 from rescale_fast.networks.types import EvalTransform
 from rescale_fast.predictions.encoded import EncodedImage, read_encoded
 from rescale_fast.predictions.placement import resized_sides, source_region
-from rescale_fast.workers import start_worker
+from rescale_fast.workers import start_worker, worker_context
 
 LARGEST_RESIZED = 2**24  # pixels; a longer strip than this is not resized whole
 
@@ -130,7 +130,7 @@ def torchvision_batches(
         num_workers=num_threads,
         collate_fn=_collate_or_fail,
         pin_memory=False,
-        multiprocessing_context="forkserver",  # torch's own threads do not survive a fork
+        multiprocessing_context=worker_context(),
         worker_init_fn=start_worker,
     )
     for batch in loader:
