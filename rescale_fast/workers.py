@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 
 
@@ -14,6 +14,7 @@ def worker_context() -> "multiprocessing.context.ForkServerContext":
     The server is there when this returns. A terminal's Ctrl-C goes to all processes, and would reach it while it
     begins, before it can say that it leaves that to us: so it, and the workers after it, begin with SIGINT blocked.
     """
+    resource_tracker.ensure_running()  # which the server asks for, and which ends by unblocking SIGINT
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
