@@ -1,30 +1,15 @@
 """What the JSON beside a beton says, compared with the beton's tables. Quick: the content is not read again."""
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 
 from rescale_fast.beton.file import IMAGE_FIELD, BetonFile
+from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import ArtifactError
 
 
-class Said(Protocol):
-    """What is compared of an export.types.BetonInfo."""
-
-    @property
-    def bytes(self) -> int: ...
-    @property
-    def num_images(self) -> int: ...
-    @property
-    def max_width(self) -> int: ...
-    @property
-    def max_height(self) -> int: ...
-    @property
-    def images_per_class(self) -> tuple[int, ...]: ...
-
-
-def compare_with_json(beton: BetonFile, said: Said) -> None:
+def compare_with_json(beton: BetonFile, said: BetonInfo) -> None:
     """Compare bytes, number of samples, how many have each label, and the largest image with what the JSON says.
 
     Raises: ArtifactError, naming the first difference.
@@ -37,7 +22,7 @@ def compare_with_json(beton: BetonFile, said: Said) -> None:
             )
 
 
-def _compared(beton: BetonFile, said: Said) -> Iterator[tuple[str, int, int]]:
+def _compared(beton: BetonFile, said: BetonInfo) -> Iterator[tuple[str, int, int]]:
     """(what, what the JSON says, what is found)."""
     images = [beton.records[f"f{i}"] for i, field in enumerate(beton.fields) if field.type_id == IMAGE_FIELD]
     yield "bytes", said.bytes, beton.bytes
