@@ -10,18 +10,18 @@ from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.image_subset.corrections import read_corrections
-from rescale_fast.image_subset.sample import Evidence, sample_images
-from rescale_fast.image_subset.settings import Configuration, SampleSettings, numbers_of
-from rescale_fast.image_subset.types import ImageSubset, LabelErrors, NearDuplicates
+from rescale_fast.image_subset.reviewed import check_configuration, sample_and_review
+from rescale_fast.image_subset.sample import Evidence
+from rescale_fast.image_subset.settings import SampleSettings
+from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.machine import MachineSettings
 from rescale_fast.predictions.types import Predictions
+from rescale_fast.report.review import WHAT_BECAME, write_reviews
 from rescale_fast.run.folder import RunFolder, digest, existing, names_of
 from rescale_fast.scores.types import Scores
 from rescale_fast.terminal import say, track
-from rescale_fast.types import JSON
 
 Classes = ClassSubset | ClassGrouping
-WHAT_BECAME = {"keep": "", "list": "listed", "drop": "left out", "relabel": "relabelled"}
 
 
 def find_chosen(folder: RunFolder, of: Literal["auto", "subset", "grouping"]) -> Path:
@@ -90,7 +90,7 @@ def sample(
     Args: scores, predictions: those made elsewhere, to be looked at instead of the run's own.
     """
     if settings.configuration is not None:
-        _check_number(load_chosen(folder, source), settings.configuration)
+        check_configuration(load_chosen(folder, source), settings.configuration)
     settings = settings.resolved()
     inputs = _find_inputs(folder, dataset, source, settings, scores, predictions)
     config: Mapping[str, Any] = to_json(replace(settings, corrections=None))  # type: ignore[assignment]
@@ -148,15 +148,6 @@ def _find_inputs(
     return _Inputs(source, settings.corrections, found_scores, found_predictions)
 
 
-def _check_number(classes: Classes, configuration: Configuration) -> None:
-    wanted, found = numbers_of(configuration)[0], len(classes.class_ids)
-    if wanted != found:
-        command = f"group --num-groups {wanted}" if isinstance(classes, ClassGrouping) else f"select --k {wanted}"
-        raise SettingError(
-            f"--configuration {configuration}: {found:,} classes were chosen. `rescale-fast {command}` first."
-        )
-
-
 def _make_sample(
     folder: RunFolder,
     dataset: Dataset,
@@ -165,50 +156,11 @@ def _make_sample(
     origin: Origin,
     machine: MachineSettings,
 ) -> ImageSubset:
-    from rescale_fast.image_subset.label_errors import corrections_by, find_label_errors
-    from rescale_fast.image_subset.near_duplicates import find_near_duplicates
-
     classes, evidence = load_chosen(folder, inputs.classes), inputs.load(folder, dataset, settings)
-    facts: dict[str, JSON] = {}
-    errors = duplicates = None
-    if settings.label_errors != "keep":
-        errors = find_label_errors(dataset, classes, evidence)
-        facts["label_errors"] = len(errors)
-        if settings.label_errors != "list":
-            found = corrections_by(errors, relabel=settings.label_errors == "relabel")
-            evidence = replace(evidence, corrections=found | dict(evidence.corrections))
-    made = sample_images(dataset, classes, origin, settings, evidence)
-    if settings.near_duplicates is not None:
-        duplicates = find_near_duplicates(
-            dataset.root, made, settings.near_duplicates, num_threads=machine.threads, track=track
-        )
-        facts["near_duplicates"] = len(duplicates)
-    _write_reviews(folder, dataset, classes, settings, errors, duplicates)
-    made = replace(made, facts=facts)
-    made.save(folder.image_subset)
-    return made
-
-
-def _write_reviews(
-    folder: RunFolder,
-    dataset: Dataset,
-    classes: Classes,
-    settings: SampleSettings,
-    errors: LabelErrors | None,
-    duplicates: NearDuplicates | None,
-) -> None:
-    from rescale_fast.report.review import Review, write_review
-
-    if errors is None and duplicates is None:
-        return
-    if errors is not None:
-        errors.save(folder.label_errors)
-    if duplicates is not None:
-        duplicates.save(folder.near_duplicates)
-    names = dict(zip(dataset.class_ids, dataset.class_names, strict=True))
-    names |= dict(zip(classes.class_ids, classes.class_names, strict=True))
-    what_became = WHAT_BECAME[settings.label_errors]
-    write_review(Review(dataset.name, dataset.root, names, errors, what_became, duplicates), folder.review)
+    made = sample_and_review(dataset, classes, origin, settings, evidence, num_threads=machine.threads, track=track)
+    write_reviews(folder.path, dataset, classes, made, settings.label_errors)
+    made.images.save(folder.image_subset)
+    return made.images
 
 
 def _describe(made: ImageSubset, settings: SampleSettings) -> str:
