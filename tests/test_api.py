@@ -28,6 +28,8 @@ from rescale_fast.networks.types import EvalTransform
 from rescale_fast.predictions.settings import ValidateSettings
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.run.commands import main
+from rescale_fast.scores.settings import ScoreSettings
+from rescale_fast.small.settings import DownsampleSettings
 from rescale_fast.train.settings import TrainSettings
 from tests.conftest import ROOT
 
@@ -37,13 +39,17 @@ SETTINGS = {
     "validate": [ValidateSettings, MachineSettings],
     "choose_classes": [SelectSettings, MachineSettings],
     "group_classes": [GroupSettings],
-    "choose_images": [SampleSettings],
+    "score_images": [ScoreSettings, MachineSettings],
+    "choose_images": [SampleSettings, MachineSettings],
     "export_beton": [ExportSettings, MachineSettings],
+    "downsample": [DownsampleSettings, MachineSettings],
     "train": [TrainSettings, MachineSettings],
 }
-NOT_OFFERED = {  # as a run folder is needed for it, or it has no effect
-    "choose_images": {"configuration", "label_errors", "near_duplicates"},
-    "train": {"train_network"},  # `network`
+NOT_OFFERED = {  # as it has another name, or no effect
+    "score_images": {"score_network"},  # `network`
+    "train": {"train_network"},
+    "choose_images": {"device"},
+    "downsample": {"device"},
     "choose_classes": {"device"},
     "export_beton": {"device"},
 }
@@ -89,7 +95,7 @@ def test_each_function_says_what_it_does_takes_gives_and_refuses(name):
         assert part in function.__doc__, f"{name} has no {part}"
     if name != "beton_loader":
         words = re.findall(r"\w+", function.__doc__)
-        plain = {"dataset", "confusion", "subset", "folder", "progress"}
+        plain = {"dataset", "classes", "confusion", "subset", "folder", "progress"}
         assert set(inspect.signature(function).parameters) - plain <= set(words)
 
 
@@ -167,6 +173,10 @@ WRONG = [
     (lambda m, d: rf.export_beton(d, None, "x", scale="4/8", store="raw"), ExportSettings,
      {"scale": "4/8", "store": "raw"}),
     (lambda m, d: rf.train("x", recipe="fats"), TrainSettings, {"recipe": "fats"}),
+    (lambda m, d: rf.score_images(d, None, score_epochs=0), ScoreSettings, {"score_epochs": 0}),
+    (lambda m, d: rf.choose_images(d, None, configuration="N1-M1"), SampleSettings, {"configuration": "N1-M1"}),
+    (lambda m, d: rf.choose_images(d, None, label_errors="dorp"), SampleSettings, {"label_errors": "dorp"}),
+    (lambda m, d: rf.downsample(d, None, "x", side=0), DownsampleSettings, {"side": 0}),
     (lambda m, d: rf.open_dataset("imagenet"), DatasetSettings, {"dataset": "imagenet"}),
     (lambda m, d: rf.open_dataset("glyphs", "x"), DatasetSettings, {"dataset": "glyphs", "root": "x"}),
     (lambda m, d: rf.open_dataset("images", "x"), DatasetSettings, {"dataset": "images", "root": "x"}),
@@ -192,6 +202,15 @@ def test_a_value_is_refused_with_the_words_of_the_command_line(call, settings, v
         (lambda m, d: rf.validate("/data", "small"), "dataset: is an object of type str, expected Dataset"),
         (lambda m, d: rf.choose_images("/data", m), "dataset: is an object of type str, expected Dataset"),
         (lambda m, d: rf.choose_images(d, m), "classes: is an object of type ConfusionMatrix, expected ClassSubset or"),
+        (lambda m, d: rf.score_images(d, m), "classes: is an object of type ConfusionMatrix, expected ClassSubset or"),
+        (lambda m, d: rf.score_images(d, None, torch.nn.Flatten()), "network: is an object of type Flatten, a network"),
+        (lambda m, d: rf.train("x", 5), "network: is an object of type int, expected a name, or a class or function"),
+        (lambda m, d: rf.train({"train": "x"}), "betons: has 'train', expected 'train' and 'val'"),
+        (lambda m, d: rf.downsample(d, m, "x"), "subset: is an object of type ConfusionMatrix, expected ImageSubset"),
+        (lambda m, d: rf.downsample(d, None, "x", forms="npz"), "--forms 'npz': expected at least one of batches, npz"),
+        (lambda m, d: rf.evaluate([0, 1], [0, 1]), r"guesses: is an array of int64, shape \(2,\); expected \(N, g\)"),
+        (lambda m, d: rf.evaluate([0, 1], [[0]]), "guesses: are for 1 images, and the set has 2"),
+        (lambda m, d: rf.evaluate([], [[0]]), "truth: "),
         (lambda m, d: rf.export_beton(d, m, "x"), "subset: is an object of type ConfusionMatrix, expected ImageSubset"),
         (lambda m, d: rf.group_classes(m, "random", wordnet=5), "--wordnet 5: expected a path"),
         (lambda m, d: rf.confusion([[0], [1, 2]], [0], ["a", "b"]), "labels: "),

@@ -94,11 +94,12 @@ class RunFolder:
     def files(self, form: str, split: str) -> Path:
         return self.path / form / split
 
-    def training(self, name: str) -> Path:
-        return self.path / "runs" / name
+    @property
+    def runs(self) -> Path:
+        return self.path / "runs"
 
     def trainings(self) -> list[Path]:
-        return sorted(path.parent for path in (self.path / "runs").glob("*/result.json"))
+        return sorted(path.parent for path in self.runs.glob("*/result.json"))
 
     @contextmanager
     def held(self, command: str) -> Iterator[None]:
