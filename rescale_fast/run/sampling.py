@@ -15,9 +15,9 @@ from rescale_fast.image_subset.sample import Evidence
 from rescale_fast.image_subset.settings import SampleSettings
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.machine import MachineSettings
-from rescale_fast.predictions.types import Predictions
 from rescale_fast.report.review import WHAT_BECAME, write_reviews
-from rescale_fast.run.folder import RunFolder, digest, existing, names_of
+from rescale_fast.run.folder import RunFolder, digest, existing
+from rescale_fast.run.stages import GivenPredictions
 from rescale_fast.scores.types import Scores
 from rescale_fast.terminal import say, track
 
@@ -54,10 +54,11 @@ class _Inputs:
     classes: Path
     corrections: Path | None
     scores: Path | None
-    predictions: Path | None
+    predictions: GivenPredictions | None
 
     def digests(self) -> dict[str, str]:
-        files = {"corrections": self.corrections, "scores": self.scores, "predictions": self.predictions}
+        predictions = self.predictions.path if self.predictions else None
+        files = {"corrections": self.corrections, "scores": self.scores, "predictions": predictions}
         return {self.classes.stem: digest(self.classes)} | {
             name: digest(path) for name, path in files.items() if path is not None
         }
@@ -71,7 +72,7 @@ class _Inputs:
             corrections=read_corrections(self.corrections) if self.corrections else {},
             scores=scores,
             scores_path=self.scores or folder.scores,
-            predictions=Predictions.load(self.predictions, **names_of(dataset)) if self.predictions else None,
+            predictions=self.predictions.load(dataset) if self.predictions else None,
         )
 
 
@@ -83,7 +84,7 @@ def sample(
     machine: MachineSettings,
     *,
     scores: Path | None = None,
-    predictions: Path | None = None,
+    predictions: GivenPredictions | None = None,
 ) -> None:
     """Make image_subset.parquet: images of the chosen classes, or of the groups; and what there is to review.
 
@@ -131,7 +132,7 @@ def _find_inputs(
     source: Path,
     settings: SampleSettings,
     scores: Path | None,
-    predictions: Path | None,
+    predictions: GivenPredictions | None,
 ) -> _Inputs:
     check_corrections_file(folder, settings)
     found_scores = None
@@ -140,9 +141,9 @@ def _find_inputs(
     found_predictions = None
     if settings.images == "sensitive" or settings.label_errors != "keep":
         if predictions is not None:
-            found_predictions = existing(predictions, "--predictions")
+            found_predictions = predictions
         elif settings.images == "sensitive" or "train" not in dataset.splits or folder.predictions.exists():
-            found_predictions = folder.require(folder.predictions, "validate")
+            found_predictions = GivenPredictions(folder.require(folder.predictions, "validate"))
         else:
             say(f"{'sample':>9}  no predictions here, so label errors are looked for in train only")
     return _Inputs(source, settings.corrections, found_scores, found_predictions)
