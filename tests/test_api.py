@@ -10,6 +10,7 @@ import sys
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -643,3 +644,27 @@ def test_an_edit_of_betons_that_are_trained_on_is_refused(betons, tmp_path):
         with work.__class__(**{**vars(work), "folder": tmp_path / "other"}).held():
             pass  # another training on the same betons
     assert not [path for path in folder.iterdir() if "lock" in path.name]
+
+
+class Counting(Uniform):
+    """Notes with how many threads torch works."""
+
+    seen: ClassVar[set[int]] = set()
+
+    def forward(self, images):
+        if images.shape[0] > 1:  # not the look before training
+            self.seen.add(torch.get_num_threads())
+        return super().forward(images)
+
+
+def test_torch_trains_and_scores_with_as_many_threads_as_are_asked_for(
+    betons, small_glyphs, matrix, tmp_path, one_thread, by_torchvision
+):
+    """So that the same number gives the same weights on the CPU, whatever OMP_NUM_THREADS says."""
+    options = {**HERE, "epochs": 1, "train_batch_size": 8, "augment": "shift", "folder": tmp_path}
+    rf.train(betons[0], Counting, **{**options, "num_threads": 3})
+    assert Counting.seen == {3}
+    assert torch.get_num_threads() == 1
+    rf.score_images(small_glyphs, rf.choose_classes(matrix, 4), Counting, score_epochs=1, device="cpu", num_threads=2)
+    assert Counting.seen == {2, 3}
+    assert torch.get_num_threads() == 1
