@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.table import write_table
+from rescale_fast.api.scoring import score_subset
 from rescale_fast.artifact import Origin
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.datasets.glyphs import GlyphSettings, open_glyphs
@@ -23,7 +24,6 @@ from rescale_fast.datasets.types import Dataset, ImageList
 from rescale_fast.image_subset.label_errors import likely_errors
 from rescale_fast.image_subset.sample import take_images
 from rescale_fast.machine import MachineSettings
-from rescale_fast.run.scoring import score_images
 from rescale_fast.scores.settings import ScoreSettings
 from rescale_fast.scores.types import Scores
 from rescale_fast.terminal import track
@@ -51,7 +51,7 @@ def two_half_scores(dataset: Dataset, seed: int, folder: Path) -> Scores:
     ids = dataset.class_ids
     classes = ClassSubset(NOWHERE, "all", len(ids), tuple(range(len(ids))), ids, ids, {})
     subset = take_images(dataset, classes, NOWHERE, {})
-    score_images(folder, dataset, subset, "shift", ScoreSettings(score_seed=seed), MachineSettings(), track=track)
+    score_subset(folder, dataset, subset, "shift", ScoreSettings(score_seed=seed), MachineSettings(), track=track)
     return Scores.load(folder)
 
 

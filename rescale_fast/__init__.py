@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from rescale_fast.api.classes import group_classes as group_classes
     from rescale_fast.api.data import open_dataset as open_dataset
     from rescale_fast.api.data import validate as validate
+    from rescale_fast.api.evaluating import evaluate as evaluate
     from rescale_fast.api.images import choose_images as choose_images
     from rescale_fast.api.images import export_beton as export_beton
+    from rescale_fast.api.scoring import score_images as score_images
+    from rescale_fast.api.small import downsample as downsample
     from rescale_fast.api.training import train as train
     from rescale_fast.loaders import beton_loader as beton_loader
 
@@ -37,9 +40,12 @@ __all__ = [
     "choose_images",
     "compare",
     "confusion",
+    "downsample",
+    "evaluate",
     "export_beton",
     "group_classes",
     "open_dataset",
+    "score_images",
     "train",
     "validate",
 ]
@@ -50,16 +56,19 @@ _PLACES = {
     "choose_classes": "rescale_fast.api.classes",
     "group_classes": "rescale_fast.api.classes",
     "compare": "rescale_fast.api.classes",
+    "score_images": "rescale_fast.api.scoring",
     "choose_images": "rescale_fast.api.images",
     "export_beton": "rescale_fast.api.images",
     "beton_loader": "rescale_fast.loaders",
+    "downsample": "rescale_fast.api.small",
+    "evaluate": "rescale_fast.api.evaluating",
     "train": "rescale_fast.api.training",
 }
 
 
 class _Package(ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:
-        """Two functions are called as modules are, `confusion` and `train`: importing these leaves the names theirs.
+        """Functions called as modules are (`confusion`, `train`, `evaluate`) keep their names when these are imported.
 
         `from rescale_fast.train.loop import ...` finds modules all the same.
         """

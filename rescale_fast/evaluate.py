@@ -82,13 +82,14 @@ def read_truth(path: Path) -> Truth:
         path = path / "val_images.csv"
     with reading(path, "a list of images and classes", "Give a down-sampled set, an image_subset.parquet or a text."):
         if path.suffix == ".parquet":
-            return _truth_of_subset(ImageSubset.load(path))
+            return truth_of(ImageSubset.load(path))
         if path.suffix == ".csv":
             return _truth_of_listing(path)
         return _truth_of_lines(path)
 
 
-def _truth_of_subset(subset: ImageSubset) -> Truth:
+def truth_of(subset: ImageSubset) -> Truth:
+    """The validation images of a subset."""
     both = (subset.train, subset.val)
     of_label = {
         int(old): int(new)

@@ -92,6 +92,19 @@ def lock_beside(target: Path, command: str) -> Iterator[None]:
 
 
 @contextmanager
+def shared_beside(target: Path, command: str) -> Iterator[None]:
+    """Keep a file from being replaced while it is read; one in a folder where nothing can be written is safe anyway.
+
+    Raises: as `lock`.
+    """
+    if os.access(target.parent, os.W_OK):
+        with shared(target.parent / f"{target.name}.lock", str(target), command):
+            yield
+    else:
+        yield
+
+
+@contextmanager
 def turn(folder: Path) -> Iterator[None]:
     """Wait for other processes that do something in a folder which each of them does when it is its turn."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -49,6 +49,7 @@ def this_rank() -> Ranks:
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1 or "RANK" not in os.environ:
         return Ranks()
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # of what it warns with stack dumps, there are errors, too
     from torch.distributed.rendezvous import rendezvous
 
     store, rank, count = next(rendezvous("env://", timeout=PATIENCE))

@@ -3,9 +3,14 @@
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
+
+from rescale_fast.errors import SettingError
+
+LONGEST_SOCKET = 107  # bytes, of Linux's sockaddr_un
 
 
 def worker_context() -> "multiprocessing.context.ForkServerContext":
@@ -13,7 +18,10 @@ def worker_context() -> "multiprocessing.context.ForkServerContext":
 
     The server is there when this returns. A terminal's Ctrl-C goes to all processes, and would reach it while it
     begins, before it can say that it leaves that to us: so it, and the workers after it, begin with SIGINT blocked.
+
+    Raises: SettingError when the folder for temporary files has too long a name.
     """
+    _check_room_for_sockets()
     resource_tracker.ensure_running()  # which the server asks for, and which ends by unblocking SIGINT
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -21,6 +29,16 @@ def worker_context() -> "multiprocessing.context.ForkServerContext":
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return multiprocessing.get_context("forkserver")
+
+
+def _check_room_for_sockets() -> None:
+    """multiprocessing makes its sockets in the folder for temporary files, and the kernel keeps their names short."""
+    folder = tempfile.gettempdir()
+    if len(os.fsencode(folder)) + len("/pymp-12345678/listener-12345678") > LONGEST_SOCKET:
+        raise SettingError(
+            f"TMPDIR={folder}: has too long a name: sockets of worker processes are made there, whose names may have "
+            f"{LONGEST_SOCKET} bytes. Set TMPDIR to a folder with a shorter one, such as /tmp."
+        )
 
 
 def start_worker(_: int = 0) -> None:

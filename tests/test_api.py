@@ -1,24 +1,38 @@
 """What `import rescale_fast` offers: the stages as functions, which give what the command line gives."""
 
 import ast
+import csv
 import inspect
 import json
 import re
 import subprocess
 import sys
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.metrics import confusion_matrix
 
 import rescale_fast as rf
+from rescale_fast.artifact import Origin
+from rescale_fast.beton.edit import append_beton, cut_beton
 from rescale_fast.class_subset.settings import GroupSettings, SelectSettings
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.datasets.settings import DatasetSettings
-from rescale_fast.errors import ArtifactError, MissingInputError, RescaleError, SettingError, UnknownNetworkError
+from rescale_fast.errors import (
+    ArtifactError,
+    DatasetError,
+    MissingInputError,
+    OutputError,
+    RescaleError,
+    SettingError,
+    UnknownNetworkError,
+)
 from rescale_fast.export.settings import ExportSettings
 from rescale_fast.image_subset.settings import SampleSettings
 from rescale_fast.image_subset.types import ImageSubset
@@ -28,7 +42,11 @@ from rescale_fast.networks.types import EvalTransform
 from rescale_fast.predictions.settings import ValidateSettings
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.run.commands import main
+from rescale_fast.scores.settings import ScoreSettings
+from rescale_fast.scores.types import Scores
+from rescale_fast.small.settings import DownsampleSettings
 from rescale_fast.train.settings import TrainSettings
+from rescale_fast.train.work import plan_work
 from tests.conftest import ROOT
 
 HERE = {"loader": "torchvision", "device": "cpu", "num_threads": 1}
@@ -37,13 +55,17 @@ SETTINGS = {
     "validate": [ValidateSettings, MachineSettings],
     "choose_classes": [SelectSettings, MachineSettings],
     "group_classes": [GroupSettings],
-    "choose_images": [SampleSettings],
+    "score_images": [ScoreSettings, MachineSettings],
+    "choose_images": [SampleSettings, MachineSettings],
     "export_beton": [ExportSettings, MachineSettings],
+    "downsample": [DownsampleSettings, MachineSettings],
     "train": [TrainSettings, MachineSettings],
 }
-NOT_OFFERED = {  # as a run folder is needed for it, or it has no effect
-    "choose_images": {"configuration", "label_errors", "near_duplicates"},
-    "train": {"train_network"},  # `network`
+NOT_OFFERED = {  # as it has another name, or no effect
+    "score_images": {"score_network"},  # `network`
+    "train": {"train_network"},
+    "choose_images": {"device"},
+    "downsample": {"device"},
     "choose_classes": {"device"},
     "export_beton": {"device"},
 }
@@ -89,7 +111,7 @@ def test_each_function_says_what_it_does_takes_gives_and_refuses(name):
         assert part in function.__doc__, f"{name} has no {part}"
     if name != "beton_loader":
         words = re.findall(r"\w+", function.__doc__)
-        plain = {"dataset", "confusion", "subset", "folder", "progress"}
+        plain = {"dataset", "classes", "confusion", "subset", "folder", "progress"}
         assert set(inspect.signature(function).parameters) - plain <= set(words)
 
 
@@ -167,6 +189,10 @@ WRONG = [
     (lambda m, d: rf.export_beton(d, None, "x", scale="4/8", store="raw"), ExportSettings,
      {"scale": "4/8", "store": "raw"}),
     (lambda m, d: rf.train("x", recipe="fats"), TrainSettings, {"recipe": "fats"}),
+    (lambda m, d: rf.score_images(d, None, score_epochs=0), ScoreSettings, {"score_epochs": 0}),
+    (lambda m, d: rf.choose_images(d, None, configuration="N1-M1"), SampleSettings, {"configuration": "N1-M1"}),
+    (lambda m, d: rf.choose_images(d, None, label_errors="dorp"), SampleSettings, {"label_errors": "dorp"}),
+    (lambda m, d: rf.downsample(d, None, "x", side=0), DownsampleSettings, {"side": 0}),
     (lambda m, d: rf.open_dataset("imagenet"), DatasetSettings, {"dataset": "imagenet"}),
     (lambda m, d: rf.open_dataset("glyphs", "x"), DatasetSettings, {"dataset": "glyphs", "root": "x"}),
     (lambda m, d: rf.open_dataset("images", "x"), DatasetSettings, {"dataset": "images", "root": "x"}),
@@ -192,6 +218,15 @@ def test_a_value_is_refused_with_the_words_of_the_command_line(call, settings, v
         (lambda m, d: rf.validate("/data", "small"), "dataset: is an object of type str, expected Dataset"),
         (lambda m, d: rf.choose_images("/data", m), "dataset: is an object of type str, expected Dataset"),
         (lambda m, d: rf.choose_images(d, m), "classes: is an object of type ConfusionMatrix, expected ClassSubset or"),
+        (lambda m, d: rf.score_images(d, m), "classes: is an object of type ConfusionMatrix, expected ClassSubset or"),
+        (lambda m, d: rf.score_images(d, None, torch.nn.Flatten()), "network: is an object of type Flatten, a network"),
+        (lambda m, d: rf.train("x", 5), "network: is an object of type int, expected a name, or a class or function"),
+        (lambda m, d: rf.train({"train": "x"}), "betons: has 'train', expected 'train' and 'val'"),
+        (lambda m, d: rf.downsample(d, m, "x"), "subset: is an object of type ConfusionMatrix, expected ImageSubset"),
+        (lambda m, d: rf.downsample(d, None, "x", forms="npz"), "--forms 'npz': expected at least one of batches, npz"),
+        (lambda m, d: rf.evaluate([0, 1], [0, 1]), r"guesses: is an array of int64, shape \(2,\); expected \(N, g\)"),
+        (lambda m, d: rf.evaluate([0, 1], [[0]]), "guesses: are for 1 images, and the set has 2"),
+        (lambda m, d: rf.evaluate([], [[0]]), "truth: "),
         (lambda m, d: rf.export_beton(d, m, "x"), "subset: is an object of type ConfusionMatrix, expected ImageSubset"),
         (lambda m, d: rf.group_classes(m, "random", wordnet=5), "--wordnet 5: expected a path"),
         (lambda m, d: rf.confusion([[0], [1, 2]], [0], ["a", "b"]), "labels: "),
@@ -423,3 +458,213 @@ def test_the_notebook_runs_and_holds_no_outputs(tmp_path, monkeypatch):
     program = "\n".join("".join(cell["source"]) for cell in code) + "\nprint(infos['train'].num_images)\n"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
     assert done.stdout.splitlines()[-1:] == ["160"], done.stderr
+
+
+class Uniform(torch.nn.Module):
+    """Says the same of every image, whatever it is taught."""
+
+    def __init__(self, num_classes):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.num_classes = num_classes
+
+    def forward(self, images):
+        return torch.zeros(len(images), self.num_classes) * self.weight
+
+
+@pytest.fixture
+def by_torchvision(monkeypatch):
+    from rescale_fast.loaders import beton_loader
+    from rescale_fast.scores import score
+
+    monkeypatch.setattr(score, "beton_loader", partial(beton_loader, loader="torchvision"))
+
+
+def test_a_network_that_knows_nothing_scores_each_image_at_one_in_k(small_glyphs, matrix, tmp_path, by_torchvision):
+    classes = rf.choose_classes(matrix, 4)
+    quick = {"score_epochs": 1, "device": "cpu", "num_threads": 1}
+    scores = rf.score_images(small_glyphs, classes, Uniform, folder=tmp_path / "s", **quick)
+    train = small_glyphs.splits["train"]
+    wanted = {path for path, label in zip(train.paths, train.labels.tolist(), strict=True) if label in classes.classes}
+    assert set(scores.paths) == wanted
+    np.testing.assert_array_equal(scores.probabilities, np.full((len(wanted), 4), 0.25, np.float32))
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["part-a.parquet", "part-b.parquet", "s"]
+    before = [path.stat().st_mtime_ns for path in (tmp_path / "s").iterdir()]
+    again = rf.score_images(small_glyphs, classes, Uniform, folder=tmp_path / "s", **quick)
+    assert again.origin.same_as(scores.origin)
+    assert [path.stat().st_mtime_ns for path in (tmp_path / "s").iterdir()] == before
+    other = rf.score_images(small_glyphs, classes, lambda num_classes: Uniform(num_classes), **quick)
+    assert not other.origin.same_as(scores.origin)
+    with pytest.raises(DatasetError, match="needs|--corrections|corrected"):
+        (tmp_path / "c.csv").write_text("path,class\n" + "".join(f"{path},\n" for path in sorted(wanted)[1:]))
+        rf.score_images(small_glyphs, classes, Uniform, corrections=tmp_path / "c.csv", **quick)
+
+
+def sure_scores(dataset, classes, wrong):
+    """Scores that are sure of every image's class, but for one, which is surely of the next."""
+    images = rf.choose_images(dataset, classes).train
+    k = len(classes.class_ids)
+    probabilities = np.full((len(images), k), 0.02 / (k - 1), np.float32)
+    says = np.where(np.arange(len(images)) == wrong, (images.new_labels + 1) % k, images.new_labels)
+    probabilities[np.arange(len(images)), says] = 0.98
+    true = probabilities[np.arange(len(images)), images.new_labels]
+    return images, says, Scores(Origin({}, {}), images.paths, images.labels, true, probabilities, (None,) * len(images))
+
+
+def test_a_planted_label_error_is_listed_dropped_or_relabelled(small_glyphs, matrix, tmp_path):
+    classes = rf.choose_classes(matrix, 4)
+    images, says, scores = sure_scores(small_glyphs, classes, wrong=5)
+    listed = rf.choose_images(small_glyphs, classes, label_errors="list", scores=scores, review=tmp_path)
+    assert listed.facts == {"label_errors": 1}
+    assert listed.train.paths == images.paths
+    (row,) = csv.DictReader((tmp_path / "label_errors.csv").read_text().splitlines())
+    assert (row["path"], row["class"]) == (images.paths[5], classes.class_ids[says[5]])
+    assert "review.html" in {path.name for path in tmp_path.iterdir()}
+    dropped = rf.choose_images(small_glyphs, classes, label_errors="drop", scores=scores)
+    assert set(images.paths) - set(dropped.train.paths) == {images.paths[5]}
+    relabelled = rf.choose_images(small_glyphs, classes, label_errors="relabel", scores=scores).train
+    assert relabelled.new_labels[relabelled.paths.index(images.paths[5])] == says[5]
+
+
+def test_a_copy_across_the_split_is_a_near_duplicate(small_glyphs, matrix, tmp_path):
+    root = tmp_path / "set"
+    for split in ("train", "val"):
+        for label in "ab":
+            (root / split / label).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number, place in enumerate(["train/a", "train/a", "train/b", "val/a", "val/b"]):
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).resize((64, 64)).save(
+            root / place / f"{number}.jpg", quality=95
+        )
+    with Image.open(root / "train/a/1.jpg") as image:
+        image.resize((48, 48)).save(root / "val/b/copy.jpg")
+    dataset = rf.open_dataset(root)
+    classes = rf.choose_classes(rf.confusion([0, 1], [1, 0], dataset.class_ids), 2)
+    made = rf.choose_images(dataset, classes, near_duplicates=4, review=tmp_path / "look", num_threads=1)
+    assert made.facts == {"near_duplicates": 1}
+    assert [line.split(",")[:2] for line in (tmp_path / "look/near_duplicates.csv").read_text().split()[1:]] == [
+        ["train/a/1.jpg", "val/b/copy.jpg"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"near_duplicates": 4}, SettingError, "--near-duplicates: pass review=FOLDER"),
+        ({"label_errors": "list"}, SettingError, "--label-errors: pass review=FOLDER"),
+        ({"review": "x"}, SettingError, "review: would have no effect"),
+        ({"label_errors": "drop"}, MissingInputError, "--label-errors drop needs scores"),
+        ({"configuration": "N20-M2500"}, SettingError, "--configuration N20-M2500: 4 classes were chosen"),
+        ({"configuration": "N10-M5000", "per_class": 3}, SettingError, "--configuration and --per-class"),
+    ],
+)
+def test_cleaning_that_cannot_be_done_is_refused(options, error, message, small_glyphs, matrix):
+    with pytest.raises(error, match=message):
+        rf.choose_images(small_glyphs, rf.choose_classes(matrix, 4), **options)
+
+
+def test_errors_are_counted_as_one_would_by_hand(small_glyphs, matrix, predictions, rng, tmp_path):
+    truth, guesses = rng.integers(0, 7, 101), rng.integers(-1, 9, (101, 3))
+    made = rf.evaluate(truth, guesses)
+    for rank in range(1, 6):
+        wrong = sum(int(label not in row[:rank]) for label, row in zip(truth.tolist(), guesses.tolist(), strict=True))
+        assert made.errors[rank - 1] == pytest.approx(wrong / 101)
+    assert made.num_unknown == (guesses >= 7).sum()
+    everything = rf.choose_images(small_glyphs, rf.choose_classes(matrix, 12))
+    assert rf.evaluate(everything, predictions).errors[0] == pytest.approx(1 - predictions.accuracy)
+    everything.save(tmp_path / "image_subset.parquet")
+    assert rf.evaluate(tmp_path / "image_subset.parquet", predictions) == rf.evaluate(everything, predictions)
+
+
+def test_a_down_sampled_set_has_pillows_pixels_and_the_command_lines_bytes(small_glyphs, matrix, tmp_path, capsys):
+    classes = rf.choose_classes(matrix, 4)
+    info = rf.downsample(small_glyphs, classes, tmp_path / "mine", side=8, forms=("npz", "batches"), num_threads=1)
+    assert info.class_ids == classes.class_ids
+    with np.load(tmp_path / "mine" / "val_data.npz") as stored:
+        pixels, labels = stored["data"], stored["labels"]
+    rows = list(csv.DictReader((tmp_path / "mine" / "val_images.csv").read_text().splitlines()))
+    with Image.open(small_glyphs.root / rows[3]["path"]) as image:
+        expected = np.asarray(image.convert("RGB").resize((8, 8), Image.Resampling.BOX)).transpose(2, 0, 1)
+    np.testing.assert_array_equal(pixels[3].reshape(3, 8, 8), expected)
+    assert str(labels[3]) == rows[3]["label"]
+    (tmp_path / "c.txt").write_text("\n".join(classes.class_ids))
+    words = ("--dataset", "folder", "--root", small_glyphs.root, "--classes", tmp_path / "c.txt", "--side", 8)
+    assert main([*map(str, ("downsample", *words, "--forms", "npz", "batches", "--out", tmp_path / "out"))]) == 0
+    (theirs,) = (tmp_path / "out").iterdir()
+    for path in theirs.iterdir():
+        if path.name != "variant.json":  # which has its name and its data set's
+            assert path.read_bytes() == (tmp_path / "mine" / path.name).read_bytes(), path.name
+    stamp = (tmp_path / "mine" / "val_data.npz").stat().st_mtime_ns
+    assert rf.downsample(small_glyphs, classes, tmp_path / "mine", side=8, forms=("npz",)) == info
+    assert (tmp_path / "mine" / "val_data.npz").stat().st_mtime_ns == stamp
+    with pytest.raises(RescaleError, match="holds a set of other images"):
+        rf.downsample(small_glyphs, None, tmp_path / "mine", side=8)
+
+
+def test_the_callable_that_makes_a_network_is_trained_and_told_apart_by_its_code(betons, tmp_path, one_thread):
+    folder = betons[0]
+    paths = {split: folder / f"{split}.beton" for split in ("train", "val")}
+    quick = {**HERE, "epochs": 1, "train_batch_size": 8, "augment": "shift", "folder": tmp_path}
+    made = rf.train(paths, Uniform, **quick)
+    assert (made.network, made.last_top1, made.num_parameters) == ("Uniform", 0.25, 1)
+    weights = tmp_path / "runs" / "Uniform-fast-torchvision-seed0" / "weights.pt"
+    stamp = weights.stat().st_mtime_ns
+    assert rf.train(paths, Uniform, **quick) == made
+    assert weights.stat().st_mtime_ns == stamp
+
+    def twice(num_classes):
+        return torch.nn.Sequential(Uniform(num_classes), torch.nn.Identity())
+
+    first = rf.train(folder, twice, **quick).origin
+
+    def twice(num_classes):
+        return torch.nn.Sequential(Uniform(num_classes), torch.nn.Identity())  # and another code
+
+    assert not rf.train(folder, twice, **quick).origin.same_as(first)
+    assert rf.train(folder, lambda num_classes: Uniform(num_classes), **quick).network == "Uniform"
+    with pytest.raises(UnknownNetworkError, match="gives 5 outputs, and there are 4 classes"):
+        rf.train(folder, partial(Uniform, 5), **quick)
+    with pytest.raises(UnknownNetworkError, match="ends with ZeroDivisionError"):
+        rf.train(folder, lambda: 1 / 0, **quick)
+    namespace = {"__name__": "nowhere", "torch": torch}
+    exec("def unseen(num_classes): return torch.nn.Sequential(torch.nn.Flatten())", namespace)
+    with pytest.raises(UnknownNetworkError, match="the source of unseen cannot be read"):
+        rf.train(folder, namespace["unseen"], **quick)
+
+
+def test_an_edit_of_betons_that_are_trained_on_is_refused(betons, tmp_path):
+    folder = betons[0]
+    paths = {split: folder / f"{split}.beton" for split in ("train", "val")}
+    work = plan_work(paths, tmp_path, TrainSettings(epochs=1), None, "torchvision")
+    with work.held():
+        with pytest.raises(OutputError, match=r"train\.beton is in use by .*\(train\)"):
+            append_beton(paths["train"], [paths["val"]])
+        with pytest.raises(OutputError, match=r"val\.beton is in use by"):
+            cut_beton(paths["train"], paths["val"], np.arange(3))
+        with work.__class__(**{**vars(work), "folder": tmp_path / "other"}).held():
+            pass  # another training on the same betons
+    assert not [path for path in folder.iterdir() if "lock" in path.name]
+
+
+class Counting(Uniform):
+    """Notes with how many threads torch works."""
+
+    seen: ClassVar[set[int]] = set()
+
+    def forward(self, images):
+        if images.shape[0] > 1:  # not the look before training
+            self.seen.add(torch.get_num_threads())
+        return super().forward(images)
+
+
+def test_torch_trains_and_scores_with_as_many_threads_as_are_asked_for(
+    betons, small_glyphs, matrix, tmp_path, one_thread, by_torchvision
+):
+    """So that the same number gives the same weights on the CPU, whatever OMP_NUM_THREADS says."""
+    options = {**HERE, "epochs": 1, "train_batch_size": 8, "augment": "shift", "folder": tmp_path}
+    rf.train(betons[0], Counting, **{**options, "num_threads": 3})
+    assert Counting.seen == {3}
+    assert torch.get_num_threads() == 1
+    rf.score_images(small_glyphs, rf.choose_classes(matrix, 4), Counting, score_epochs=1, device="cpu", num_threads=2)
+    assert Counting.seen == {2, 3}
+    assert torch.get_num_threads() == 1

@@ -19,7 +19,7 @@ from rescale_fast.errors import NetworkError
 from rescale_fast.networks.build import build_network
 from rescale_fast.networks.checkpoints import read_checkpoint
 from rescale_fast.networks.saving import save_state
-from rescale_fast.networks.weights import fit_names, load_weights
+from rescale_fast.networks.weights import fit_names, load_weights, names_taken
 from tests import old_torch
 
 
@@ -447,3 +447,33 @@ def test_a_torchscript_archive_is_named(tmp_path):
             archive.writestr(f"w/{name}", b"3\n" if name == "version" else pickle.dumps({}, 2))
     with pytest.raises(NetworkError, match="it is a TorchScript archive"):
         read_checkpoint(tmp_path / "w.pt")
+
+
+def test_which_of_several_parts_of_a_checkpoint_is_taken_is_said(weights):
+    own = build_network("small", 7).state_dict()
+    beside = {**prefixed(weights, "model."), "criterion.weight": torch.ones(7)}
+    assert names_taken(beside, own) == "its part 'model' is taken, not 'criterion'"
+    zeros = {f"module.{key}": torch.zeros_like(value) for key, value in weights.items()}
+    for both in (zeros | weights, weights | zeros):
+        assert names_taken(both, own) == "tensors without 'module' before their names are taken, not those with it"
+        for key, value in fit_names(both, own).items():
+            assert torch.equal(value, weights[key])
+    for alone in (weights, prefixed(weights, "module."), prefixed(weights, "model.")):
+        assert names_taken(alone, own) == ""
+
+
+def test_arrays_in_place_of_tensors_are_named_with_what_to_do(weights, tmp_path):
+    arrays = {key: value.numpy() for key, value in weights.items()}
+    path = tmp_path / "w.pt"
+    for stored in (arrays, {"state_dict": arrays}):
+        torch.save(stored, path)
+        with pytest.raises(NetworkError, match=rf"holds {len(arrays)} NumPy arrays, expected tensors\. Make tensors"):
+            read_checkpoint(path)
+    torch.save({name: torch.as_tensor(array) for name, array in arrays.items()}, path)  # as the message says
+    assert read_checkpoint(path).weights.keys() == weights.keys()
+    np.savez(path.with_suffix(".npz"), **arrays)
+    with pytest.raises(NetworkError, match=r"it is an \.npz of NumPy arrays"):
+        read_checkpoint(path.with_suffix(".npz"))
+    path.write_bytes(pickle.dumps(arrays))
+    with pytest.raises(NetworkError, match=r"it was pickled by Python alone, not by torch\.save"):
+        read_checkpoint(path)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import rescale_fast
+from rescale_fast.api.scoring import score_subset
 from rescale_fast.beton.file import read_beton
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.errors import DatasetError, NetworkError, TrainingError
@@ -21,7 +22,6 @@ from rescale_fast.networks.pretrained import choose_network, load_network
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.networks.types import IMAGENET_MEAN, IMAGENET_STD
 from rescale_fast.predictions.network import ready_network
-from rescale_fast.run.scoring import score_images
 from rescale_fast.scores import score
 from rescale_fast.scores.settings import ScoreSettings
 from rescale_fast.scores.types import Scores
@@ -45,7 +45,7 @@ def scored(dataset, folder, settings=QUICK):
     ids = dataset.class_ids
     classes = ClassSubset(NOWHERE, "list", len(ids), tuple(range(len(ids))), ids, ids, {})
     subset = sample_images(dataset, classes, NOWHERE)
-    score_images(folder, dataset, subset, "shift", settings, CPU)
+    score_subset(folder, dataset, subset, "shift", settings, CPU)
     return Scores.load(folder)
 
 

@@ -218,7 +218,7 @@ def test_scores_by_a_network_of_ones_own_depend_on_its_file(code, small_glyphs, 
     origins = []
     chosen = choose_classes(count([0, 1], [1, 0], small_glyphs.class_ids), 3)
     chosen.save(code / "class_subset.json")
-    monkeypatch.setattr(scoring, "score_images", lambda *args, **_: origins.append(args[2].origin))
+    monkeypatch.setattr(scoring, "make_scores", lambda *args, **_: origins.append(args[5]))
     folder = RunFolder(code)
     settings = ScoreSettings(score_network=f"{code}/mine.py:Pooled")
     check_score(settings, small_glyphs)

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch.distributed import HashStore, TCPStore
 
-from rescale_fast.errors import RescaleError, SettingError
+from rescale_fast.errors import RescaleError, SettingError, TrainingError
 from rescale_fast.machine import MachineSettings
 from rescale_fast.ranks import Meeting, Ranks, join, this_rank
+from rescale_fast.train.group import _others_there
 from tests.conftest import ROOT
 
 
@@ -142,3 +143,40 @@ def test_the_cluster_script_starts_torchrun_on_each_machine(tmp_path):
     assert got.module
     assert got.training_script == "rescale_fast"
     assert got.training_script_args == ["validate", "--dataset", "imagenet", "--root", "/a b", "--out", "/o"]
+
+
+TRAINING_TOGETHER = """
+import os, sys, torch
+from torch.distributed import FileStore
+from rescale_fast.errors import TrainingError
+from rescale_fast.ranks import Ranks
+from rescale_fast.train.group import joined
+rank = int(sys.argv[1])
+try:
+    with joined(Ranks(rank, 2, store=FileStore(sys.argv[2], 2)), torch.device("cpu")) as group:
+        assert group.sum(torch.ones(1)).item() == 2
+        if rank == 1:
+            os._exit(0)
+        group.sum(torch.ones(1))
+except TrainingError as error:
+    print(error)
+"""
+
+
+def test_a_process_whose_companion_is_gone_says_so_in_a_line(tmp_path):
+    command = [sys.executable, "-c", TRAINING_TOGETHER]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen([*command, str(rank), tmp_path / "store"], **options) for rank in (0, 1)]
+    told, errors = both[0].communicate(timeout=120)
+    both[1].communicate(timeout=120)
+    assert told.startswith("the processes that train together have lost one another ("), errors
+    assert told.count("\n") == 1
+    assert "frame #" not in told + errors
+    assert "Traceback" not in errors
+
+
+def test_an_error_of_the_training_itself_is_not_taken_for_a_lost_companion():
+    for text in ("size mismatch", "expected glooming skies"):
+        with pytest.raises(RuntimeError, match=text) as caught, _others_there():
+            raise RuntimeError(text)
+        assert not isinstance(caught.value, TrainingError)

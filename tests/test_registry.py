@@ -110,6 +110,8 @@ def test_small_networks_overfit_64_images(name):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
+        ("WRN-5-x", "called WRN-depth-widening, such as WRN-28-2"),
+        ("wide_resnet28", "called WRN-depth-widening, such as WRN-28-2"),
         ("WRN-21-1", "no such wide residual network"),
         ("WRN-16-0.01", "no such wide residual network"),
         ("timm:resnet81", "timm has no network called 'resnet81'. Did you mean resnet"),

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from rescale_fast.api.scoring import score_subset
 from rescale_fast.artifact import Origin
 from rescale_fast.beton.file import read_beton
 from rescale_fast.errors import ArtifactError, SettingError
@@ -15,7 +16,6 @@ from rescale_fast.image_subset.halves import halves
 from rescale_fast.image_subset.sample import Evidence, sample_images
 from rescale_fast.image_subset.settings import SampleSettings
 from rescale_fast.machine import MachineSettings
-from rescale_fast.run.scoring import score_images
 from rescale_fast.scores import score
 from rescale_fast.scores.settings import ScoreSettings
 from rescale_fast.scores.types import Scores
@@ -194,9 +194,9 @@ def test_each_half_is_scored_once_by_the_other_and_a_finished_half_is_kept(small
     arguments = (tmp_path / "scores", dataset, subset, "shift", ScoreSettings(), MachineSettings())
     fake.interrupted = True
     with pytest.raises(KeyboardInterrupt):
-        score_images(*arguments)
+        score_subset(*arguments)
     assert [path.name for path in (tmp_path / "scores").iterdir()] == ["part-a.parquet"]
-    score_images(*arguments)
+    score_subset(*arguments)
     assert [call[:2] for call in calls] == [("b", "a"), ("a", "b"), ("a", "b")]
     scores = Scores.load(tmp_path / "scores")
     assert sorted(scores.paths) == sorted(subset.train.paths)
@@ -208,5 +208,5 @@ def test_each_half_is_scored_once_by_the_other_and_a_finished_half_is_kept(small
     assert np.bincount(halved.train.new_labels).tolist() == [5, 5, 5]
     assert not set(halved.train.paths) & set(halved.val.paths)
     before = len(calls)
-    score_images(*arguments)
+    score_subset(*arguments)
     assert len(calls) == before

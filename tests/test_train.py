@@ -17,7 +17,6 @@ from rescale_fast.artifact import Origin, to_json
 from rescale_fast.errors import ArtifactError, SettingError, TrainingError
 from rescale_fast.machine import MachineSettings
 from rescale_fast.ranks import Ranks
-from rescale_fast.run.training import _load_finished
 from rescale_fast.train import engine
 from rescale_fast.train.group import Group
 from rescale_fast.train.loop import CHECKPOINT, LOG, WEIGHTS, train_network
@@ -25,6 +24,7 @@ from rescale_fast.train.plan import plan_training
 from rescale_fast.train.recipe import CHRABASZCZ, FAST, REIN, OneCycle, Steps, find_recipe
 from rescale_fast.train.settings import TrainSettings
 from rescale_fast.train.types import TrainRun
+from rescale_fast.train.work import load_finished
 from tests.colours import write_colours
 from tests.conftest import ROOT
 
@@ -309,15 +309,15 @@ def test_what_a_finished_training_was_made_with_is_noted_as_ever(colours):
 def test_a_finished_run_without_sound_weights_is_not_reused(tmp_path):
     run().save(tmp_path)
     with pytest.raises(ArtifactError, match=r"weights\.pt: no such file"):
-        _load_finished(tmp_path)
+        load_finished(tmp_path)
     torch.save({"weight": torch.arange(1000.0)}, tmp_path / WEIGHTS)
-    assert _load_finished(tmp_path) == run()
+    assert load_finished(tmp_path) == run()
     content = bytearray((tmp_path / WEIGHTS).read_bytes())
     at = content.index(torch.arange(500.0, 510.0).numpy().tobytes())
     content[at] ^= 1
     (tmp_path / WEIGHTS).write_bytes(content)
     with pytest.raises(ArtifactError, match=r"weights\.pt: .* is damaged"):
-        _load_finished(tmp_path)
+        load_finished(tmp_path)
     (tmp_path / WEIGHTS).write_bytes(content[:-100])
     with pytest.raises(ArtifactError, match=r"weights\.pt: not readable as weights"):
-        _load_finished(tmp_path)
+        load_finished(tmp_path)

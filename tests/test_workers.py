@@ -3,13 +3,20 @@
 import ast
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
+
+import pytest
 
 import rescale_fast
 from rescale_fast.datasets.glyphs import GlyphSettings, open_glyphs
+from rescale_fast.errors import SettingError
+from rescale_fast.workers import LONGEST_SOCKET, _check_room_for_sockets
 from tests.processes import left_after, of_session, session
 
 VALIDATING = """
@@ -92,3 +99,16 @@ print(int(next(line.split()[1] for line in status.splitlines() if line.startswit
 def test_the_server_that_starts_workers_does_not_hear_ctrl_c_while_it_begins():
     done = subprocess.run([sys.executable, "-c", DEAF], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "1"
+
+
+def test_a_folder_for_temporary_files_without_room_for_sockets_is_refused(tmp_path, monkeypatch):
+    longest = LONGEST_SOCKET - len("/pymp-12345678/listener-12345678")
+    for length, fits in ((longest, True), (longest + 1, False)):
+        folder = f"/tmp/{'x' * (length - 5)}"
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        with nullcontext() if fits else pytest.raises(SettingError, match="TMPDIR=/tmp/xxx.*: has too long a name"):
+            _check_room_for_sockets()
+    for length, fits in ((LONGEST_SOCKET, True), (LONGEST_SOCKET + 1, False)):  # what the kernel says of it
+        monkeypatch.chdir(tmp_path)
+        with socket.socket(socket.AF_UNIX) as one, nullcontext() if fits else pytest.raises(OSError, match="too long"):
+            one.bind("n" * length)

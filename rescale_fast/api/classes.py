@@ -7,7 +7,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rescale_fast.api.origins import array_digest, content_digest, expect
+from rescale_fast.api.origins import array_digest, content_digest, expect, whole_numbers
 from rescale_fast.artifact import Origin, json_sha256
 from rescale_fast.class_subset import choose, group
 from rescale_fast.class_subset.compare import Comparison, compare_subsets, find_subset, labels_in
@@ -65,7 +65,7 @@ def confusion(
     if predicted is None:
         raise SettingError("confusion: expected labels, predicted and class_ids, or Predictions.")
     ids, names = _checked_ids(class_ids, class_names)
-    true, called = _whole_numbers("labels", labels), _whole_numbers("predicted", predicted)
+    true, called = whole_numbers("labels", labels, 1), whole_numbers("predicted", predicted, 1)
     try:
         counts = count_confusion(true, called, len(ids), num_threads=machine.threads)
     except ValueError as error:
@@ -86,16 +86,6 @@ def _checked_ids(class_ids: Sequence[str], class_names: Sequence[str]) -> tuple[
     if len(names) != len(ids):
         raise SettingError(f"class_names: are {len(names):,}, and there are {len(ids):,} classes.")
     return ids, names
-
-
-def _whole_numbers(what: str, values: ArrayLike) -> IntArray:
-    try:
-        found = np.asarray(values)
-    except ValueError as error:
-        raise SettingError(f"{what}: {error}") from error
-    if found.ndim != 1 or found.dtype.kind not in "iu":
-        raise SettingError(f"{what}: is an array of {found.dtype}, shape {found.shape}; expected (N,) whole numbers.")
-    return np.ascontiguousarray(found, np.int64)
 
 
 def choose_classes(

@@ -9,14 +9,17 @@ from rescale_fast.artifact import Origin, file_sha256, to_json
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.datasets.types import Dataset
+from rescale_fast.errors import SettingError
 from rescale_fast.export import beton
 from rescale_fast.export.settings import ExportSettings, ResizeBy, Scale, Store
 from rescale_fast.image_subset.corrections import read_corrections
-from rescale_fast.image_subset.sample import Evidence, sample_images
-from rescale_fast.image_subset.settings import SampleSettings
+from rescale_fast.image_subset.reviewed import check_configuration, sample_and_review
+from rescale_fast.image_subset.sample import Evidence
+from rescale_fast.image_subset.settings import Configuration, SampleSettings
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.machine import MachineSettings
 from rescale_fast.predictions.types import Predictions
+from rescale_fast.report.review import write_reviews
 from rescale_fast.scores.types import Scores
 from rescale_fast.settings import check_inputs
 from rescale_fast.terminal import track
@@ -31,10 +34,16 @@ def choose_images(
     per_class: int | None = None,
     evenly_over: Literal["class", "set"] = "class",
     val_share: float | None = None,
+    configuration: Configuration | None = None,
     corrections: "str | Path | None" = None,
+    label_errors: Literal["keep", "list", "drop", "relabel"] = "keep",
+    near_duplicates: int | None = None,
     sample_seed: int = 0,
     scores: Scores | None = None,
     predictions: Predictions | None = None,
+    review: "str | Path | None" = None,
+    num_threads: int = 0,
+    progress: bool = False,
 ) -> ImageSubset:
     """Take images of the chosen classes, or of the groups; a group's images get the group's label.
 
@@ -42,11 +51,18 @@ def choose_images(
         images: "all"; "random": per_class training images of each class; "difficulty": as many, spread evenly
             (`evenly_over` each "class" or the "set") over the `scores`; "sensitive": all training images, and the
             misclassified validation images by `predictions`. "auto" is "random" with per_class, else "all".
+        configuration: such as "N200-M500", of 200 classes (which must have been chosen) with per_class = 500.
         val_share: have at least this share (0..1) of each class's images validate, taken from train.
         corrections: a CSV with the columns path and class, made by hand. sample_seed: of every choice.
-        scores: of training images, as `rescale-fast score` makes them (Scores.load reads them). predictions: as
-            `validate` makes them.
-    Returns: ImageSubset: train and val, each with paths, labels and new_labels, (n,) int64 in [0, k).
+        label_errors: of likely ones, "list" them, also "drop" or "relabel" them; found in train by the `scores`, in
+            val by the `predictions`, if there are any.
+        near_duplicates: list training images whose perceptual hashes differ from a validation image's in at most this
+            many of 64 bits, 0..16; 4 is a good start.
+        review: the folder where what was listed is written: label_errors.csv, near_duplicates.csv and review.html.
+        scores: of training images, as `score_images` makes them. predictions: as `validate` makes them.
+        num_threads: that read images for near-duplicates; 0 = all cores. progress: show a bar.
+    Returns: ImageSubset: train and val, each with paths, labels and new_labels, (n,) int64 in [0, k); facts: how many
+        label_errors and near_duplicates were found.
     Raises: SettingError for a value that is none of these, or would have no effect; MissingInputError without the
         scores or predictions that are asked for; ArtifactError for classes, scores or predictions of another data set;
         DatasetError when a class has too few images.
@@ -54,14 +70,21 @@ def choose_images(
     settings = SampleSettings(
         images=images,
         per_class=per_class,
+        configuration=configuration,
         evenly_over=evenly_over,
         val_share=val_share,
         corrections=corrections,  # type: ignore[arg-type]  # it makes a path of it
+        label_errors=label_errors,
+        near_duplicates=near_duplicates,
         sample_seed=sample_seed,
-    ).resolved()
+    )
+    threads, shown = MachineSettings(num_threads=num_threads).threads, track if progress else silent
     check_inputs(settings)
+    _check_review(settings, review)
     expect("dataset", dataset, Dataset)
     expect("classes", classes, ClassSubset, ClassGrouping)
+    check_configuration(classes, configuration)
+    settings = settings.resolved()
     listed = {"scores": scores, "predictions": predictions, classes.schema.partition("/")[0]: classes}
     made_from = {name: content_digest(one) for name, one in listed.items() if one is not None}
     evidence = Evidence(scores=scores, predictions=predictions)
@@ -69,7 +92,19 @@ def choose_images(
         made_from["corrections"] = file_sha256(settings.corrections)
         evidence = replace(evidence, corrections=read_corrections(settings.corrections))
     config: Any = to_json(replace(settings, corrections=None))
-    return sample_images(dataset, classes, Origin({"dataset": dataset.digest, **made_from}, config), settings, evidence)
+    origin = Origin({"dataset": dataset.digest, **made_from}, config)
+    made = sample_and_review(dataset, classes, origin, settings, evidence, num_threads=threads, track=shown)
+    if review is not None:
+        write_reviews(Path(review), dataset, classes, made, label_errors)
+    return made.images
+
+
+def _check_review(settings: SampleSettings, review: "str | Path | None") -> None:
+    lists = settings.changed("near_duplicates", "label_errors")
+    if review is None and (settings.near_duplicates is not None or settings.label_errors == "list"):
+        raise SettingError(f"{', '.join(lists)}: pass review=FOLDER, where what is found is written.")
+    if review is not None and not lists:
+        raise SettingError("review: would have no effect, as neither label_errors nor near_duplicates is looked for.")
 
 
 def export_beton(

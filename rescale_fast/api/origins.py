@@ -1,4 +1,4 @@
-"""Where what the functions make comes from: by the digests of what they were given."""
+"""What the functions were given: whether it is of the right kind, and its digests, for origins."""
 
 import hashlib
 import json
@@ -7,9 +7,11 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rescale_fast.artifact import Artifact, to_json
 from rescale_fast.errors import SettingError
+from rescale_fast.types import IntArray
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,6 +22,20 @@ def expect(what: str, value: object, *kinds: type) -> None:
     if not isinstance(value, kinds):
         wanted = " or ".join(kind.__name__ for kind in kinds)
         raise SettingError(f"{what}: is an object of type {type(value).__name__}, expected {wanted}.")
+
+
+def whole_numbers(what: str, values: ArrayLike, num_dimensions: int) -> IntArray:
+    """(N,) or (N, g) int64 of what is like it. Raises: SettingError for another shape, and other numbers."""
+    try:
+        found = np.asarray(values)
+    except ValueError as error:
+        raise SettingError(f"{what}: {error}") from error
+    if found.ndim != num_dimensions or found.dtype.kind not in "iu":
+        shape = "(N,)" if num_dimensions == 1 else "(N, g)"
+        raise SettingError(
+            f"{what}: is an array of {found.dtype}, shape {found.shape}; expected {shape} whole numbers."
+        )
+    return np.ascontiguousarray(found, np.int64)
 
 
 def content_digest(artifact: Artifact) -> str:

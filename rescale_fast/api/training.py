@@ -1,28 +1,33 @@
 """Training on betons."""
 
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from rescale_fast.beton.types import BetonInfo
-from rescale_fast.errors import ArtifactError
+from rescale_fast.errors import SettingError
 from rescale_fast.loaders.augment import Augment
 from rescale_fast.loaders.settings import LoaderKind
-from rescale_fast.lock import lock
 from rescale_fast.machine import MachineSettings
+from rescale_fast.networks.given import check_callable, named_network
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.terminal import track
-from rescale_fast.train.plan import check_training, plan_training, training_origin
+from rescale_fast.train.plan import check_training
 from rescale_fast.train.recipe import RecipeName
 from rescale_fast.train.settings import TrainSettings
 from rescale_fast.train.types import TrainRun
+from rescale_fast.train.work import load_infos, plan_work
 from rescale_fast.types import silent
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def train(
-    folder: "str | Path",
-    network: str | None = None,
+    betons: "str | Path | Mapping[str, str | Path]",
+    network: "str | Callable[..., nn.Module] | None" = None,
     *,
+    folder: "str | Path | None" = None,
     recipe: RecipeName = "fast",
     epochs: int | None = None,
     train_batch_size: int | None = None,
@@ -37,39 +42,48 @@ def train(
     num_threads: int = 0,
     progress: bool = False,
 ) -> TrainRun:
-    """Train a network on folder/train.beton, and test it on folder/val.beton after each epoch.
+    """Train a network on a train.beton, and test it on a val.beton after each epoch.
 
     Makes folder/runs/<network>-<recipe>-seed<seed>/ with weights.pt, log.jsonl and result.json; if that is there, of
     the same betons and settings, it is read instead, and a training that was interrupted goes on.
 
     Args:
-        network: one of the published table (ResNet18, MAFNet ...), WRN-N-k, `small`, timm:NAME, one of torchvision's,
-            or your own code, which is run: package.module:callable or file.py:callable. By default `small` up to
-            64 px, else ResNet18.
+        betons: the folder that holds both, as `export_beton` or `rescale-fast run` makes it; or
+            {"train": path, "val": path}. Each has its JSON beside it.
+        network: one of the published table (ResNet18, MAFNet ...), WRN-N-k, `small`, timm:NAME, one of torchvision's;
+            your own code, which is run: package.module:callable or file.py:callable; or the class or function itself
+            that makes a torch.nn.Module, called with num_classes=K if it takes that, which gives (B, K) logits for
+            (B, 3, S, S) float32 images. By default `small` up to 64 px, else ResNet18.
+        folder: where runs/ is made; by default where train.beton is.
         recipe: "fast", "rein" or "chrabaszcz". epochs, train_batch_size, learning_rate, augment: instead of its own.
         train_size: side of the images, pixels. By default that of the betons' images, at most 224.
         seed: of weights, order and augmentation. train_compile: torch.compile. deterministic: on a GPU, too.
-        loader: what reads the betons. device: "auto" takes a GPU if there is one. num_threads: 0 = all cores.
+        loader: what reads the betons. device: "auto" takes a GPU if there is one.
+        num_threads: 0 = all cores; on the CPU the weights' last digits depend on it. progress: show a bar.
     Returns: TrainRun: last_top1 and best_top1, 0..1, and of each epoch a mapping with its loss, accuracy and seconds.
     Raises: SettingError for a value that is none of these; NetworkError for a network that does not fit; ArtifactError
         for betons that are not there, or do not fit together; TrainingError for a loss that is not a number.
     """
-    from rescale_fast.train.loop import train_and_save
-
+    check_callable(network)
     settings = TrainSettings(
-        network, recipe, epochs, train_batch_size, learning_rate, train_size, augment, seed, train_compile,
-        deterministic,
+        network if isinstance(network, str) else None, recipe, epochs, train_batch_size, learning_rate, train_size,
+        augment, seed, train_compile, deterministic,
     )  # fmt: skip
-    place, machine = RunFolder(Path(folder)), MachineSettings(device, num_threads)
-    betons = {split: place.beton(split) for split in ("train", "val")}
-    infos = {split: BetonInfo.load(path.with_suffix(".json")) for split, path in betons.items()}
-    check_training(settings, infos["train"].num_images, len(infos["train"].class_ids))
-    training = plan_training(settings, infos["train"], place.dataset_kind(), loader=loader)
-    origin, target = training_origin(training, infos), place.training(training.folder_name)
-    with lock(target.with_name(f"{target.name}.lock"), str(target), "train"):
-        with suppress(ArtifactError):  # absent, damaged, or of another version
-            found = TrainRun.load(target)
-            if found.origin.same_as(origin):
-                return found
-        shown = track if progress else silent
-        return train_and_save(betons, infos, training, target, origin, machine=machine, track=shown)
+    machine, files = MachineSettings(device, num_threads), _files(betons)
+    info, place = load_infos(files)["train"], RunFolder(files["train"].parent)
+    runs = RunFolder(Path(folder)).runs if folder is not None else place.runs
+    with named_network(network, len(info.class_ids)) as name:
+        settings = replace(settings, train_network=name)
+        check_training(settings, info.num_images, len(info.class_ids))
+        work = plan_work(files, runs, settings, place.dataset_kind(), loader)
+        with work.held():
+            return work.find_or_do(machine=machine, track=track if progress else silent)
+
+
+def _files(betons: "str | Path | Mapping[str, str | Path]") -> dict[str, Path]:
+    if not isinstance(betons, Mapping):
+        place = RunFolder(Path(betons))
+        return {split: place.beton(split) for split in ("train", "val")}
+    if betons.keys() != {"train", "val"}:
+        raise SettingError(f"betons: has {', '.join(map(repr, betons)) or 'nothing'}, expected 'train' and 'val'.")
+    return {split: Path(path) for split, path in betons.items()}

@@ -73,8 +73,9 @@ class GroupSettings(Settings):
     """Coarse classes: many classes become one."""
 
     grouping: str | None = None
-    """How: `random`, `confused` (those most confused with one another), `wordnet` (by common parent),
-    `wordnet-balanced`, `coarse67` (67 labels for ImageNet's classes), or a CSV of class ids and coarse labels."""
+    """How: `random` (drawn); `confused` (classes that are most confused with one another come together); `wordnet` (by
+    common parents among WordNet's nouns); `wordnet-balanced` (the same, in groups of like size); `coarse67` (a
+    published table of 67 labels for ImageNet's classes); or a CSV of class ids and coarse labels."""
     num_groups: Annotated[int, Between(2)] = 20
     """How many groups; a table has its own number."""
     group_seed: Seed = 0

@@ -203,3 +203,12 @@ class NearDuplicates:
     def save(self, path: Path) -> None:
         """Write the CSV."""
         write_csv(path, ("train", "val", "bits"), self.rows())
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """Images that were taken, and what there is to review about them. What is None was not looked for."""
+
+    images: ImageSubset  # its facts say how many there are of either
+    label_errors: LabelErrors | None
+    near_duplicates: NearDuplicates | None

@@ -71,6 +71,10 @@ def _reason(error: Exception) -> str:
         )
     if "Only persistent_load of storage" in text:
         return "a whole network was pickled, with its source code, instead of its weights"
+    if "Unsupported operand" in text:
+        return "it was pickled by Python alone, not by torch.save"
+    if re.search(r"not in a subdirectory: \S+\.npy", text):
+        return "it is an .npz of NumPy arrays; save them as tensors"
     found = re.search(r"WeightsUnpickler error:\s*(.+)", text)
     return found[1] if found else next(iter(text.splitlines()), type(error).__name__)
 
@@ -135,6 +139,13 @@ def _no_weights(stored: object, source: str) -> NetworkError:
         if any(tensors):
             key, value = _items(one)[tensors.index(False)]
             return NetworkError(f"{source}: {str(key)!r} among its weights is a {type(value).__name__}, not a tensor.")
+    for one in (stored, *kept):
+        values = [value for _, value in _items(one)]
+        if values and all("multiarray._reconstruct" in getattr(value, "stands_for", "") for value in values):
+            return NetworkError(
+                f"{source}: holds {len(values):,} NumPy arrays, expected tensors. Make tensors of them and save these: "
+                "torch.save({name: torch.as_tensor(array) for name, array in arrays.items()}, FILE)."
+            )
     return NetworkError(f"{source}: holds no state_dict (a mapping of names to tensors).")
 
 

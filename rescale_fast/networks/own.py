@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 OF_LIBRARIES = ("timm:", "torchvision:")  # names with a colon that are no references
+GIVEN = "python"  # where the networks are whose callables were passed themselves (given.py)
 EXPECTED = "expected package.module:callable or path/file.py:callable"
 
 
@@ -53,6 +54,9 @@ class OwnNetwork:
         return network
 
 
+given: dict[str, OwnNetwork] = {}  # by name, while they are in use
+
+
 def is_reference(name: str) -> bool:
     """Whether a network's name is a reference to somebody's code."""
     return ":" in name and not name.startswith(OF_LIBRARIES)
@@ -74,6 +78,8 @@ def find_own(reference: str) -> OwnNetwork:
     Raises: UnknownNetworkError saying what there is none of, or how the user's code ended.
     """
     place, _, attribute = reference.rpartition(":")
+    if place == GIVEN and attribute in given:
+        return given[attribute]
     if place.endswith(".py"):
         file = Path(place).expanduser()
         if not file.is_file():

@@ -22,7 +22,7 @@ from rescale_fast.networks.published import PublishedOutputs, published_outputs
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.networks.transforms import of_preset, transform_for
 from rescale_fast.networks.types import EvalTransform
-from rescale_fast.networks.weights import count_outputs, fit_names, load_weights
+from rescale_fast.networks.weights import count_outputs, fit_names, load_weights, names_taken
 
 if TYPE_CHECKING:
     from torch import nn
@@ -141,7 +141,8 @@ def _from_file(
     """A checkpoint of one's own: with an output for each class of the data set, or a copy of published weights."""
     checkpoint = read_checkpoint(file)
     network = build_network(choice.name, dataset.num_classes)
-    weights = fit_names(checkpoint.weights, network.state_dict())
+    own = network.state_dict()
+    weights, part = fit_names(checkpoint.weights, own), names_taken(checkpoint.weights, own)
     wanted = count_outputs(network, weights, dataset.num_classes)
     if published is None or wanted != published.num_outputs:
         published, wanted = None, dataset.num_classes
@@ -156,7 +157,7 @@ def _from_file(
         check_outputs(choice.name, network, wanted, transform.crop)
     else:
         transform = _torchvision_transform(copied) if copied is not None else default_transform(choice.name, dataset)
-    notes = (f"{file.name}: {checkpoint.note}",) if checkpoint.note else ()
+    notes = tuple(f"{file.name}: {note}" for note in (checkpoint.note, part) if note)
     loaded = LoadedNetwork(network.eval(), transform, notes)
     return loaded if published is None else _for_classes(loaded, choice.name, published)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SIZES = (16, 32, 64, 75, 96, 128, 192, 224, 256, 299, 384)  # pixels; to propose when images are too small
 DEEPEST, WIDEST = 1_000, 100  # of wide residual networks: a slip of the finger beyond, and no memory holds them
 WIDE = re.compile(r"wrn-(\d+)-(\d+(?:\.\d+)?)", re.IGNORECASE)
+LIKE_WIDE = re.compile(r"wrn|wide.?res", re.IGNORECASE)
 
 
 def _mobilenet_v1(num_classes: int, *, gated: bool = False) -> "nn.Module":
@@ -147,8 +148,12 @@ def _check_library_name(name: str) -> None:
     try:
         check_name(name)
     except UnknownNetworkError as error:
-        near = difflib.get_close_matches(name.lower(), [known.lower() for known in TABLE], n=1, cutoff=0.6)
-        raise UnknownNetworkError(f"{error} The table's: {', '.join(TABLE)}." if near else str(error)) from error
+        hints = []
+        if difflib.get_close_matches(name.lower(), [known.lower() for known in TABLE], n=1, cutoff=0.6):
+            hints.append(f" The table's: {', '.join(TABLE)}.")
+        if LIKE_WIDE.match(name):
+            hints.append(" Wide residual networks are called WRN-depth-widening, such as WRN-28-2.")
+        raise UnknownNetworkError(f"{error}{''.join(hints)}") from error
 
 
 def _takes(network: "nn.Module", num_classes: int, image_size: int) -> bool:

@@ -34,37 +34,56 @@ def load_weights(network: "nn.Module", weights: Mapping[str, Any], source: str, 
 
 def fit_names(weights: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """Weights under the names of `own`, as far as a known wrapper or an older version is all that sets them apart."""
-    fitted = {key if key in own else _unwrapped(key): value for key, value in weights.items()}
-    fitted = {key: value for key, value in fitted.items() if key in own or key not in NOT_WEIGHTS}
-    fitted = _without_common_prefix(fitted, own)
+    return _fit(weights, own)[0]
+
+
+def names_taken(weights: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """Which of several networks' weights `fit_names` takes, in words; "" where there are no others."""
+    return _fit(weights, own)[1]
+
+
+def _fit(weights: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    plain = {key: value for key, value in weights.items() if key in own}
+    wrapped = {_unwrapped(key): value for key, value in weights.items() if key not in own}
+    note = ""
+    if twice := plain.keys() & wrapped.keys():
+        beginning = next(key for key in weights if key not in own and _unwrapped(key) in twice).partition(".")[0]
+        note = f"tensors without {beginning!r} before their names are taken, not those with it"
+    fitted = {key: value for key, value in (wrapped | plain).items() if key in own or key not in NOT_WEIGHTS}
+    fitted, part = _without_common_prefix(fitted, own)
     fitted = {key if key in own else _of_today(key): value for key, value in fitted.items()}
-    return {key: value for key, value in fitted.items() if key in own or not key.startswith(AUXILIARY)}
+    fitted = {key: value for key, value in fitted.items() if key in own or not key.startswith(AUXILIARY)}
+    return fitted, note or part
 
 
 def _unwrapped(key: str) -> str:
     return ".".join(part for part in key.split(".") if part not in WRAPPERS)
 
 
-def _without_common_prefix(weights: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what all names begin with, such as Lightning's `model.`, if without it they are the network's."""
+def _without_common_prefix(weights: dict[str, Any], own: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Without what all names begin with, such as Lightning's `model.`, if without it they are the network's; and which
+    part is taken, where there are several."""
     stripped = weights
     while stripped and not any(_of_today(key) in own for key in stripped):
         prefix, dot, _ = next(iter(stripped)).partition(".")
         if not dot or not all(key.startswith(prefix + dot) for key in stripped):
-            return _only_part(stripped, own) or weights
+            return _only_part(stripped, own) or (weights, "")
         stripped = {key.removeprefix(prefix + dot): value for key, value in stripped.items()}
-    return stripped
+    return stripped, ""
 
 
-def _only_part(weights: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any] | None:
+def _only_part(weights: dict[str, Any], own: Mapping[str, Any]) -> tuple[dict[str, Any], str] | None:
     """The one part, by what names begin with, that is a whole network: Lightning keeps losses beside it."""
     parts: dict[str, dict[str, Any]] = {}
     for key, value in weights.items():
         prefix, _, rest = key.partition(".")
         parts.setdefault(prefix, {})[_of_today(rest)] = value
     needed = {key for key in own if not key.endswith(COUNTER)}
-    whole = [part for part in parts.values() if needed <= part.keys()]
-    return whole[0] if len(whole) == 1 else None
+    whole = [prefix for prefix, part in parts.items() if needed <= part.keys()]
+    if len(whole) != 1:
+        return None
+    others = ", ".join(repr(prefix) for prefix in parts if prefix != whole[0])
+    return parts[whole[0]], f"its part {whole[0]!r} is taken, not {others}"
 
 
 def _of_today(key: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from rescale_fast.artifact import Origin
-from rescale_fast.errors import ArtifactError
+from rescale_fast.errors import ArtifactError, OutputError
 from rescale_fast.predictions.settings import CHUNK_SIZE
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.types import IntArray
@@ -35,10 +35,15 @@ def is_finished(num_images: int, folder: Path, origin: Origin) -> bool:
 
 
 def remove_others(folder: Path, pending: list[int], num_images: int) -> None:
-    """Remove parts never to be taken for finished ones: of other settings, damaged, or of a longer list."""
+    """Remove parts never to be taken for finished ones: of other settings, damaged, or of a longer list.
+
+    Raises: OutputError for a folder in the place of one.
+    """
     wanted = {part_path(folder, chunk) for chunk in range(num_chunks(num_images))}
     wanted -= {part_path(folder, chunk) for chunk in pending}
     for path in folder.glob("part-*.parquet"):
+        if path.is_dir() and not path.is_symlink():
+            raise OutputError(f"{path}: is a folder, and a part of the predictions belongs there. Delete or move it.")
         if path not in wanted:
             path.unlink()
 

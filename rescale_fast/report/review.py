@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rescale_fast.image_subset.types import LabelErrors, NearDuplicates
+from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
+from rescale_fast.datasets.types import Dataset
+from rescale_fast.image_subset.types import LabelErrors, NearDuplicates, Reviewed
 from rescale_fast.report.pictures import thumbnail
 from rescale_fast.report.template import write_page
 
 THUMBNAIL_SIDE = 112  # pixels
 MOST_SHOWN = 300  # of each kind; all are in the CSVs
+WHAT_BECAME = {"keep": "", "list": "listed", "drop": "left out", "relabel": "relabelled"}  # of label errors
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,26 @@ class Review:
     errors: LabelErrors | None
     what_became: str  # of the errors: "listed", "left out" or "relabelled"
     duplicates: NearDuplicates | None
+
+
+def write_reviews(
+    folder: Path, dataset: Dataset, classes: ClassSubset | ClassGrouping, made: Reviewed, label_errors: str
+) -> None:
+    """Write what there is to review: label_errors.csv, near_duplicates.csv and, of either or both, review.html.
+
+    Args: label_errors: what was done about them, as SampleSettings has it.
+    """
+    errors, duplicates = made.label_errors, made.near_duplicates
+    if errors is None and duplicates is None:
+        return
+    if errors is not None:
+        errors.save(folder / "label_errors.csv")
+    if duplicates is not None:
+        duplicates.save(folder / "near_duplicates.csv")
+    names = dict(zip(dataset.class_ids, dataset.class_names, strict=True))
+    names |= dict(zip(classes.class_ids, classes.class_names, strict=True))
+    review = Review(dataset.name, dataset.root, names, errors, WHAT_BECAME[label_errors], duplicates)
+    write_review(review, folder / "review.html")
 
 
 def write_review(review: Review, path: Path) -> None:

@@ -16,23 +16,24 @@ from rescale_fast.image_subset.settings import SampleSettings, numbers_of
 from rescale_fast.networks.own import is_reference
 from rescale_fast.networks.pretrained import choose_network, load_network
 from rescale_fast.networks.registry import check_network
-from rescale_fast.predictions.types import Predictions
-from rescale_fast.run.folder import RunFolder, names_of
+from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.sampling import check_corrections_file, needs_scores
 from rescale_fast.run.settings import RunSettings
+from rescale_fast.run.stages import GivenPredictions
 from rescale_fast.scores.settings import ScoreSettings
 from rescale_fast.scores.types import Scores
 from rescale_fast.settings import need_package
 from rescale_fast.train.plan import check_training
 
 
-def check_run(settings: RunSettings, dataset: Dataset, folder: RunFolder) -> None:
+def check_run(settings: RunSettings, predictions: GivenPredictions | None, dataset: Dataset, folder: RunFolder) -> None:
     """Go through the stages of a run without doing their work.
 
+    Args: predictions: those of the settings.
     Raises: SettingError, or another error of usage, naming the option that no run on this data set could follow.
     """
-    if settings.predictions is not None:
-        Predictions.load(settings.predictions, **names_of(dataset)).missing(dataset)
+    if predictions is not None:
+        predictions.load(dataset).missing(dataset)
     elif settings.confusion is None:
         choice = choose_network(dataset, settings.network)
         if is_reference(choice.name):

@@ -57,21 +57,25 @@ def run(settings: RunSettings) -> None:
     """All stages, in order; but first look whether the settings let each of them be done."""
     start = time.perf_counter()
     settings = with_configuration(settings)
-    with _opened(settings.dataset, settings.out, "run", partial(check_run, settings)) as (dataset, folder):
-        if _run_stages(dataset, folder, settings):
+    predictions = stages.given_predictions(settings.predictions)
+    check = partial(check_run, settings, predictions)
+    with _opened(settings.dataset, settings.out, "run", check) as (dataset, folder):
+        if _run_stages(dataset, folder, settings, predictions):
             say(f"Done in {time.perf_counter() - start:.0f} s.")
 
 
-def _run_stages(dataset: Dataset, folder: RunFolder, settings: RunSettings) -> bool:
+def _run_stages(
+    dataset: Dataset, folder: RunFolder, settings: RunSettings, predictions: stages.GivenPredictions | None
+) -> bool:
     """Whether this process did them all: of several ranks the first does, the others share the validation."""
     if settings.confusion is not None:
         stages.take_confusion(folder, settings.confusion, dataset)
     else:
-        if settings.predictions is None:
+        if predictions is None:
             stages.validate(folder, dataset, settings.network, settings.validate, settings.machine)
             if not this_rank().is_first:
                 return False  # what follows is work for one
-        stages.confuse(folder, settings.predictions, settings.machine, dataset)
+        stages.confuse(folder, predictions, settings.machine, dataset)
     stages.check_classes(dataset, folder.confusion)
     if settings.group.grouping is None:
         stages.select(folder, settings.select, settings.machine)
@@ -83,7 +87,7 @@ def _run_stages(dataset: Dataset, folder: RunFolder, settings: RunSettings) -> b
         scoring.score(folder, dataset, chosen, settings.sample.corrections, settings.score, settings.machine)
     sampling.sample(
         folder, dataset, chosen, settings.sample, settings.machine,
-        scores=settings.scores, predictions=settings.predictions,
+        scores=settings.scores, predictions=predictions,
     )  # fmt: skip
     exporting.export(folder, dataset, settings.export, settings.machine)
     if "train" in dataset.splits:
@@ -108,8 +112,9 @@ def _opened(
                 folder.check_free(dataset)
                 if check is not None:
                     check(dataset, folder)
-                for split, images in dataset.splits.items():
-                    check_readable(dataset.root, split, images.paths, images.labels, dataset.class_ids)
+                if not folder.was_readable(dataset):
+                    for split, images in dataset.splits.items():
+                        check_readable(dataset.root, split, images.paths, images.labels, dataset.class_ids)
                 folder.make()
                 held.enter_context(folder.held(command))
                 folder.claim(dataset, settings)
@@ -133,7 +138,7 @@ def validate(settings: ValidateCommand) -> None:
 def confuse(settings: ConfuseCommand) -> None:
     folder = RunFolder(settings.out)
     dataset = folder.known_dataset() if settings.predictions is not None else None
-    stages.confuse(folder, settings.predictions, settings.machine, dataset)
+    stages.confuse(folder, stages.given_predictions(settings.predictions), settings.machine, dataset)
 
 
 def select(settings: SelectCommand) -> None:
@@ -167,7 +172,7 @@ def sample(settings: SampleCommand) -> None:
     chosen = sampling.find_chosen(folder, settings.of)
     sampling.sample(
         folder, folder.open_dataset(), chosen, settings.sample, settings.machine,
-        scores=settings.scores, predictions=settings.predictions,
+        scores=settings.scores, predictions=stages.given_predictions(settings.predictions),
     )  # fmt: skip
 
 

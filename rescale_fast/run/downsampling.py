@@ -6,22 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
-from rescale_fast.artifact import Origin, json_sha256, to_json
+from rescale_fast.api.small import check_subset, images_of, set_origin
+from rescale_fast.artifact import Origin
 from rescale_fast.class_subset.lists import listed_names, read_list
-from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.datasets.open import open_dataset
-from rescale_fast.datasets.readable import check_readable
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import SettingError
-from rescale_fast.image_subset.sample import sample_images
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.lock import lock, shared
 from rescale_fast.machine import MachineSettings
 from rescale_fast.run.folder import digest
 from rescale_fast.settings import InputPath, NumThreads, Settings
 from rescale_fast.small import make
-from rescale_fast.small.make import Share, find_variant, join_splits, make_split
+from rescale_fast.small.make import Share, find_variant, make_set
 from rescale_fast.small.settings import DownsampleSettings, VariantForm
 from rescale_fast.small.types import VariantInfo
 from rescale_fast.terminal import say, track
@@ -74,26 +72,22 @@ def downsample(settings: DownsampleCommand) -> None:
 
 
 def _make(dataset: Dataset, subset: ImageSubset, settings: DownsampleCommand, folder: Path) -> None:
-    origin = Origin(subset.origin.made_from, dict(to_json(settings.downsample)))  # type: ignore[arg-type]
+    origin = set_origin(subset.origin.made_from, settings.downsample)
     found = find_variant(folder, origin, settings.forms)
     if found is not None:
         say(f"{folder}: {_describe(found)}  (reused)")
         return
-    images = {split: subset.split(split) for split in ("train", "val")}
-    for split, listed in images.items():
-        check_readable(dataset.root, split, listed.paths, listed.new_labels, subset.class_ids)
-    threads, splits = MachineSettings(num_threads=settings.num_threads).threads, {}
-    for split, listed in images.items():
-        splits[split] = make_split(
-            dataset.root, listed, split, settings.downsample, folder, origin, settings.part(),
-            num_threads=threads, track=track,
-        )  # fmt: skip
-    if settings.share is not None:
-        num_parts = sum(len(split.parts) for split in splits.values())
-        say(f"{folder}: share {settings.share} is done ({num_parts:,} parts). When all are: the same without --share.")
-        return
-    info = join_splits(folder, folder.name, subset, splits, settings.downsample, settings.forms, origin, track=track)
-    say(f"{folder}: {_describe(info)}")
+    check_subset(dataset, subset)
+    threads = MachineSettings(num_threads=settings.num_threads).threads
+    share = settings.part() if settings.share is not None else None
+    made = make_set(
+        dataset.root, subset, settings.downsample, settings.forms, folder, origin, share,
+        num_threads=threads, track=track,
+    )  # fmt: skip
+    if isinstance(made, int):
+        say(f"{folder}: share {settings.share} is done ({made:,} parts). When all are: the same without --share.")
+    else:
+        say(f"{folder}: {_describe(made)}")
 
 
 def _choose_images(dataset: Dataset, settings: DownsampleCommand) -> ImageSubset:
@@ -111,11 +105,7 @@ def _choose_images(dataset: Dataset, settings: DownsampleCommand) -> ImageSubset
     chosen = np.arange(dataset.num_classes)
     if settings.classes is not None:
         chosen = read_list(settings.classes, dataset.class_ids)
-    ids = tuple(dataset.class_ids[label] for label in chosen)
-    names = tuple(dataset.class_names[label] for label in chosen)
-    origin = Origin({"dataset": dataset.digest, "classes": json_sha256(ids)}, {})
-    labels = tuple(chosen.tolist())
-    return sample_images(dataset, ClassSubset(origin, "list", dataset.num_classes, labels, ids, names, {}), origin)
+    return images_of(dataset, chosen.tolist())
 
 
 def _describe(info: VariantInfo) -> str:

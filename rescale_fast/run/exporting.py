@@ -39,17 +39,11 @@ def _export_split(
 
     origin = Origin({"image_subset": digest(folder.image_subset)}, {"split": split, **asdict(settings)})
 
-    def load(path: Path) -> BetonInfo:
-        info = BetonInfo.load(path.with_suffix(".json"))
-        if not path.is_file() or path.stat().st_size != info.bytes:
-            raise ArtifactError(f"{path}: is not the file that {path.with_suffix('.json').name} describes.")
-        return info
-
     folder.reuse_or_make(
         "export",
         folder.beton(split),
         origin,
-        load,
+        partial(_load_beton, num_threads=machine.threads),
         lambda: export_beton(
             dataset.root,
             subset,
@@ -64,6 +58,25 @@ def _export_split(
         work=lambda made: (made.num_images, "images"),
         part=split,
     )
+
+
+def _load_beton(path: Path, *, num_threads: int) -> BetonInfo:
+    """What a beton's JSON says, if the beton is what it describes: its size is looked at and, if the beton was written
+    later than its JSON, its content. `rescale-fast check` looks at the content in any case.
+
+    Raises: ArtifactError.
+    """
+    from rescale_fast.beton.digest import file_digest
+
+    described_in = path.with_suffix(".json")
+    info = BetonInfo.load(described_in)
+    if not path.is_file() or path.stat().st_size != info.bytes:
+        raise ArtifactError(f"{path}: is not the file that {described_in.name} describes.")
+    was_touched = path.stat().st_mtime_ns >= described_in.stat().st_mtime_ns
+    if was_touched and file_digest(path, num_threads=num_threads) != info.digest:
+        say(f"{'export':>9}  {path.name} was changed after it was exported, so it is exported again")
+        raise ArtifactError(f"{path}: its content is not what {described_in.name} describes.")
+    return info
 
 
 def export_files(folder: RunFolder, dataset: Dataset, form: Form, link: Link, settings: ExportSettings) -> None:

@@ -29,6 +29,7 @@ class _Manifest:
     dataset: Mapping[str, str]  # name, kind and root
     settings: Mapping[str, Any]  # those of the data set
     timings: Mapping[str, Mapping[str, Any]]  # stage -> seconds, items and their unit
+    readable: str = ""  # digest of the data set's lists of which an image of each class was read
 
     def check(self) -> None:
         for key in ("name", "kind", "root"):
@@ -94,11 +95,12 @@ class RunFolder:
     def files(self, form: str, split: str) -> Path:
         return self.path / form / split
 
-    def training(self, name: str) -> Path:
-        return self.path / "runs" / name
+    @property
+    def runs(self) -> Path:
+        return self.path / "runs"
 
     def trainings(self) -> list[Path]:
-        return sorted(path.parent for path in (self.path / "runs").glob("*/result.json"))
+        return sorted(path.parent for path in self.runs.glob("*/result.json"))
 
     @contextmanager
     def held(self, command: str) -> Iterator[None]:
@@ -144,10 +146,17 @@ class RunFolder:
             raise OutputError(f"{self.path}: cannot make it ({error.strerror}).") from error
 
     def claim(self, dataset: Dataset, settings: DatasetSettings) -> None:
-        """Make the folder this data set's. Raises: as check_free; OutputError when it cannot be written."""
+        """Make the folder this data set's, of which an image of each class was read.
+
+        Raises: as check_free; OutputError when it cannot be written.
+        """
         self.check_free(dataset)
-        timings = self.timings
-        self._write({"dataset": _identity(dataset), "settings": to_json(settings), "timings": timings})
+        about = {"dataset": _identity(dataset), "settings": to_json(settings), "readable": dataset.digest}
+        self._write({**about, "timings": self.timings})
+
+    def was_readable(self, dataset: Dataset) -> bool:
+        """Whether a command before this one read an image of each class of the same lists of files."""
+        return self.manifest.exists() and self._read().get("readable") == dataset.digest
 
     def open_dataset(self) -> Dataset:
         """Open the data set the folder belongs to. Raises: MissingInputError before `validate`."""

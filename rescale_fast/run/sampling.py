@@ -10,18 +10,18 @@ from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.image_subset.corrections import read_corrections
-from rescale_fast.image_subset.sample import Evidence, sample_images
-from rescale_fast.image_subset.settings import Configuration, SampleSettings, numbers_of
-from rescale_fast.image_subset.types import ImageSubset, LabelErrors, NearDuplicates
+from rescale_fast.image_subset.reviewed import check_configuration, sample_and_review
+from rescale_fast.image_subset.sample import Evidence
+from rescale_fast.image_subset.settings import SampleSettings
+from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.machine import MachineSettings
-from rescale_fast.predictions.types import Predictions
-from rescale_fast.run.folder import RunFolder, digest, existing, names_of
+from rescale_fast.report.review import WHAT_BECAME, write_reviews
+from rescale_fast.run.folder import RunFolder, digest, existing
+from rescale_fast.run.stages import GivenPredictions
 from rescale_fast.scores.types import Scores
 from rescale_fast.terminal import say, track
-from rescale_fast.types import JSON
 
 Classes = ClassSubset | ClassGrouping
-WHAT_BECAME = {"keep": "", "list": "listed", "drop": "left out", "relabel": "relabelled"}
 
 
 def find_chosen(folder: RunFolder, of: Literal["auto", "subset", "grouping"]) -> Path:
@@ -54,10 +54,11 @@ class _Inputs:
     classes: Path
     corrections: Path | None
     scores: Path | None
-    predictions: Path | None
+    predictions: GivenPredictions | None
 
     def digests(self) -> dict[str, str]:
-        files = {"corrections": self.corrections, "scores": self.scores, "predictions": self.predictions}
+        predictions = self.predictions.path if self.predictions else None
+        files = {"corrections": self.corrections, "scores": self.scores, "predictions": predictions}
         return {self.classes.stem: digest(self.classes)} | {
             name: digest(path) for name, path in files.items() if path is not None
         }
@@ -71,7 +72,7 @@ class _Inputs:
             corrections=read_corrections(self.corrections) if self.corrections else {},
             scores=scores,
             scores_path=self.scores or folder.scores,
-            predictions=Predictions.load(self.predictions, **names_of(dataset)) if self.predictions else None,
+            predictions=self.predictions.load(dataset) if self.predictions else None,
         )
 
 
@@ -83,14 +84,14 @@ def sample(
     machine: MachineSettings,
     *,
     scores: Path | None = None,
-    predictions: Path | None = None,
+    predictions: GivenPredictions | None = None,
 ) -> None:
     """Make image_subset.parquet: images of the chosen classes, or of the groups; and what there is to review.
 
     Args: scores, predictions: those made elsewhere, to be looked at instead of the run's own.
     """
     if settings.configuration is not None:
-        _check_number(load_chosen(folder, source), settings.configuration)
+        check_configuration(load_chosen(folder, source), settings.configuration)
     settings = settings.resolved()
     inputs = _find_inputs(folder, dataset, source, settings, scores, predictions)
     config: Mapping[str, Any] = to_json(replace(settings, corrections=None))  # type: ignore[assignment]
@@ -131,7 +132,7 @@ def _find_inputs(
     source: Path,
     settings: SampleSettings,
     scores: Path | None,
-    predictions: Path | None,
+    predictions: GivenPredictions | None,
 ) -> _Inputs:
     check_corrections_file(folder, settings)
     found_scores = None
@@ -140,21 +141,12 @@ def _find_inputs(
     found_predictions = None
     if settings.images == "sensitive" or settings.label_errors != "keep":
         if predictions is not None:
-            found_predictions = existing(predictions, "--predictions")
+            found_predictions = predictions
         elif settings.images == "sensitive" or "train" not in dataset.splits or folder.predictions.exists():
-            found_predictions = folder.require(folder.predictions, "validate")
+            found_predictions = GivenPredictions(folder.require(folder.predictions, "validate"))
         else:
             say(f"{'sample':>9}  no predictions here, so label errors are looked for in train only")
     return _Inputs(source, settings.corrections, found_scores, found_predictions)
-
-
-def _check_number(classes: Classes, configuration: Configuration) -> None:
-    wanted, found = numbers_of(configuration)[0], len(classes.class_ids)
-    if wanted != found:
-        command = f"group --num-groups {wanted}" if isinstance(classes, ClassGrouping) else f"select --k {wanted}"
-        raise SettingError(
-            f"--configuration {configuration}: {found:,} classes were chosen. `rescale-fast {command}` first."
-        )
 
 
 def _make_sample(
@@ -165,50 +157,11 @@ def _make_sample(
     origin: Origin,
     machine: MachineSettings,
 ) -> ImageSubset:
-    from rescale_fast.image_subset.label_errors import corrections_by, find_label_errors
-    from rescale_fast.image_subset.near_duplicates import find_near_duplicates
-
     classes, evidence = load_chosen(folder, inputs.classes), inputs.load(folder, dataset, settings)
-    facts: dict[str, JSON] = {}
-    errors = duplicates = None
-    if settings.label_errors != "keep":
-        errors = find_label_errors(dataset, classes, evidence)
-        facts["label_errors"] = len(errors)
-        if settings.label_errors != "list":
-            found = corrections_by(errors, relabel=settings.label_errors == "relabel")
-            evidence = replace(evidence, corrections=found | dict(evidence.corrections))
-    made = sample_images(dataset, classes, origin, settings, evidence)
-    if settings.near_duplicates is not None:
-        duplicates = find_near_duplicates(
-            dataset.root, made, settings.near_duplicates, num_threads=machine.threads, track=track
-        )
-        facts["near_duplicates"] = len(duplicates)
-    _write_reviews(folder, dataset, classes, settings, errors, duplicates)
-    made = replace(made, facts=facts)
-    made.save(folder.image_subset)
-    return made
-
-
-def _write_reviews(
-    folder: RunFolder,
-    dataset: Dataset,
-    classes: Classes,
-    settings: SampleSettings,
-    errors: LabelErrors | None,
-    duplicates: NearDuplicates | None,
-) -> None:
-    from rescale_fast.report.review import Review, write_review
-
-    if errors is None and duplicates is None:
-        return
-    if errors is not None:
-        errors.save(folder.label_errors)
-    if duplicates is not None:
-        duplicates.save(folder.near_duplicates)
-    names = dict(zip(dataset.class_ids, dataset.class_names, strict=True))
-    names |= dict(zip(classes.class_ids, classes.class_names, strict=True))
-    what_became = WHAT_BECAME[settings.label_errors]
-    write_review(Review(dataset.name, dataset.root, names, errors, what_became, duplicates), folder.review)
+    made = sample_and_review(dataset, classes, origin, settings, evidence, num_threads=machine.threads, track=track)
+    write_reviews(folder.path, dataset, classes, made, settings.label_errors)
+    made.images.save(folder.image_subset)
+    return made.images
 
 
 def _describe(made: ImageSubset, settings: SampleSettings) -> str:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions.settings import ValidateSettings
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.ranks import Meeting
-from rescale_fast.run.folder import RunFolder, digest, names_of
+from rescale_fast.run.folder import RunFolder, digest, existing, names_of
 from rescale_fast.terminal import say, track
 
 
@@ -87,13 +87,35 @@ def validate(
     )
 
 
+@dataclass
+class GivenPredictions:
+    """Predictions made elsewhere, which several stages look at and which are read once."""
+
+    path: Path
+    _loaded: Predictions | None = None
+
+    def load(self, dataset: Dataset | None) -> Predictions:
+        """Read them; `dataset` names classes that they do not. Raises: ArtifactError, SettingError."""
+        if self._loaded is None:
+            self._loaded = Predictions.load(existing(self.path, "--predictions"), **names_of(dataset))
+        return self._loaded
+
+
+def given_predictions(path: Path | None) -> GivenPredictions | None:
+    return None if path is None else GivenPredictions(path)
+
+
 def confuse(
-    folder: RunFolder, predictions: Path | None, machine: MachineSettings, dataset: Dataset | None = None
+    folder: RunFolder,
+    predictions: GivenPredictions | None,
+    machine: MachineSettings,
+    dataset: Dataset | None = None,
 ) -> None:
     """Make confusion.npz from the run's predictions, or from others'; `dataset` names classes that these do not."""
-    source = predictions or folder.require(folder.predictions, "validate")
-    if predictions is not None and not predictions.exists():
-        raise SettingError(f"--predictions {predictions}: no such file or folder.")
+    if predictions is None:
+        source = folder.require(folder.predictions, "validate")
+    else:
+        source = existing(predictions.path, "--predictions")
 
     made_from = {"predictions": digest(source)}
     if predictions is not None and dataset is not None:
@@ -101,7 +123,7 @@ def confuse(
     origin = Origin(made_from, {})
 
     def make() -> ConfusionMatrix:
-        found = Predictions.load(source, **names_of(dataset))
+        found = Predictions.load(source, **names_of(dataset)) if predictions is None else predictions.load(dataset)
         if predictions is not None and dataset is not None:
             missing = found.missing(dataset)
             if missing:

@@ -1,18 +1,16 @@
 """The train stage: one network on one subset, or a grid of networks, subsets and seeds with its table."""
 
 import os
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rescale_fast.artifact import Origin
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.errors import ArtifactError, MissingInputError, SettingError, TrainingError
-from rescale_fast.files.reading import DamageError, reading
 from rescale_fast.loaders.settings import LoaderKind
 from rescale_fast.lock import lock_beside
 from rescale_fast.machine import MachineSettings
@@ -23,10 +21,10 @@ from rescale_fast.run.settings import TrainCommand, names_in
 from rescale_fast.settings import need_package
 from rescale_fast.terminal import say, show, track
 from rescale_fast.train.group import Group, joined
-from rescale_fast.train.plan import check_training, plan_training, training_origin
+from rescale_fast.train.plan import check_training
 from rescale_fast.train.settings import TrainSettings
 from rescale_fast.train.types import TrainRun
-from rescale_fast.types import silent
+from rescale_fast.train.work import plan_work
 
 if TYPE_CHECKING:
     from rescale_fast.train.table import Cell
@@ -91,59 +89,20 @@ def _networks(command: TrainCommand) -> tuple[str | None, ...]:
 
 def train_one(folder: RunFolder, settings: TrainSettings, how: How, *, loader: LoaderKind = "ffcv") -> TrainRun:
     """Train one network with one seed on the folder's betons; make runs/<network>-<recipe>-seed<seed>/."""
-    from rescale_fast.train.loop import train_and_save
-
     betons = {split: folder.require(folder.beton(split), "export") for split in ("train", "val")}
-    infos = {split: BetonInfo.load(path.with_suffix(".json")) for split, path in betons.items()}
-    training = plan_training(settings, infos["train"], folder.dataset_kind(), loader=loader)
-    target = folder.training(training.folder_name)
-    origin = training_origin(training, infos)
-
-    def make() -> TrainRun:
-        return train_and_save(
-            betons,
-            infos,
-            training,
-            target,
-            origin,
-            machine=how.machine,
-            group=how.group,
-            tensorboard=how.tensorboard,
-            track=track if how.group.is_first else silent,
-        )
-
-    if not how.group.is_first:
-        return _load_or_make(target, origin, make)
-    with lock_beside(target, "train"):
+    work = plan_work(betons, folder.runs, settings, folder.dataset_kind(), loader)
+    if not how.group.is_first:  # neither writes nor speaks
+        return work.find_or_do(machine=how.machine, group=how.group)
+    with work.held():
         return folder.reuse_or_make(
             "train",
-            target,
-            origin,
-            _load_finished,
-            make,
+            work.folder,
+            work.origin,
+            lambda _: work.finished(),
+            partial(work.do, machine=how.machine, group=how.group, tensorboard=how.tensorboard, track=track),
             describe=_describe,
-            work=lambda made: (len(made.epochs) * infos["train"].num_images, "images"),
+            work=lambda made: (len(made.epochs) * work.infos["train"].num_images, "images"),
         )
-
-
-def _load_or_make(target: Path, origin: Origin, make: Callable[[], TrainRun]) -> TrainRun:
-    """As RunFolder.reuse_or_make, of a rank that neither writes nor speaks."""
-    with suppress(ArtifactError):
-        found = _load_finished(target)
-        if found.origin.same_as(origin):
-            return found
-    return make()
-
-
-def _load_finished(target: Path) -> TrainRun:
-    """The run in a folder. Raises: ArtifactError, too, where its weights are gone or do not match their checksums."""
-    from rescale_fast.train.loop import WEIGHTS
-
-    found, weights = TrainRun.load(target), target / WEIGHTS
-    with reading(weights, "weights"), zipfile.ZipFile(weights) as archive:  # as which torch stores them
-        if (damaged := archive.testzip()) is not None:
-            raise DamageError(f"{damaged} in it is damaged")
-    return found
 
 
 def _describe(made: TrainRun) -> str:

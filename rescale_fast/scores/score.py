@@ -124,7 +124,7 @@ def score_half(
     )
     total = recipe.epochs * len(loader) * recipe.batch_size + to_score.num_images
     with (
-        trainer_of(training, len(trained.info.class_ids), device, advice) as trainer,
+        trainer_of(training, len(trained.info.class_ids), device, advice, num_threads=machine.threads) as trainer,
         track(f"Training {training.network} to score", total=total) as advance,
     ):
         trainer.train(loader, advance)

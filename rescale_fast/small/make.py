@@ -34,6 +34,35 @@ def find_variant(folder: Path, origin: Origin, forms: Sequence[VariantForm]) -> 
     return found if found is not None and set(forms) <= set(found.forms) else None
 
 
+def make_set(
+    root: Path,
+    subset: ImageSubset,
+    settings: DownsampleSettings,
+    forms: Sequence[VariantForm],
+    folder: Path,
+    origin: Origin,
+    share: Share | None = None,
+    *,
+    num_threads: int = 0,
+    track: Track = silent,
+) -> VariantInfo | int:
+    """Make what is not finished of a set; of a share of it the parts alone, and return their number.
+
+    Nothing else may write in the folder meanwhile, but those who make other shares: the caller holds its lock.
+    Raises: DatasetError, OutputError.
+    """
+    splits = {
+        split: make_split(
+            root, subset.split(split), split, settings, folder, origin, share or Share(),
+            num_threads=num_threads, track=track,
+        )
+        for split in ("train", "val")
+    }  # fmt: skip
+    if share is not None:
+        return sum(len(split.parts) for split in splits.values())
+    return join_splits(folder, folder.name, subset, splits, settings, forms, origin, track=track)
+
+
 def make_split(
     root: Path,
     images: SubsetImages,

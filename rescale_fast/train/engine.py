@@ -64,17 +64,29 @@ class Batches(Protocol):
 
 @contextmanager
 def trainer_of(
-    training: Training, num_classes: int, device: "torch.device", advice: Advice, group: Group = Group()
+    training: Training,
+    num_classes: int,
+    device: "torch.device",
+    advice: Advice,
+    group: Group = Group(),
+    *,
+    num_threads: int = 0,
 ) -> "Iterator[Trainer]":
     """A trainer with an untrained network; torch's settings and random numbers are put back when the block ends.
 
+    Args: num_threads: of torch on the CPU, by which sums are cut, so that they round in their own way; 0 = as it is.
     Raises: UnknownNetworkError; NetworkError for images of a size that the network does not take; TrainingError for a
         loss that is no number, and for too little memory, wherever in the block it shows.
     """
     import torch
 
     forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-    with forked, _repeatable(training.deterministic), _memory_explained(training, advice):
+    with (
+        forked,
+        _repeatable(training.deterministic),
+        _torch_threads(num_threads),
+        _memory_explained(training, advice),
+    ):
         yield Trainer(training, num_classes, device, advice, group)
 
 
@@ -242,6 +254,18 @@ def _repeatable(deterministic: bool) -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before[0])
         torch.backends.cudnn.benchmark = before[1]
+
+
+@contextmanager
+def _torch_threads(num_threads: int) -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 """The processes that train one network together. Alone, every operation here is nothing."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rescale_fast.errors import TrainingError
 from rescale_fast.ranks import Ranks
 
 if TYPE_CHECKING:
@@ -77,6 +79,25 @@ def joined(ranks: Ranks, device: "torch.device") -> Iterator[Group]:
         world_size=ranks.count,
     )
     try:
-        yield Group(ranks)
+        with _others_there():
+            yield Group(ranks)
     finally:
         dist.destroy_process_group()
+
+
+@contextmanager
+def _others_there() -> Iterator[None]:
+    """Raises: TrainingError where another process or the way to it has gone, of which torch tells with stack dumps."""
+    try:
+        yield
+    except RuntimeError as error:
+        from torch.distributed import DistError
+
+        text = str(error)
+        if not isinstance(error, DistError) and not re.search(r"\bgloo\b|\bNCCL\b", text, re.IGNORECASE):
+            raise
+        reason = re.sub(r"^\[[^]]*\] *", "", text.partition("\n")[0]).strip() or type(error).__name__
+        raise TrainingError(
+            f"the processes that train together have lost one another ({reason[:200]}). If one of them said why it "
+            "ended, mend that; what is finished is kept, and the same command goes on from there."
+        ) from error

@@ -61,7 +61,8 @@ def train_network(
     loaders = {split: _open(split, betons[split], training, device, machine, group) for split in betons}
     num_classes = len(infos["train"].class_ids)
     _check_labels(loaders, num_classes)
-    with trainer_of(training, num_classes, device, _advice(training), group) as trainer:
+    threads = machine.threads
+    with trainer_of(training, num_classes, device, _advice(training), group, num_threads=threads) as trainer:
         records = _train_epochs(trainer, loaders, folder, origin, tensorboard, track)
     return TrainRun(
         origin=origin,
