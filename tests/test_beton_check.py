@@ -270,3 +270,55 @@ def test_the_json_is_compared_with_the_tables_without_reading_the_file(sound, pl
     for change in ({"bytes": 7}, {"num_images": 42}, {"max_width": 231}, {"max_height": 0}):
         with pytest.raises(ArtifactError, match="q.json beside it says"):
             compare_with_json(read_beton(place / "q.beton"), replace(info, **change))
+
+
+PAGE = 1 << 16  # bytes; the smallest there is
+
+
+def beton_of_payloads(*payloads, end=3 * PAGE):
+    """A beton with one field of bytes whose payloads, (position, size), lie where they are told to."""
+    fields = foreign_beton.descriptors([("bytes", 3)], {})
+    records = b"".join(struct.pack("<QQ", at, size) for at, size in payloads)
+    table = b"".join(foreign_beton.ALLOCATION.pack(i, at, size) for i, (at, size) in enumerate(payloads))
+    head = foreign_beton.HEADER.pack(2, 1, PAGE, len(payloads), end) + fields + records
+    return head.ljust(end, b"\0") + table
+
+
+TABLES = 24 + 1041 + 3 * 16  # bytes before the first payload of three: header, one descriptor, records
+
+
+def test_payloads_may_touch_each_other_their_page_and_the_tables(place):
+    for payloads in (
+        [(PAGE, 10), (PAGE + 10, 20), (2 * PAGE, PAGE)],
+        [(TABLES, 10), (2 * PAGE - 5, 5), (3 * PAGE - 1, 1)],
+        [(2 * PAGE, 7), (PAGE + 3, 9), (PAGE, 3)],  # in any order
+    ):
+        assert verdict(place, beton_of_payloads(*payloads)) is None
+
+
+@pytest.mark.parametrize(
+    ("payloads", "bad"),
+    [
+        ([(PAGE, 11), (PAGE + 10, 20), (2 * PAGE, 9)], 1),  # begins a byte before the one before it ends
+        ([(PAGE, 10), (2 * PAGE, 9), (PAGE, 10)], 2),  # two samples share a payload
+        ([(PAGE, 99), (2 * PAGE, 9), (PAGE + 9, 3)], 2),  # within another
+        ([(PAGE, 10), (2 * PAGE - 5, 6), (2 * PAGE + 9, 9)], 1),  # a byte over the end of its page
+        ([(PAGE, 10), (PAGE + 10, PAGE), (2 * PAGE + 10, 9)], 1),  # no longer than a page, but in two
+        ([(PAGE, 2 * PAGE), (3 * PAGE - 2, 1), (3 * PAGE - 1, 1)], 0),  # two pages long
+        ([(TABLES - 1, 10), (PAGE, 9), (PAGE + 9, 9)], 0),  # begins within the records
+        ([(PAGE, 10), (PAGE + 10, 2**64 - 5), (2 * PAGE, 9)], 1),  # a negative size, were it signed
+        ([(PAGE, 10), (PAGE + 10, 9), (2**63 - 5, 5)], 2),  # whose end is no 64-bit number
+        ([(PAGE, 10), (PAGE + 10, 9), (2**63 - 5, 2**63 - 1)], 2),
+    ],
+)
+def test_a_payload_that_overlaps_another_or_leaves_its_page_or_the_pages_is_named(place, payloads, bad):
+    at, size = payloads[bad]
+    size -= 2**64 if size >= 2**63 else 0
+    said = verdict(place, beton_of_payloads(*payloads))
+    assert f"sample {bad} has an impossible payload: {size:,} bytes at {at:,}" in (said or "")
+
+
+def test_a_payload_that_reaches_into_the_allocation_table_is_named(place):
+    payloads = (PAGE, 10), (PAGE + 10, 9), (PAGE + 95, 6)
+    assert verdict(place, beton_of_payloads(*payloads, end=PAGE + 101)) is None
+    assert "sample 2 has an impossible payload: 6 bytes" in verdict(place, beton_of_payloads(*payloads, end=PAGE + 100))

@@ -18,7 +18,7 @@ from rescale_fast.image_subset.halves import halves
 from rescale_fast.image_subset.order import order_by, ranks_within, stable_keys
 from rescale_fast.image_subset.sample import Evidence, sample_images
 from rescale_fast.image_subset.settings import SampleSettings
-from rescale_fast.predictions.types import Predictions
+from rescale_fast.predictions.types import Predictions, Skipped
 from rescale_fast.run.settings import RunSettings, with_configuration
 
 NOWHERE = Origin({}, {})
@@ -208,6 +208,30 @@ def test_sensitive_takes_the_mistaken_images_of_the_chosen_classes_and_of_those_
     none = Evidence(predictions=predicted_as(dataset, np.repeat(np.arange(5), 5)))
     with pytest.raises(DatasetError, match=r"only 0 of the 2 classes have misclassified"):
         sample_images(dataset, chosen, NOWHERE, SampleSettings(images="sensitive"), none)
+
+
+def test_an_image_that_could_not_be_read_is_not_sensitive():
+    """It has no prediction, so nothing says that it was mistaken."""
+    dataset = made_up()
+    called = np.repeat(np.arange(5), 5)
+    called[[0, 5]] = [1, 0]  # an ape called bee, a bee called ape
+    whole = predicted_as(dataset, called)
+    unread = tuple(Skipped(i, whole.paths[i], int(whole.labels[i]), "truncated") for i in (1, 6))
+    kept = np.setdiff1d(np.arange(25), [1, 6])
+    evidence = Evidence(
+        predictions=replace(
+            whole,
+            indices=kept,
+            paths=tuple(whole.paths[i] for i in kept),
+            labels=whole.labels[kept],
+            top_ids=whole.top_ids[kept],
+            top_probabilities=whole.top_probabilities[kept],
+            true_probability=whole.true_probability[kept],
+            skipped=unread,
+        )
+    )
+    made = sample_images(dataset, all_of(dataset), NOWHERE, SampleSettings(images="sensitive"), evidence)
+    assert made.val.indices.tolist() == [0, 5]
 
 
 def test_sensitive_images_of_groups_are_those_called_another_group():

@@ -214,7 +214,7 @@ def _match(path: Path, pointers: IntArray, table: Records, first: int, end: int,
     if not lengths.all():
         row = int(table["sample"][np.flatnonzero(lengths == 0)[0]])
         raise _damaged(path, f"sample {row:,} has an empty payload, which FFCV confuses with the one that follows")
-    bad = (places < first) | (lengths <= 0) | (lengths > page_size) | (ends > end)
+    bad = (places < first) | (lengths <= 0) | (lengths > end - places)  # a sum of what is forged may overflow
     bad |= places // page_size != (ends - 1) // page_size
     bad[1:] |= places[1:] < ends[:-1]
     if bad.any():
