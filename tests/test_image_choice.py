@@ -95,6 +95,16 @@ def test_order_is_that_of_two_stable_sorts_even_if_keys_agree(rng, groups):
         assert all(ranks[i] == (numbers[order[:at]] == numbers[i]).sum() for at, i in enumerate(order))
 
 
+def test_keys_that_differ_in_their_last_bit_alone_still_decide():
+    """The bits that numbers take are lost to the quick sort."""
+    for numbers, keys, order in (
+        ([1, 1], [3, 2], [1, 0]),
+        ([0, 1, 1], [9, 3, 2], [0, 2, 1]),
+        ([0, 1, 1], [9, 2, 3], [0, 1, 2]),
+    ):
+        assert order_by(np.array(numbers), np.array(keys, np.uint64)).tolist() == order
+
+
 def test_random_takes_as_many_of_each_class_and_another_seed_takes_others():
     dataset = made_up()
     made = [
@@ -246,6 +256,11 @@ def test_sensitive_images_of_groups_are_those_called_another_group():
     made = sample_images(dataset, grouping, NOWHERE, SampleSettings(images="sensitive"), evidence)
     assert made.class_ids == ("x", "y")
     assert made.val.indices.tolist() == [5, 14]
+    inside = np.repeat([1, 0, 3, 2, 4], 5)  # all mistaken, none for a class of another group
+    inside[0] = 2
+    with pytest.raises(DatasetError, match=r"only 1 of 3 groups have misclassified"):
+        evidence = Evidence(predictions=predicted_as(dataset, inside))
+        sample_images(dataset, grouping, NOWHERE, SampleSettings(images="sensitive"), evidence)
 
 
 def test_predictions_of_something_else_are_refused():
