@@ -1,5 +1,6 @@
 """What contributors are told: the hooks run what the tests run, and what CONTRIBUTING.md names is there."""
 
+import json
 import re
 import subprocess
 
@@ -32,3 +33,17 @@ def test_an_unknown_check_is_refused_with_those_there_are():
     done = subprocess.run(["bash", ROOT / "scripts" / "check.sh", "lint2"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "bash scripts/check.sh lint types" in done.stderr
+
+
+def test_what_contributing_names_is_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    paths = set(re.findall(r"\b(?:scripts|tests|csrc|benchmarks|rescale_fast)/[\w/.]*", text))
+    assert len(paths) > 10
+    assert not [path for path in paths if not (ROOT / path.rstrip(".")).exists()]
+    presets = {preset["name"] for preset in json.loads((ROOT / "CMakePresets.json").read_text())["configurePresets"]}
+    assert {"release", *re.findall(r"cmake --preset (\w+)", text)} <= presets
+    names = set(re.findall(r"`([A-Z]\w+)` \(`?([\w/.]+)`?\)", text))
+    assert len(names) > 5
+    for name, file in names:
+        homes = [path for path in (ROOT / "rescale_fast").rglob(file.split("/")[-1]) if str(path).endswith(file)]
+        assert any(re.search(rf"^{name}\b", path.read_text(), re.MULTILINE) for path in homes), (name, file)
