@@ -35,6 +35,8 @@ def test_lowest_accuracy_orders_classes_and_puts_those_without_images_last():
     empty = COUNTS.copy()
     empty[1] = 0
     assert by_lowest_accuracy(empty).tolist() == [3, 2, 0, 4, 1]
+    empty[1, 0] = 1  # its only image is misclassified
+    assert by_lowest_accuracy(empty).tolist() == [1, 3, 2, 0, 4]
 
 
 def test_votes_by_hand():
@@ -47,6 +49,13 @@ def test_votes_by_hand():
 def test_errors_and_half_by_hand():
     # Errors 1 8 4 5 0; predicted on errors of classes 1 and 3: 4 0 9 0 0; sums 3, 8, 8.5, 5, 0.
     assert by_errors_and_half(COUNTS, 2).tolist() == [2, 1]
+
+
+def test_a_prediction_counts_for_half_an_error_and_neither_more_nor_less():
+    counts = np.diag([0, 49, 100, 51])  # the three lowest are 0, 1 and 3; 2 has no error
+    counts[0, 2], counts[1, 0], counts[3, 0] = 100, 51, 49  # 2 is predicted 100 times, for 50: between 49 and 51
+    assert by_errors_and_half(counts, 4).tolist() == [0, 1, 2, 3]
+    assert by_errors_and_half(counts, 3).tolist() == [0, 1, 2]
 
 
 def test_lowest_and_confused_by_hand():
