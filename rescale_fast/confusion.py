@@ -18,7 +18,7 @@ from rescale_fast.errors import ArtifactError
 from rescale_fast.files.arrays import AnyArray, Values, check_lengths, read_npz
 from rescale_fast.files.fields import member
 from rescale_fast.files.matrices import read_matrix
-from rescale_fast.files.reading import REMAKE_OR_GIVE, DamageError, check_class_ids, reading
+from rescale_fast.files.reading import DamageError, check_class_ids, reading
 from rescale_fast.machine import available_bytes
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.settings import Between
@@ -30,6 +30,7 @@ ARRAYS = (
     Values("class_ids", "text", ("K",), optional=True),  # in dataset order
     Values("class_names", "text", ("K",), optional=True),
 )
+THEN = "Give an .npz with counts, an .npy or a CSV, of K rows of K counts: docs/formats.md describes them."
 BYTES_A_PAIR = 32  # counts and soft, and each once more while it is summed
 TOTALS = {"all", "total", "totals", "sum"}  # what programs call the sums of rows and columns
 MOST_IMAGES = 2.0**53  # in all, so that sums are exact whatever they are kept in
@@ -87,12 +88,12 @@ class ConfusionMatrix(Artifact):
             stored: dict[str, AnyArray] = {"counts": counts} | ({"class_ids": np.array(ids)} if ids else {})
         else:
             names = (*(one.name for one in ARRAYS), "wnids", "meta", "arr_0")
-            stored = read_npz(path, names, REMAKE_OR_GIVE, one_of=("counts", "arr_0"))
-        with reading(path, "a confusion matrix", REMAKE_OR_GIVE):
+            stored = read_npz(path, names, THEN, one_of=("counts", "arr_0"))
+        with reading(path, "a confusion matrix", THEN):
             origin = Origin({}, {})
             if "meta" in stored:
                 meta = parse_json(str(stored.pop("meta")))
-                check_schema(path, member(meta, "schema"), cls.schema)
+                check_schema(member(meta, "schema"), cls.schema)
                 origin = Origin.from_dict(meta)
             return cls._made(origin, stored, class_ids, class_names)
 

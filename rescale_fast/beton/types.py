@@ -19,6 +19,7 @@ class BetonInfo(JsonArtifact):
     """
 
     schema: ClassVar[str] = "beton_info/2"
+    THEN: ClassVar[str] = "Put the JSON that belongs to the beton there, or make both again."
 
     split: str
     num_images: Count

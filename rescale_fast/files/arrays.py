@@ -15,7 +15,7 @@ from typing import IO, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rescale_fast.files.reading import REMAKE, DamageError, reading
+from rescale_fast.files.reading import GIVE, DamageError, reading
 from rescale_fast.settings import Between
 
 Kind: TypeAlias = Literal["int64", "int32", "float64", "float32", "text"]
@@ -113,7 +113,7 @@ def texts(name: str, found: AnyArray) -> NDArray[np.object_]:
 
 
 def read_npz(
-    path: Path, names: Collection[str] = (), then: str = REMAKE, *, one_of: Collection[str] = ()
+    path: Path, names: Collection[str] = (), then: str = GIVE, *, one_of: Collection[str] = ()
 ) -> dict[str, AnyArray]:
     """Read an .npz of numbers and texts, or those members of it that are named, as far as they are there.
 
@@ -138,7 +138,7 @@ def read_npz(
         return arrays
 
 
-def read_npy(path: Path, then: str = REMAKE) -> AnyArray:
+def read_npy(path: Path, then: str = GIVE) -> AnyArray:
     """Read an .npy of numbers or texts. Raises: ArtifactError."""
     with reading(path, "an .npy of a plain array", then), path.open("rb") as file:
         header = _Header.read("it", file)

@@ -99,7 +99,7 @@ class ImageSubset(Artifact):
         table = read_table(path, COLUMNS)
         with reading(path, "an image subset"):
             meta = table.meta or {}
-            check_schema(path, meta.get("schema"), cls.schema)
+            check_schema(meta.get("schema"), cls.schema)
             splits = np.array(table.texts("split"), object)
             other = np.flatnonzero((splits != "train") & (splits != "val"))
             if len(other):

@@ -11,7 +11,7 @@ from rescale_fast.artifact import Artifact, Origin, file_sha256, json_sha256, re
 from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
-from rescale_fast.errors import ArtifactError, MissingInputError, OutputError, SettingError
+from rescale_fast.errors import ArtifactError, MissingInputError, OutputError, SettingError, UnreadableFileError
 from rescale_fast.files.fields import Count, from_tree, member, typed
 from rescale_fast.files.reading import reading
 from rescale_fast.lock import lock, shared, turn
@@ -19,6 +19,11 @@ from rescale_fast.terminal import say, track
 
 SCHEMA = "run/1"
 LOCK = "lock"
+ELSEWHERE = "Pass another --out."
+MADE = {  # by commands, which make again what was deleted
+    *("predictions", "confusion.npz", "class_subset.json", "class_grouping.json", "scores", "image_subset.parquet"),
+    *("train.beton", "train.json", "val.beton", "val.json", "runs"),
+}
 Made = TypeVar("Made", bound=Artifact)
 
 
@@ -106,13 +111,27 @@ class RunFolder:
         with lock(self.path / LOCK, str(self.path), command) as dead:
             if dead is not None:
                 say(f"{self.path}: left by {dead}, which is gone; going on")
-            yield
+            with self._saying_what_can_be_deleted():
+                yield
 
     @contextmanager
     def shared(self, command: str) -> Iterator[None]:
         """Keep commands from changing what is read here, beside others that read. Raises: as held."""
-        with shared(self.path / LOCK, str(self.path), command):
+        with shared(self.path / LOCK, str(self.path), command), self._saying_what_can_be_deleted():
             yield
+
+    @contextmanager
+    def _saying_what_can_be_deleted(self) -> Iterator[None]:
+        """Advise to delete what cannot be read where it is one of this folder's own: never a file that was given."""
+        try:
+            yield
+        except UnreadableFileError as error:
+            parts = error.path.relative_to(self.path).parts if error.path.is_relative_to(self.path) else ()
+            if not parts or parts[0] not in MADE:
+                raise
+            made = self.path.joinpath(*parts[: 2 if parts[0] == "runs" else 1])
+            then = f"Delete {'it' if made == error.path else made} to have it made again."
+            raise UnreadableFileError(error.path, error.what, then) from error
 
     def check_free(self, dataset: Dataset) -> None:
         """Raises: OutputError when the folder holds something else, or belongs to another data set."""
@@ -152,7 +171,7 @@ class RunFolder:
     def open_dataset(self) -> Dataset:
         """Open the data set the folder belongs to. Raises: MissingInputError before `validate`."""
         self.require(self.manifest, "validate")
-        with reading(self.manifest, "the settings of a data set", "Pass another --out."):
+        with reading(self.manifest, "the settings of a data set", ELSEWHERE):
             settings = dict(self._read()["settings"])
             root = settings.pop("root")
             made = DatasetSettings(root=Path(root) if root else None, **settings)
@@ -219,12 +238,12 @@ class RunFolder:
 
     def _read(self) -> dict[str, Any]:
         try:
-            stored = read_json(self.manifest, SCHEMA)
-            with reading(self.manifest, "JSON"):
+            stored = read_json(self.manifest, SCHEMA, ELSEWHERE)
+            with reading(self.manifest, "JSON", ELSEWHERE):
                 _Manifest(**from_tree(_Manifest, stored)).check()
                 return stored
         except ArtifactError as error:
-            raise OutputError(f"{error} Or pass another --out.") from error
+            raise OutputError(str(error)) from error
 
     def _write(self, value: Mapping[str, Any]) -> None:
         write_json(self.manifest, {**value, "schema": SCHEMA})

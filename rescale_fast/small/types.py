@@ -18,6 +18,7 @@ class VariantInfo(JsonArtifact):
     """What a down-sampled set holds. `train_images.csv` and `val_images.csv` lead each row back to its file."""
 
     schema: ClassVar[str] = "variant/1"
+    THEN: ClassVar[str] = "Make the set again, or copy it again from where it came."
     NAME: ClassVar[str] = "variant.json"
 
     name: str
