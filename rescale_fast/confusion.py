@@ -101,10 +101,9 @@ class ConfusionMatrix(Artifact):
     def _made(
         cls, origin: Origin, stored: dict[str, AnyArray], class_ids: Sequence[str], class_names: Sequence[str]
     ) -> Self:
-        if "wnids" in stored:
-            stored.setdefault("class_ids", stored.pop("wnids"))
-        if "arr_0" in stored:  # numpy.savez(file, counts)
-            stored.setdefault("counts", stored.pop("arr_0"))
+        for other, name in (("wnids", "class_ids"), ("arr_0", "counts")):  # the latter by numpy.savez(file, counts)
+            if other in stored and not np.array_equal(found := stored.pop(other), stored.setdefault(name, found)):
+                raise DamageError(f"it holds both {name} and {other}, which are not the same. Leave out one of them")
         if "class_ids" in stored and max(stored["class_ids"].shape, default=1) == stored["class_ids"].size:
             stored["class_ids"] = stored["class_ids"].ravel()  # a column is as good as a list
         arrays = {one.name: one.take(stored[one.name]) for one in ARRAYS if one.name in stored}

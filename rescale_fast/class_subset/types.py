@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from rescale_fast.artifact import JsonArtifact, write_whole
+from rescale_fast.errors import ArtifactError
 from rescale_fast.files.fields import At, Count, Positive, Share, member, typed
-from rescale_fast.files.reading import DamageError, check_class_ids
+from rescale_fast.files.reading import DamageError, check_class_ids, read_lines
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,15 @@ class ClassSubset(JsonArtifact):
         with write_whole(path.with_suffix(".txt")) as temporary:
             temporary.write_text("".join(f"{name}\n" for name in self.class_ids), encoding="utf-8")
         super().save(path)
+
+    def check_list(self, path: Path) -> None:
+        """Raise ArtifactError where the .txt beside `path`, the JSON, lists other classes: which are meant?"""
+        beside = path.with_suffix(".txt")
+        if beside.exists() and tuple(line for line in read_lines(beside) if line) != self.class_ids:
+            raise ArtifactError(
+                f"{beside}: lists other classes than {path.name} beside it, which is what is read. To take those "
+                f"of the list, `rescale-fast select --classes` a copy of it; else `rescale-fast select` again."
+            )
 
     def check(self) -> None:
         _check_labels("classes", self.classes, self.num_classes)

@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from rescale_fast.artifact import Origin
+from rescale_fast.beton.agreement import agreed_info
+from rescale_fast.beton.file import read_beton
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError
@@ -40,9 +42,9 @@ def _export_split(
     origin = Origin({"image_subset": digest(folder.image_subset)}, {"split": split, **asdict(settings)})
 
     def load(path: Path) -> BetonInfo:
-        info = BetonInfo.load(path.with_suffix(".json"))
-        if not path.is_file() or path.stat().st_size != info.bytes:
-            raise ArtifactError(f"{path}: is not the file that {path.with_suffix('.json').name} describes.")
+        info = agreed_info(read_beton(path))
+        if info is None:
+            raise ArtifactError(f"{path}: has no JSON beside it.")
         return info
 
     folder.reuse_or_make(
