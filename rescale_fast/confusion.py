@@ -25,9 +25,11 @@ from rescale_fast.settings import Between
 from rescale_fast.types import FloatArray, IntArray
 
 ARRAYS = (
-    Values("counts", "int64", ("K", "K"), Between(0)),  # images; row = true class, column = predicted class
-    Values("soft", "float64", ("K", "K"), Between(0), optional=True),  # summed top-5 probabilities, in the same way
-    Values("class_ids", "text", ("K",), optional=True),  # in dataset order
+    Values("counts", "int64", ("K", "K"), Between(0), meaning="images; row = true class, column = predicted class"),
+    Values(
+        "soft", "float64", ("K", "K"), Between(0), optional=True, meaning="summed top-5 probabilities, in the same way"
+    ),
+    Values("class_ids", "text", ("K",), optional=True, meaning="in dataset order"),
     Values("class_names", "text", ("K",), optional=True),
 )
 THEN = "Give an .npz with counts, an .npy or a CSV, of K rows of K counts: docs/formats.md describes them."

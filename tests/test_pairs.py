@@ -1,6 +1,5 @@
 """Files that lie beside one another and say the same: where both are read, they are not believed when they differ."""
 
-
 import numpy as np
 import pytest
 

@@ -30,13 +30,14 @@ EXACT = 2.0**53  # whole numbers up to here are exact as floats
 
 @dataclass(frozen=True)
 class Values:
-    """An array of an artifact: its name in the file, what it holds, and which lengths it has."""
+    """An array of an artifact: its name in the file, what it holds and means, and which lengths it has."""
 
     name: str
     kind: Kind  # as it is stored
     shape: tuple[str, ...]  # a name a dimension; arrays of one artifact that share a name share the length
     limits: Between | None = None
     optional: bool = False  # others' files need not have it
+    meaning: str = ""
 
     def take(self, found: AnyArray) -> AnyArray:
         """The values as int64, as the declared float, or as str objects. Raises: DamageError naming the first wrong."""

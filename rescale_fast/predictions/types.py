@@ -16,7 +16,7 @@ from rescale_fast.artifact import Artifact, Origin, check_schema
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, UnreadableFileError
 from rescale_fast.files.arrays import AnyArray, Values, check_lengths
-from rescale_fast.files.fields import member, typed
+from rescale_fast.files.fields import ClassesMeta, from_tree
 from rescale_fast.files.reading import DamageError, check_class_ids, reading
 from rescale_fast.files.tables import Table, read_table, write_table
 from rescale_fast.settings import Between
@@ -25,15 +25,28 @@ from rescale_fast.types import Float32Array, IntArray
 TOP = 5
 LABELS = Between(0, 2**31 - 1)
 COLUMNS = (
-    Values("index", "int64", ("N",), Between(0), optional=True),  # position in the data set's val list; else the row
-    Values("path", "text", ("N",)),  # relative to the data set's root
-    Values("label", "int32", ("N",), LABELS),  # true class
-    # Those of the classes ranked highest, best first: 5, or fewer when K < 5. Null where the file could not be read, as
-    # are the probabilities.
-    Values("top_ids", "int32", ("N", "T"), LABELS),
-    Values("top_probabilities", "float32", ("N", "T"), Between(0, 1)),
-    Values("true_probability", "float32", ("N",), Between(0, 1)),  # of the true class
-    Values("skipped", "text", ("N",), optional=True),  # why the file could not be read; else null or empty
+    Values(
+        "index",
+        "int64",
+        ("N",),
+        Between(0),
+        optional=True,
+        meaning="position in the data set's val list; by default the row",
+    ),
+    Values("path", "text", ("N",), meaning="relative to the data set's root"),
+    Values("label", "int32", ("N",), LABELS, meaning="true class"),
+    Values(
+        "top_ids",
+        "int32",
+        ("N", "T"),
+        LABELS,
+        meaning="classes ranked highest, best first: 5, or K if that is less; null if skipped",
+    ),
+    Values(
+        "top_probabilities", "float32", ("N", "T"), Between(0, 1), meaning="of these, never increasing; null if skipped"
+    ),
+    Values("true_probability", "float32", ("N",), Between(0, 1), meaning="of the true class; null if skipped"),
+    Values("skipped", "text", ("N",), optional=True, meaning="why the file could not be read; else null or empty"),
 )
 THEN = (
     "Give a parquet file, or a folder of part-*.parquet of one run, with path, label, top_ids, top_probabilities and "
@@ -163,8 +176,8 @@ class Predictions(Artifact):
             if table.meta is not None:
                 check_schema(table.meta.get("schema"), cls.schema)
                 origin = Origin.from_dict(table.meta)
-                class_ids = typed(member(table.meta, "class_ids"), tuple[str, ...], "class_ids")
-                class_names = typed(member(table.meta, "class_names"), tuple[str, ...], "class_names")
+                meta = from_tree(ClassesMeta, table.meta)
+                class_ids, class_names = meta["class_ids"], meta["class_names"]
             index = table.array("index") if "index" in table else np.arange(begin, begin + len(table))
             is_read = np.array([reason is None for reason in table.texts_or_none("skipped")], bool)
             read, bad = table.where(is_read), table.where(~is_read)

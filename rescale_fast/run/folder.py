@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from rescale_fast.artifact import Artifact, Origin, file_sha256, json_sha256, read_json, to_json, write_json
 from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, MissingInputError, OutputError, SettingError, UnreadableFileError
-from rescale_fast.files.fields import Count, from_tree, member, typed
+from rescale_fast.files.fields import Count, Means, from_tree, member, typed
 from rescale_fast.files.reading import reading
 from rescale_fast.lock import lock, shared, turn
 from rescale_fast.terminal import say, track
@@ -28,12 +28,12 @@ Made = TypeVar("Made", bound=Artifact)
 
 
 @dataclass(frozen=True)
-class _Manifest:
+class Manifest:
     """run.json."""
 
-    dataset: Mapping[str, str]  # name, kind and root
-    settings: Mapping[str, Any]  # those of the data set
-    timings: Mapping[str, Mapping[str, Any]]  # stage -> seconds, items and their unit
+    dataset: Annotated[Mapping[str, str], Means("name, kind and root")]
+    settings: Annotated[Mapping[str, Any], Means("those of the data set")]
+    timings: Annotated[Mapping[str, Mapping[str, Any]], Means("stage -> seconds, items and their unit")]
 
     def check(self) -> None:
         for key in ("name", "kind", "root"):
@@ -240,7 +240,7 @@ class RunFolder:
         try:
             stored = read_json(self.manifest, SCHEMA, ELSEWHERE)
             with reading(self.manifest, "JSON", ELSEWHERE):
-                _Manifest(**from_tree(_Manifest, stored)).check()
+                Manifest(**from_tree(Manifest, stored)).check()
                 return stored
         except ArtifactError as error:
             raise OutputError(str(error)) from error

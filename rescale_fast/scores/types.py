@@ -20,11 +20,22 @@ from rescale_fast.settings import Between
 from rescale_fast.types import Float32Array, IntArray
 
 COLUMNS = (
-    Values("path", "text", ("N",)),  # relative to the data set's root
-    Values("label", "int32", ("N",), Between(0)),  # class in the data set
-    Values("true_probability", "float32", ("N",)),  # of the class that it counts as in the subset; null if skipped
-    Values("skipped", "text", ("N",), optional=True),  # why the file could not be read
-    Values("probabilities", "float32", ("N", "k"), optional=True),  # of each class, by new label; null if skipped
+    Values("path", "text", ("N",), meaning="relative to the data set's root"),
+    Values("label", "int32", ("N",), Between(0), meaning="class in the data set"),
+    Values(
+        "true_probability",
+        "float32",
+        ("N",),
+        meaning="of the class that it counts as in the subset, 0 to 1; null if skipped",
+    ),
+    Values("skipped", "text", ("N",), optional=True, meaning="why the file could not be read"),
+    Values(
+        "probabilities",
+        "float32",
+        ("N", "k"),
+        optional=True,
+        meaning="of each class, by new label, 1 in all; null if skipped",
+    ),
 )
 THEN = "Give a parquet file with path, label and true_probability: docs/formats.md describes its columns."
 TOLERANCE = 1e-2  # of a sum of probabilities, which others may have stored in half precision
