@@ -1,9 +1,9 @@
 """Fields of artifacts that are JSON: what a field may hold is its type, and where it stands a note beside the type.
 
-    num_images: Annotated[int, Between(0)]
+    num_images: Annotated[int, Between(0), Means("that could be read")]
     class_ids: Annotated[tuple[str, ...], At("classes[].id")]  # of each of the objects in the list "classes"
 
-Reading, writing, checking and the words of messages all come from that.
+Reading, writing, checking, the words of messages and docs/formats.md all come from that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,20 +30,36 @@ class At:
         return self.place.split("[].")
 
 
+@dataclass(frozen=True)
+class Means:
+    """What a field is, for docs/formats.md, where its name and type do not say it."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ClassesMeta:
+    """What a table says of the classes that its labels number."""
+
+    class_ids: Annotated[tuple[str, ...], Means("by label: unique, without control characters")]
+    class_names: Annotated[tuple[str, ...], Means("by label: for people; need not be unique")]
+
+
 def from_tree(cls: type, tree: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a dataclass, but its origin, from an object read. Raises: DamageError naming one that is wrong."""
-    return {name: _get(tree, at.keys, hint, "") for name, at, hint in _declared(cls)}
+    return {name: _get(tree, at.keys, hint, "") for name, at, hint in declared(cls)}
 
 
 def to_tree(instance: Any) -> dict[str, Any]:
     """The object that from_tree reads."""
     tree: dict[str, Any] = {}
-    for name, at, _ in _declared(type(instance)):
+    for name, at, _ in declared(type(instance)):
         _put(tree, at.keys, getattr(instance, name))
     return tree
 
 
-def _declared(cls: type) -> list[tuple[str, At, Any]]:
+def declared(cls: type) -> list[tuple[str, At, Any]]:
+    """(name, where it stands, its type with all notes) of each field but the origin."""
     hints = get_type_hints(cls, include_extras=True)
     names = [field.name for field in fields(cls) if field.name != "origin"]
     return [

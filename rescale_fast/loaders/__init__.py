@@ -14,11 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from rescale_fast.beton.agreement import agreed_info
 from rescale_fast.beton.file import read_beton
 from rescale_fast.errors import SettingError
 from rescale_fast.loaders.augment import Augment
 from rescale_fast.loaders.base import BetonLoader
-from rescale_fast.loaders.checks import check_fields, check_info, check_memory
+from rescale_fast.loaders.checks import check_fields, check_memory
 from rescale_fast.loaders.settings import LoaderKind, LoaderSettings
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def beton_loader(
     found = _torch_device(device)
     beton = read_beton(Path(settings.path))
     check_fields(beton)
-    check_info(beton)
+    agreed_info(beton)
     if loader == "ffcv":
         check_memory(beton, settings)
     return _LOADERS[loader]()(beton, settings, found)

@@ -39,7 +39,11 @@ def find_chosen(folder: RunFolder, of: Literal["auto", "subset", "grouping"]) ->
 
 
 def load_chosen(folder: RunFolder, source: Path) -> Classes:
-    return ClassGrouping.load(source) if source == folder.class_grouping else ClassSubset.load(source)
+    if source == folder.class_grouping:
+        return ClassGrouping.load(source)
+    chosen = ClassSubset.load(source)
+    chosen.check_list(source)
+    return chosen
 
 
 def needs_scores(settings: SampleSettings, dataset: Dataset) -> bool:

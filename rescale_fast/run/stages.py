@@ -185,11 +185,16 @@ def select(folder: RunFolder, settings: SelectSettings, machine: MachineSettings
         made.save(folder.class_subset)
         return made
 
+    def load(path: Path) -> ClassSubset:
+        found = ClassSubset.load(path)
+        found.check_list(path)
+        return found
+
     folder.reuse_or_make(
         "select",
         folder.class_subset,
         origin,
-        ClassSubset.load,
+        load,
         make,
         describe=lambda made: (
             f"{len(made.classes)} of {made.num_classes:,} classes ({made.method})" + _how_good(made.facts)

@@ -141,6 +141,10 @@ def _cut_split(
             found.append(new[batch.labels[rows]])
             begin += len(batch.data)
             advance(1)
+    if images is not None and len(images) != begin:
+        raise ArtifactError(
+            f"{source.folder}: {split}_images.csv lists {len(images):,} images, and there are {begin:,}."
+        )
     return VariantSplit(paths, np.concatenate(found), parts), shapes.pop()
 
 

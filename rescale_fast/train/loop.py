@@ -26,7 +26,7 @@ from rescale_fast.train.checkpoint import THEN, load_checkpoint, save_checkpoint
 from rescale_fast.train.engine import Advice, Trainer, trainer_of
 from rescale_fast.train.group import Group
 from rescale_fast.train.plan import Benchmark
-from rescale_fast.train.types import TrainRun
+from rescale_fast.train.types import RESULT, TrainRun
 from rescale_fast.types import Advance, Track, silent
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ def _train_epochs(
                 write(records[-1])
                 save_checkpoint(folder / CHECKPOINT, origin, records, trainer.state())
     if group.is_first:
+        (folder / RESULT).unlink(missing_ok=True)  # of an earlier training, it would describe other weights
         save_state(folder / WEIGHTS, trainer.tested.state_dict())
     return records
 
