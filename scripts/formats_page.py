@@ -18,7 +18,7 @@ from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.confusion import ARRAYS, ConfusionMatrix
 from rescale_fast.export.types import FilesInfo
 from rescale_fast.files.arrays import Values
-from rescale_fast.files.fields import ClassesMeta, Means, declared
+from rescale_fast.files.fields import ClassesMeta, Means, declared, may_be_absent
 from rescale_fast.image_subset import types as image_subset
 from rescale_fast.predictions import types as predictions
 from rescale_fast.run import folder
@@ -87,11 +87,11 @@ def _arrays(values: Sequence[Values]) -> str:
 
 def _json_table(cls: type) -> str:
     rows = []
-    for _, at, hint in declared(cls):
+    for name, at, hint in declared(cls):
         meaning = next((note.text for note in _notes(hint) if isinstance(note, Means)), "")
         for _ in at.keys[1:]:  # a list of objects, each with one value
             hint = get_args(_bare(hint))[0]
-        rows.append((f"`{at.place}`", _in_words(hint), meaning))
+        rows.append((f"`{at.place}`" + " (optional)" * (name in may_be_absent(cls)), _in_words(hint), meaning))
     return _table(("name", "value", "meaning"), rows)
 
 

@@ -7,7 +7,7 @@ Reading, writing, checking, the words of messages and docs/formats.md all come f
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from rescale_fast.files.reading import DamageError
@@ -46,8 +46,20 @@ class ClassesMeta:
 
 
 def from_tree(cls: type, tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a dataclass, but its origin, from an object read. Raises: DamageError naming one that is wrong."""
-    return {name: _get(tree, at.keys, hint, "") for name, at, hint in declared(cls)}
+    """The fields of a dataclass, but its origin, from an object read; those with a default may be absent.
+
+    Raises: DamageError naming one that is wrong.
+    """
+    return {
+        name: _get(tree, at.keys, hint, "")
+        for name, at, hint in declared(cls)
+        if at.keys[0] in tree or name not in may_be_absent(cls)
+    }
+
+
+def may_be_absent(cls: type) -> set[str]:
+    """The fields with a default: those that came later than the first files of their kind."""
+    return {field.name for field in fields(cls) if field.default is not MISSING}
 
 
 def to_tree(instance: Any) -> dict[str, Any]:
