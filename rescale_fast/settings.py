@@ -145,10 +145,10 @@ def check_inputs(settings: Settings) -> None:
         if isinstance(value, Settings):
             check_inputs(value)
             continue
-        if any(isinstance(note, Exists) for note in notes_of(_hints(kind)[field.name])):
+        if any(isinstance(note, Exists) for note in notes_of(hints_of(kind)[field.name])):
             for path in value if isinstance(value, tuple) else (value,):
                 if path is not None and not path.exists():
-                    called = "" if _is_positional(_hints(kind)[field.name]) else f"{option(field.name)} "
+                    called = "" if _is_positional(hints_of(kind)[field.name]) else f"{option(field.name)} "
                     raise SettingError(f"{called}{path}: no such file or folder.")
 
 
@@ -164,14 +164,14 @@ def need_package(name: str, what_for: str) -> None:
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
+def hints_of(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
 
 
 @cache
 def _allowed(kind: Any) -> dict[str, list[tuple[Any, Limits]]]:
     """{field: the plain types that it may have, each with what is said of its values}."""
-    return {field.name: list(alternatives(_hints(kind)[field.name])) for field in fields(kind)}
+    return {field.name: list(alternatives(hints_of(kind)[field.name])) for field in fields(kind)}
 
 
 def alternatives(hint: Any, limits: Limits = None) -> Iterable[tuple[Any, Limits]]:
