@@ -34,6 +34,8 @@ from rescale_fast.loaders import LOADERS
 from rescale_fast.loaders.augment import AUGMENTS, Augmentation
 from rescale_fast.networks._small_net import SmallNet
 from rescale_fast.networks.registry import TABLE
+from rescale_fast.predictions.validate import LOADERS as LOOKING
+from rescale_fast.small.write import FORMS as SMALL_FORMS
 from rescale_fast.train.recipe import RECIPES, OneCycle, Recipe
 
 
@@ -50,6 +52,12 @@ def write_list(target, images, subset):
     (target / "images.txt").write_text("".join(f"{image.label} {image.path.name}\\n" for image in images))
 
 
+def write_labels(folder, split, images, classes, shape, origin, advance):
+    (folder / f"{split}.txt").write_text(" ".join(map(str, images.classes)))
+    return {f"{split}.txt": (folder / f"{split}.txt").stat().st_size}
+
+
+SMALL_FORMS["mine-small-form"] = write_labels
 METHODS["mine-method"] = last_classes
 GROUPINGS["mine-grouping"] = Grouping(halves)
 PUBLISHED["Mine3"] = PublishedList("Mine3", "mine", "nobody, 2026", ("class_1", "class_2", "class_3"))
@@ -57,6 +65,7 @@ LAYOUTS["mine-layout"] = lambda root: open_folder(root / "deep" / "down")
 FORMS["mine-form"] = write_list
 AUGMENTS["mine-augment"] = Augmentation(mirrors=True)
 LOADERS["mine-loader"] = LOADERS["torchvision"]
+LOOKING["mine-reader"] = LOOKING["torchvision"]
 TABLE["MineNet"] = SmallNet
 RECIPES["mine-recipe"] = Recipe(
     epochs=1, batch_size=16, learning_rate=0.1, schedule=OneCycle(), weight_decay=0.0, augment="mine-augment"
@@ -74,7 +83,8 @@ if __name__ == "__main__":
 SHOWN = {
     "select": ("mine-method", "Mine3"),
     "group": ("mine-grouping",),
-    "validate": ("mine-layout",),
+    "validate": ("mine-layout", "mine-reader"),
+    "downsample": ("mine-layout", "mine-small-form"),
     "export": ("mine-form",),
     "train": ("mine-recipe", "mine-augment", "mine-loader"),
 }
@@ -140,6 +150,10 @@ def test_what_somebody_added_does_the_work_of_each_stage(script):
 
     script("train", "--out", "chosen", *training, "--loader", "mine-loader", "--seed", "1")
     TrainRun.load(script.place / "chosen" / "runs" / "MineNet-mine-recipe-mine-loader-seed1")
+
+    script("downsample", *data, "--forms", "mine-small-form", "--side", "8", "--out", "small")
+    (labels,) = script.place.glob("small/*/val.txt")
+    assert sorted(labels.read_text().split()) == sorted("012345" * 4)
 
     script("export", "--out", "chosen", "--form", "mine-form")
     folder = script.place / "chosen" / "mine-form" / "val"

@@ -54,7 +54,7 @@ def train(
     Raises: SettingError for a value that is none of these; NetworkError for a network that does not fit; ArtifactError
         for betons that are not there, or do not fit together; TrainingError for a loss that is not a number.
     """
-    from rescale_fast.train.loop import train_and_save
+    from rescale_fast.train.loop import keep_finished, train_network
 
     settings = TrainSettings(
         network, recipe, epochs, train_batch_size, learning_rate, train_size, augment, seed, train_compile,
@@ -72,4 +72,6 @@ def train(
             if found.origin.same_as(origin):
                 return found
         shown = track if progress else silent
-        return train_and_save(betons, infos, training, target, origin, machine=machine, track=shown)
+        made = train_network(betons, infos, training, target, origin, machine=machine, track=shown)
+        keep_finished(made, target)
+        return made

@@ -91,7 +91,7 @@ def _networks(command: TrainCommand) -> tuple[str | None, ...]:
 
 def train_one(folder: RunFolder, settings: TrainSettings, how: How, *, loader: LoaderKind = "ffcv") -> TrainRun:
     """Train one network with one seed on the folder's betons; make runs/<network>-<recipe>-seed<seed>/."""
-    from rescale_fast.train.loop import train_and_save
+    from rescale_fast.train.loop import keep_finished, train_network
 
     betons = {split: folder.require(folder.beton(split), "export") for split in ("train", "val")}
     infos = {split: BetonInfo.load(path.with_suffix(".json")) for split, path in betons.items()}
@@ -100,7 +100,7 @@ def train_one(folder: RunFolder, settings: TrainSettings, how: How, *, loader: L
     origin = training_origin(training, infos)
 
     def make() -> TrainRun:
-        return train_and_save(
+        made = train_network(
             betons,
             infos,
             training,
@@ -111,6 +111,9 @@ def train_one(folder: RunFolder, settings: TrainSettings, how: How, *, loader: L
             tensorboard=how.tensorboard,
             track=track if how.group.is_first else silent,
         )
+        if how.group.is_first:
+            keep_finished(made, target)
+        return made
 
     if not how.group.is_first:
         return _load_or_make(target, origin, make)
