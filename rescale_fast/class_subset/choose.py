@@ -3,7 +3,7 @@
 Reads a ConfusionMatrix; makes a ClassSubset. Each method has a module of its own beside this one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -20,6 +20,7 @@ from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.class_subset.weights import pair_graph
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.errors import SettingError
+from rescale_fast.settings import Registry
 from rescale_fast.types import JSON, IntArray, Track, silent
 
 Chosen: TypeAlias = tuple[IntArray, str, dict[str, JSON]]  # labels; how; what is known of them
@@ -117,17 +118,21 @@ def _at_random(confusion: ConfusionMatrix, settings: SelectSettings, *_: object)
     return np.sort(drawn), f"random, seed {settings.search_seed}", {}
 
 
-METHODS: Mapping[str, Callable[[ConfusionMatrix, SelectSettings, int, Track], Chosen]] = {
-    "max-confusion": _by_confusion,
-    "validation-outcomes": _by_outcomes,
-    "lowest-accuracy": _by_accuracy,
-    "random": _at_random,
-}
-RULES: Mapping[str, Callable[[IntArray, SelectSettings], IntArray]] = {
-    "votes": lambda counts, settings: by_votes(counts, settings.k, settings.vote_pool),
-    "errors+half": lambda counts, settings: by_errors_and_half(counts, settings.k),
-    "lowest+confused": lambda counts, settings: lowest_and_confused(counts, settings.k),
-}
+METHODS: Registry[Callable[[ConfusionMatrix, SelectSettings, int, Track], Chosen]] = Registry(
+    {
+        "max-confusion": _by_confusion,
+        "validation-outcomes": _by_outcomes,
+        "lowest-accuracy": _by_accuracy,
+        "random": _at_random,
+    }
+)
+RULES: Registry[Callable[[IntArray, SelectSettings], IntArray]] = Registry(
+    {
+        "votes": lambda counts, settings: by_votes(counts, settings.k, settings.vote_pool),
+        "errors+half": lambda counts, settings: by_errors_and_half(counts, settings.k),
+        "lowest+confused": lambda counts, settings: lowest_and_confused(counts, settings.k),
+    }
+)
 
 
 def max_confusion(
@@ -161,49 +166,35 @@ def _greedy(relaxation: Relaxation, settings: SelectSettings, *_: object) -> Pro
     return proof_by_relaxation(relaxation, greedy_subset(relaxation.graph, settings.k))
 
 
-def _fast(relaxation: Relaxation, settings: SelectSettings, num_threads: int, track: Track) -> Proof:
-    chosen = fast_subset(
-        relaxation.graph,
-        settings.k,
-        seed=settings.search_seed,
-        num_threads=num_threads,
-        relaxation=relaxation,
-        track=track,
-    )
-    return proof_by_relaxation(relaxation, chosen)
+def _search(
+    search: Callable[..., IntArray | Proof],
+    *options: str,
+) -> Callable[[Relaxation, SelectSettings, int, Track], Proof]:
+    """An effort that searches, with these settings beside its seed; what has no proof yet gets the relaxation's."""
+
+    def effort(relaxation: Relaxation, settings: SelectSettings, num_threads: int, track: Track) -> Proof:
+        found = search(
+            relaxation.graph,
+            settings.k,
+            **{name: getattr(settings, name) for name in options},
+            seed=settings.search_seed,
+            num_threads=num_threads,
+            relaxation=relaxation,
+            track=track,
+        )
+        return found if isinstance(found, Proof) else proof_by_relaxation(relaxation, found)
+
+    return effort
 
 
-def _thorough(relaxation: Relaxation, settings: SelectSettings, num_threads: int, track: Track) -> Proof:
-    chosen = thorough_subset(
-        relaxation.graph,
-        settings.k,
-        seconds=settings.seconds,
-        seed=settings.search_seed,
-        num_threads=num_threads,
-        relaxation=relaxation,
-        track=track,
-    )
-    return proof_by_relaxation(relaxation, chosen)
-
-
-def _prove(relaxation: Relaxation, settings: SelectSettings, num_threads: int, track: Track) -> Proof:
-    return prove_subset(
-        relaxation.graph,
-        settings.k,
-        seconds=settings.seconds,
-        seed=settings.search_seed,
-        num_threads=num_threads,
-        relaxation=relaxation,
-        track=track,
-    )
-
-
-EFFORTS: Mapping[str, Callable[[Relaxation, SelectSettings, int, Track], Proof]] = {
-    "greedy": _greedy,
-    "fast": _fast,
-    "thorough": _thorough,
-    "prove": _prove,
-}
+EFFORTS: Registry[Callable[[Relaxation, SelectSettings, int, Track], Proof]] = Registry(
+    {
+        "greedy": _greedy,
+        "fast": _search(fast_subset),
+        "thorough": _search(thorough_subset, "seconds"),
+        "prove": _search(prove_subset, "seconds"),
+    }
+)
 
 
 def describe(confusion: ConfusionMatrix, chosen: IntArray) -> dict[str, float | int]:

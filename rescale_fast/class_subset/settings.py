@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 from rescale_fast.class_subset.published import find_published
 from rescale_fast.class_subset.weights import PairWeights
 from rescale_fast.errors import SettingError
-from rescale_fast.settings import Between, InputPath, Seed, Settings
+from rescale_fast.settings import Between, InputPath, OneOf, Seed, Settings
 
-Method: TypeAlias = Literal["max-confusion", "validation-outcomes", "lowest-accuracy", "random"]
-Rule: TypeAlias = Literal["votes", "errors+half", "lowest+confused"]
-Effort: TypeAlias = Literal["greedy", "fast", "thorough", "prove"]
+Method: TypeAlias = Annotated[str, OneOf("rescale_fast.class_subset.choose:METHODS")]
+Rule: TypeAlias = Annotated[str, OneOf("rescale_fast.class_subset.choose:RULES")]
+Effort: TypeAlias = Annotated[str, OneOf("rescale_fast.class_subset.choose:EFFORTS")]
+Published: TypeAlias = Annotated[
+    str, OneOf("rescale_fast.class_subset.published:PUBLISHED", or_else="another spelling of one")
+]
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,8 @@ class SelectSettings(Settings):
     """Seed of the search, and of `random`. `greedy` and `fast` depend on nothing else; the others on their time too."""
     classes: InputPath | None = None
     """Take the classes of this file instead, one class id a line."""
-    published: str | None = None
-    """Take a published list instead: ReIN30/50/100/150/200, RePL30/50, Imagenette, Imagewoof, Imagewang, ImageBirds,
-    ImageNet100-CMC, ImageNet100-Kaggle, ImageNet16-120 or TinyImageNet-200."""
+    published: Published | None = None
+    """Take a published list instead."""
 
     def check(self) -> None:
         """Raises: SettingError for an unknown list, and for settings that others leave without effect."""
@@ -63,16 +65,15 @@ class SelectSettings(Settings):
             self.refuse("seconds", because=f"as --effort is {self.effort}")
 
 
-SEEDED = ("random", "confused")
-BY_WORDNET = ("wordnet", "wordnet-balanced")
-NUMBERED = (*SEEDED, *BY_WORDNET)
+GroupingName: TypeAlias = Annotated[str, OneOf("rescale_fast.class_subset.group:GROUPINGS", or_else="a CSV")]
+OF_GROUPINGS = ("num_groups", "group_seed", "wordnet")  # settings that not every grouping looks at
 
 
 @dataclass(frozen=True)
 class GroupSettings(Settings):
     """Coarse classes: many classes become one."""
 
-    grouping: str | None = None
+    grouping: GroupingName | None = None
     """How: `random` (drawn); `confused` (classes that are most confused with one another come together); `wordnet` (by
     common parents among WordNet's nouns); `wordnet-balanced` (the same, in groups of like size); `coarse67` (a
     published table of 67 labels for ImageNet's classes); or a CSV of class ids and coarse labels."""
@@ -86,12 +87,15 @@ class GroupSettings(Settings):
     def check(self) -> None:
         """Raises: SettingError for settings that the grouping leaves without effect."""
         if self.grouping is None:
-            self.refuse("num_groups", "group_seed", "wordnet", because="as no --grouping is asked for")
+            self.refuse(*OF_GROUPINGS, because="as no --grouping is asked for")
             return
-        because = f"as --grouping is {self.grouping}"
-        if self.grouping not in NUMBERED:
-            self.refuse("num_groups", because=because)
-        if self.grouping not in SEEDED:
-            self.refuse("group_seed", because=because)
-        if self.grouping not in BY_WORDNET:
-            self.refuse("wordnet", because=because)
+        unused = [name for name in OF_GROUPINGS if name not in self.uses]
+        self.refuse(*unused, because=f"as --grouping is {self.grouping}")
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """Which of OF_GROUPINGS the grouping looks at; a table at none."""
+        from rescale_fast.class_subset.group import GROUPINGS
+
+        found = GROUPINGS.get(self.grouping or "")
+        return found.uses if found else frozenset()

@@ -21,6 +21,7 @@ from rescale_fast.loaders.augment import Augment
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.loaders.checks import check_fields, check_memory
 from rescale_fast.loaders.settings import LoaderKind, LoaderSettings
+from rescale_fast.settings import Registry
 
 if TYPE_CHECKING:
     import torch
@@ -71,7 +72,7 @@ def beton_loader(
     agreed_info(beton)
     if loader == "ffcv":
         check_memory(beton, settings)
-    return _LOADERS[loader]()(beton, settings, found)
+    return LOADERS[loader]()(beton, settings, found)
 
 
 def _torch_device(device: "torch.device | str") -> "torch.device":
@@ -109,4 +110,4 @@ def _through_torchvision() -> type[BetonLoader]:
     return TorchvisionLoader
 
 
-_LOADERS = {"dali": _through_dali, "ffcv": _through_ffcv, "torchvision": _through_torchvision}
+LOADERS = Registry({"ffcv": _through_ffcv, "dali": _through_dali, "torchvision": _through_torchvision})

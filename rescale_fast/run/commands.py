@@ -31,6 +31,7 @@ from rescale_fast.run import (
     training,
 )
 from rescale_fast.run.checking import check_run, check_score
+from rescale_fast.run.choices import names_of_registries
 from rescale_fast.run.doctor import DoctorCommand, doctor
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import (
@@ -280,7 +281,7 @@ def _parse(name: str, settings: type[Parsed], arguments: list[str]) -> Parsed:
     printed = StringIO()
     try:
         with redirect_stderr(printed):
-            made = tyro.cli(settings, prog=prog, args=arguments, config=config)
+            made = tyro.cli(settings, prog=prog, args=arguments, config=config, registry=names_of_registries())
     except SystemExit as stop:
         _raise_setting_error(stop)
         if text := printed.getvalue():

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from rescale_fast.class_subset.settings import NUMBERED, GroupSettings, SelectSettings
+from rescale_fast.class_subset.settings import GroupSettings, SelectSettings
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.errors import SettingError
 from rescale_fast.export.settings import ExportSettings, Form, Link
@@ -72,7 +72,7 @@ def with_configuration(settings: RunSettings) -> RunSettings:
     settings.select.refuse("k", because="as --configuration says how many")
     settings.group.refuse("num_groups", because="as --configuration says how many")
     wanted = numbers_of(settings.sample.configuration)[0]
-    if settings.group.grouping in NUMBERED:
+    if "num_groups" in settings.group.uses:
         return replace(settings, group=replace(settings.group, num_groups=wanted))
     if settings.group.grouping is None and settings.select.classes is None and settings.select.published is None:
         return replace(settings, select=replace(settings.select, k=wanted))

@@ -77,26 +77,10 @@ def train_network(
     )
 
 
-def train_and_save(
-    betons: dict[str, Path],
-    infos: dict[str, BetonInfo],
-    training: Benchmark,
-    folder: Path,
-    origin: Origin,
-    *,
-    machine: MachineSettings = MachineSettings(),
-    group: Group = Group(),
-    tensorboard: bool = False,
-    track: Track = silent,
-) -> TrainRun:
-    """As train_network; then save the TrainRun in `folder`, and delete the checkpoint, which it has no more use for."""
-    made = train_network(
-        betons, infos, training, folder, origin, machine=machine, group=group, tensorboard=tensorboard, track=track
-    )
-    if group.is_first:
-        made.save(folder)
-        (folder / CHECKPOINT).unlink()
-    return made
+def keep_finished(made: TrainRun, folder: Path) -> None:
+    """Save what `train_network` made in its folder, and delete the checkpoint, which it has no more use for."""
+    made.save(folder)
+    (folder / CHECKPOINT).unlink()
 
 
 def _advice(training: Benchmark) -> Advice:
