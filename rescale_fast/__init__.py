@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from rescale_fast.api.data import validate as validate
     from rescale_fast.api.images import choose_images as choose_images
     from rescale_fast.api.images import export_beton as export_beton
+    from rescale_fast.api.quality import quality as quality
+    from rescale_fast.api.quality import resolution as resolution
     from rescale_fast.api.training import train as train
     from rescale_fast.loaders import beton_loader as beton_loader
 
@@ -40,6 +42,8 @@ __all__ = [
     "export_beton",
     "group_classes",
     "open_dataset",
+    "quality",
+    "resolution",
     "train",
     "validate",
 ]
@@ -54,12 +58,14 @@ _PLACES = {
     "export_beton": "rescale_fast.api.images",
     "beton_loader": "rescale_fast.loaders",
     "train": "rescale_fast.api.training",
+    "quality": "rescale_fast.api.quality",
+    "resolution": "rescale_fast.api.quality",
 }
 
 
 class _Package(ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:
-        """Two functions are called as modules are, `confusion` and `train`: importing these leaves the names theirs.
+        """`confusion`, `quality` and `train` are functions and modules: importing these leaves the names as they are.
 
         `from rescale_fast.train.loop import ...` finds modules all the same.
         """

@@ -111,8 +111,8 @@ def _keys(of_set: Mapping[str, Mapping[Key, float]]) -> list[Key]:
 def _lacking(cells: Cells, keys: Mapping[str, list[Key]], networks: list[str]) -> dict[str, str]:
     """{network: the first thing that it lacks}"""
     found: dict[str, str] = {}
-    for name, of_set in cells.items():
-        for network in networks:
+    for network in networks:
+        for name, of_set in cells.items():
             has = of_set.get(network, {})
             missing = next((key for key in keys[name] if key not in has), None)
             if missing is not None:

@@ -50,13 +50,17 @@ def _of_controls(best: JudgedSet) -> str:
     name = best.measured.name
     controls = {"a random choice": best.above_random, "fewer epochs on the full set": best.above_short}
     missing = [what for what, above in controls.items() if above is None]
-    beaten = [what for what, above in controls.items() if above is not None and above.low > 0]
-    rest = [what for what, above in controls.items() if above is not None and above.low <= 0]
+    known = {what: above for what, above in controls.items() if above is not None}
+    beaten = [what for what, above in known.items() if above.low > 0]
+    here = [what for what, above in known.items() if above.low <= 0 and (above.same_low or 0) > 0]
+    rest = [what for what in known if what not in beaten and what not in here]
     parts = []
     if beaten:
         parts.append(f"{name} beats {' and '.join(beaten)}.")
+    if here:
+        parts.append(f"With these networks {name} beats {' and '.join(here)}, but others may say otherwise.")
     if rest:
-        parts.append(f"It is not shown that {name} is better than {' or '.join(rest)} at the same cost.")
+        parts.append(f"It is not shown that {name} is better than {' or '.join(rest)}.")
     if missing:
         parts.append(f"Not compared with {' or '.join(missing)}: nothing says that choosing was worth it.")
     return " ".join(parts)

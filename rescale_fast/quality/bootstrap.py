@@ -1,13 +1,14 @@
-"""The bootstrap: what else might have been measured, with other networks, other seeds and other validation images.
+"""The bootstrap: what else might have been measured, with other networks, and with other seeds and validation images.
 
-A draw takes m networks with replacement, and gives each network's accuracy on each set a noise: a mean of S residuals
-of seeds, drawn from all networks' (S = the set's seeds), and a normal deviation with the variance that n validation
-images give, of the part in which networks differ: p (1 - p) (1 - r) / n. Noise of accuracies that are noisy already
-lowers every correlation, so intervals are centred on the value measured: they say how far a repetition would fall from
-it.
+Of two kinds. *Other networks*: a draw takes m of the M networks with replacement, with the accuracies they have; noise
+of seeds and of images is a part of these, so that this interval has it, too. *The same networks*: a draw gives each
+network's accuracy on each set a noise: a mean of S residuals of seeds, drawn from all networks' (S = the set's seeds),
+and a normal deviation with the variance that n validation images give, of the part in which networks differ:
+p (1 - p) (1 - r) / n. Noise on accuracies that are noisy already lowers every correlation, so intervals are centred on
+the value measured: they say how far a repetition would fall from it.
 
-Of more than MOST_NETWORKS, a draw takes only so many, and the interval shrinks by sqrt(m / M): what varies is a mean
-over networks.
+Of more than MOST_NETWORKS, only so many are looked at, and intervals shrink by sqrt(m / M): what varies is a mean over
+networks.
 Source: Bickel, Goetze and van Zwet, Statistica Sinica 7, 1-31 (1997), m out of n.
 """
 
@@ -26,32 +27,37 @@ INTERVAL = (2.5, 97.5)  # percentiles
 
 @dataclass(frozen=True)
 class Draws:
-    """D draws of m of M networks."""
+    """Which networks are looked at."""
 
-    networks: IntArray  # (D, m)
+    others: IntArray  # (D, m) of M, drawn with replacement
+    same: IntArray  # (m,) of M, each at most once
     shrink: float  # of intervals
 
-    def take(self, values: FloatArray) -> FloatArray:
-        """(D, m) of what there is of each network, (M,), or of each network in each draw, (D, M)."""
-        return values[self.networks] if values.ndim == 1 else np.take_along_axis(values, self.networks, axis=1)
+    def estimate(
+        self, value: float, others: FloatArray, same: FloatArray | None, low: float = -1, high: float = 1
+    ) -> Estimate | None:
+        """A statistic with its intervals; None where it is not defined.
 
-    def estimate(self, value: float, drawn: FloatArray, low: float = -1, high: float = 1) -> Estimate | None:
-        """A statistic with its interval. Args: drawn: (D,), not a number where a draw does not define it.
-
-        Returns: None where it is not defined.
+        Args: others, same: (D,) of draws of either kind, not a number where not defined. low, high: what it can be.
         """
-        drawn = drawn[np.isfinite(drawn)]
-        if not math.isfinite(value) or not len(drawn):
+        if not math.isfinite(value):
             return None
-        ends = value + self.shrink * (np.percentile(drawn, INTERVAL) - drawn.mean())
-        ends = np.clip(ends, low, high)
-        return Estimate(value, min(value, float(ends[0])), max(value, float(ends[1])))
+        ends = [self._around(value, drawn, low, high) for drawn in (others, same)]
+        return Estimate(value, *(ends[0] or (low, high)), *(ends[1] or (None, None)))
+
+    def _around(self, value: float, drawn: FloatArray | None, low: float, high: float) -> tuple[float, float] | None:
+        drawn = drawn[np.isfinite(drawn)] if drawn is not None else np.zeros(0)
+        if not len(drawn):
+            return None
+        ends = np.clip(value + self.shrink * (np.percentile(drawn, INTERVAL) - drawn.mean()), low, high)
+        return min(value, float(ends[0])), max(value, float(ends[1]))
 
 
 def draw_networks(num_networks: int, num_draws: int, rng: np.random.Generator) -> Draws:
-    """Draw networks with replacement."""
+    """Draw networks with replacement, and those to look at with noise."""
     m = min(num_networks, MOST_NETWORKS)
-    return Draws(rng.integers(0, num_networks, (num_draws, m)), math.sqrt(m / num_networks))
+    same = np.sort(rng.choice(num_networks, m, replace=False))
+    return Draws(rng.integers(0, num_networks, (num_draws, m)), same, math.sqrt(m / num_networks))
 
 
 def residuals(one: SetAccuracies) -> FloatArray:
@@ -67,6 +73,11 @@ def seed_deviation(one: SetAccuracies) -> float | None:
     """Standard deviation between seeds of one network, over all networks; None with one seed."""
     found = residuals(one)
     return float(np.sqrt(np.mean(found**2))) if len(found) else None
+
+
+def has_noise(one: SetAccuracies) -> bool:
+    """Whether the noise of its accuracies is known."""
+    return one.num_seeds > 1 or one.val_images is not None
 
 
 def noisy(one: SetAccuracies, num_draws: int, correlation: float, rng: np.random.Generator) -> FloatArray:

@@ -4,8 +4,9 @@ Reads Accuracies of M networks; makes Quality. Never one tau alone: agreement by
 ceiling, random choices, and the full set trained for fewer epochs stand beside it, each with its interval.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from rescale_fast.artifact import Origin, json_sha256, to_json
 from rescale_fast.errors import SettingError
 from rescale_fast.quality.accuracies import FEWEST, Accuracies, SetAccuracies
 from rescale_fast.quality.advice import advise
-from rescale_fast.quality.bootstrap import INTERVAL, Draws, draw_networks, noisy, seed_deviation
+from rescale_fast.quality.bootstrap import INTERVAL, Draws, draw_networks, has_noise, noisy, seed_deviation
 from rescale_fast.quality.pairs import GAPS, Orders, compare_orders
 from rescale_fast.quality.protocol import follow
 from rescale_fast.quality.resolution import ResolutionSettings, assumed_resolution
@@ -47,7 +48,8 @@ class _Judged:
     one: SetAccuracies
     drawn: FloatArray  # (D, M)
     found: Orders  # of the one measured
-    draws: Orders  # of D draws
+    others: Orders  # of D draws of networks
+    same: Orders | None  # of D draws of noise; None where that is unknown
 
 
 def judge(accuracies: Accuracies, settings: QualitySettings) -> Quality:
@@ -100,56 +102,70 @@ def _roles(sets: Sequence[SetAccuracies], settings: QualitySettings) -> tuple[Se
 
 def _compare(full: _Full, one: SetAccuracies, settings: QualitySettings, rng: np.random.Generator) -> _Judged:
     drawn = noisy(one, settings.draws, settings.correlation, rng)
-    take, band = full.draws.take, full.in_band
+    others, same = full.draws.others, full.draws.same
+    a, b, band = full.one.mean, one.mean, full.in_band
     return _Judged(
         one,
         drawn,
-        compare_orders(full.one.mean[None], one.mean[None], band[None]),
-        compare_orders(take(full.drawn), take(drawn), band[full.draws.networks]),
+        found=compare_orders(a[None], b[None], band[None]),
+        others=compare_orders(a[others], b[others], band[others]),
+        same=compare_orders(full.drawn[:, same], drawn[:, same], np.tile(band[same], (len(drawn), 1)))
+        if has_noise(full.one) or has_noise(one)
+        else None,
     )
 
 
 def _judged_set(
     full: _Full, one: _Judged, judged: Sequence[_Judged], ceiling: SeedAgreement | None, settings: QualitySettings
 ) -> JudgedSet:
-    draws, found, drawn = full.draws, one.found, one.draws
-    single = _single_seeds(full.one, one.one)
-    ends = (0.0, *GAPS, 1.0)
     name = one.one.name
     role: Role = "random" if name in settings.random else "short" if name in settings.short else "subset"
-
-    def above(names: Sequence[str]) -> Estimate | None:
-        rivals = [rival for rival in judged if rival.one.name in names and rival is not one]
-        if not rivals or role != "subset":
-            return None
-        best = max(rivals, key=lambda rival: float(rival.found.tau[0]))
-        return draws.estimate(float(found.tau[0] - best.found.tau[0]), drawn.tau - best.draws.tau, -2, 2)
-
+    single = _single_seeds(full.one, one.one)
+    tau, spearman = (_estimate(full.draws, one, statistic) for statistic in (lambda o: o.tau, lambda o: o.spearman))
+    assert tau is not None and spearman is not None  # as no set has an order of ties only
+    is_band = full.in_band.sum() >= FEWEST
+    rivals = {"random": settings.random, "short": settings.short} if role == "subset" else {}
+    above = {
+        of_role: _above(full.draws, one, [rival for rival in judged if rival.one.name in names])
+        for of_role, names in rivals.items()
+    }
     return JudgedSet(
         role=role,
         measured=_measured(full, one.one, one.drawn, settings),
-        tau=_defined(draws.estimate(float(found.tau[0]), drawn.tau)),
-        spearman=_defined(draws.estimate(float(found.spearman[0]), drawn.spearman)),
-        band_tau=draws.estimate(float(found.band_tau[0]), drawn.band_tau) if full.in_band.sum() >= FEWEST else None,
-        by_gap=tuple(
-            GapAgreement(
-                ends[i],
-                ends[i + 1],
-                int(found.pairs[0, i]),
-                draws.estimate(float(found.agreement[0, i]), drawn.agreement[:, i], 0),
-            )
-            for i in range(len(ends) - 1)
-        ),
+        tau=tau,
+        spearman=spearman,
+        band_tau=_estimate(full.draws, one, lambda orders: orders.band_tau) if is_band else None,
+        by_gap=_by_gap(full.draws, one),
         single_seeds=single,
         share_of_ceiling=single.mean / ceiling.mean if ceiling is not None and ceiling.mean > 0 else None,
-        above_random=above(settings.random),
-        above_short=above(settings.short),
+        above_random=above.get("random"),
+        above_short=above.get("short"),
     )
 
 
-def _defined(found: Estimate | None) -> Estimate:
-    assert found is not None  # as no set has an order of ties only
-    return found
+def _estimate(draws: Draws, one: _Judged, statistic: Callable[[Orders], FloatArray]) -> Estimate | None:
+    same = None if one.same is None else statistic(one.same)
+    return draws.estimate(float(statistic(one.found)[0]), statistic(one.others), same)
+
+
+def _by_gap(draws: Draws, one: _Judged) -> tuple[GapAgreement, ...]:
+    ends = (0.0, *GAPS, 1.0)
+    found = []
+    for place, (low, high) in enumerate(pairwise(ends)):
+        same = None if one.same is None else one.same.agreement[:, place]
+        share = draws.estimate(float(one.found.agreement[0, place]), one.others.agreement[:, place], same, 0)
+        found.append(GapAgreement(low, high, int(one.found.pairs[0, place]), share))
+    return tuple(found)
+
+
+def _above(draws: Draws, one: _Judged, rivals: Sequence[_Judged]) -> Estimate | None:
+    """Tau, less that of the best rival, on the same draws of networks and of the full set's noise."""
+    if not rivals:
+        return None
+    best = max(rivals, key=lambda rival: float(rival.found.tau[0]))
+    same = None if one.same is None or best.same is None else one.same.tau - best.same.tau
+    value = float(one.found.tau[0] - best.found.tau[0])
+    return draws.estimate(value, one.others.tau - best.others.tau, same, -2, 2)
 
 
 def _measured(full: _Full, one: SetAccuracies, drawn: FloatArray, settings: QualitySettings) -> MeasuredSet:
@@ -200,12 +216,13 @@ def _ceiling(full: _Full) -> tuple[SeedAgreement | None, Estimate | None]:
     if not len(first):
         return None, None
     found = _agreement(seeds[first], seeds[second])
-    nowhere = np.zeros(full.draws.networks.shape, bool)
+    others = full.draws.others
+    nowhere = np.zeros(others.shape, bool)
     drawn = [
-        compare_orders(full.draws.take(seeds[a]), full.draws.take(seeds[b]), nowhere).tau
+        compare_orders(seeds[a][others], seeds[b][others], nowhere).tau
         for a, b in zip(first[:10], second[:10], strict=True)
     ]
-    return found, full.draws.estimate(found.mean, np.mean(drawn, axis=0))
+    return found, full.draws.estimate(found.mean, np.mean(drawn, axis=0), None)
 
 
 def _digest(accuracies: Accuracies) -> str:

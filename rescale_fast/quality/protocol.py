@@ -25,7 +25,7 @@ def follow(one: SetAccuracies, final: FloatArray, order_tau: float, draws: Draws
         return None
     by_epoch = one.values.mean(axis=1)  # (M, E)
     tau = _taus(by_epoch, final, np.arange(len(final))[None])[0]
-    networks = draws.networks[: max(100, DRAWS_OF_EPOCHS // num_epochs)]
+    networks = draws.others[: max(100, DRAWS_OF_EPOCHS // num_epochs)]
     firsts = _first(_taus(by_epoch, final, networks), order_tau)
     low, high = np.percentile(firsts, INTERVAL, method="nearest")
     (first,) = _first(tau[None], order_tau)

@@ -62,11 +62,14 @@ def measured_resolution(
     settings: ResolutionSettings,
     *,
     classes: IntArray | None = None,
+    val_images: int | None = None,
     all_images: int | None = None,
 ) -> Resolution:
     """From the disagreement of two or more networks on the same images: its mean over pairs of them.
 
-    Args: classes: (k,) labels; only images of these classes. all_images: as for assumed_resolution.
+    Args:
+        classes: (k,) labels; only images of these classes. val_images: how many validation images there will be; by
+            default as many as were looked at. all_images: as for assumed_resolution.
     Raises: SettingError for fewer than two networks, other images, or none of the classes.
     """
     if len(networks) < 2:
@@ -83,7 +86,7 @@ def measured_resolution(
     correlation = 1 - disagreement / (2 * p * (1 - p)) if 0 < p < 1 else 0.0
     measured = ResolutionSettings(p, settings.correlation, settings.seeds, settings.seed_deviation, settings.target)
     correlation = float(np.clip(correlation, -1, 1))
-    return _resolution(right.shape[1], measured, disagreement, correlation, all_images, is_measured=True)
+    return _resolution(val_images or right.shape[1], measured, disagreement, correlation, all_images, is_measured=True)
 
 
 def check_same_images(first: Predictions, other: Predictions) -> None:

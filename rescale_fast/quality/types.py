@@ -48,7 +48,7 @@ class Resolution:
             return f"That resolves {target}."
         if self.images_for_target is None:
             return f"No number of images resolves {target}, as the noise of seeds alone is larger: train more seeds."
-        needs = f"To resolve {target} takes {self.images_for_target:,}"
+        needs = f"To resolve {target} takes {self.images_for_target:,} of them"
         if self.val_share_for_target is None:
             return f"{needs}."
         if self.val_share_for_target > 0.5:
@@ -63,14 +63,15 @@ def points(share: float) -> str:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A statistic and its 95 % interval."""
+    """A statistic and its 95 % intervals."""
 
     value: float
-    low: float
+    low: float  # with other networks, seeds and validation images
     high: float
-
-    def __contains__(self, value: float) -> bool:
-        return self.low <= value <= self.high
+    same_low: (
+        float | None
+    )  # with the same networks, other seeds and validation images; None where their noise is unknown
+    same_high: float | None
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,12 @@ class Protocol:
     first_epoch_low: Positive | None  # of 95 % of the draws of networks
     first_epoch_high: Positive | None  # None: never
     images: Positive | None  # looped through until then
+
+    def check(self) -> None:
+        if not self.epochs or len(self.epochs) != len(self.tau):
+            raise DamageError(f"there are {len(self.epochs):,} epochs, and tau of {len(self.tau):,}")
+        if self.first_epoch is not None and self.first_epoch not in self.epochs:
+            raise DamageError(f"first_epoch is {self.first_epoch}, which is none of its epochs")
 
 
 @dataclass(frozen=True)
@@ -164,3 +171,7 @@ class Quality(JsonArtifact):
             for name in ("accuracies", "ranks", "rank_lows", "rank_highs"):
                 if (found := len(getattr(one, name))) != expected:
                     raise DamageError(f"{one.name!r} has {found:,} {name}, and there are {expected:,} networks")
+            if one.protocol is not None:
+                one.protocol.check()
+        if len({len(judged.by_gap) for judged in self.sets}) > 1:
+            raise DamageError("its sets have different numbers of gaps")

@@ -9,7 +9,7 @@ from rescale_fast.report.quality_plots import cost_chart, epochs_chart, slope_ch
 from rescale_fast.report.template import write_page
 
 Rows = tuple[list[str], list[list[str]]]
-ROLES = {"subset": "", "random": "random choice", "short": "full set, fewer epochs"}
+ROLES = {"subset": "subset", "random": "random choice", "short": "full set, fewer epochs"}
 
 
 def write_quality_page(made: Quality, path: Path) -> None:
@@ -36,12 +36,20 @@ def quality_parts(made: Quality) -> dict[str, Any]:
 
 def order_rows(made: Quality) -> Rows:
     """A row a set: how its order agrees with that on the full set."""
-    band = f"tau, {100 * made.band_low:.1f} to {100 * made.band_high:.1f} %"
-    header = ["set", "role", "Kendall tau", f"{band} ({made.band_networks})", "Spearman", "tau, single seeds"]
+    band = f"tau, {100 * made.band_low:.1f} to {100 * made.band_high:.1f} % ({made.band_networks})"
+    header = [
+        "set",
+        "role",
+        "Kendall tau",
+        "the same networks",
+        band,
+        "Spearman",
+        "tau, single seeds",
+    ]
     rows = [_order_row(one) for one in made.sets]
     if made.ceiling is not None:
         ceiling = "" if made.ceiling_interval is None else _text(made.ceiling_interval)
-        rows.append([made.reference.name, "seed ceiling", ceiling, "", "", _seeds(made.ceiling)])
+        rows.append([made.reference.name, "seed ceiling", ceiling, "", "", "", _seeds(made.ceiling)])
     return header, rows
 
 
@@ -51,6 +59,7 @@ def _order_row(one: JudgedSet) -> list[str]:
         one.measured.name,
         ROLES[one.role],
         _text(one.tau),
+        "-" if one.tau.same_low is None else f"{one.tau.same_low:.2f} to {one.tau.same_high:.2f}",
         _text(one.band_tau),
         _text(one.spearman),
         _seeds(one.single_seeds) + of_ceiling,

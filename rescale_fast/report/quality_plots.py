@@ -18,19 +18,23 @@ def slope_chart(made: Quality, one: MeasuredSet) -> bytes:
     networks, the best on the full set.
     """
     full = made.reference
+    has_noise = all(side.val_images is not None or side.num_seeds > 1 for side in (full, one))
     shown = sorted(range(len(made.networks)), key=lambda place: full.ranks[place])[:MOST_SLOPES]
     figure, axes = new_figure(6.4, 1.2 + 0.24 * len(shown))
-    for place in shown:
-        moved = full.rank_highs[place] < one.rank_lows[place] or one.rank_highs[place] < full.rank_lows[place]
-        color, name = MARK if moved else SOFT, shorten(printable(made.networks[place]), 26)
+    for line, place in enumerate(shown):
+        meet = full.rank_lows[place] <= one.rank_highs[place] and one.rank_lows[place] <= full.rank_highs[place]
+        color, name = MARK if has_noise and not meet else SOFT, shorten(printable(made.networks[place]), 26)
         ends = full.ranks[place], one.ranks[place]
         axes.plot([0, 1], ends, "-o", color=color, lw=1.3, ms=3.5)
-        for x, side in ((0, full), (1, one)):
-            axes.plot([x, x], [side.rank_lows[place], side.rank_highs[place]], color=color, lw=4, alpha=0.2)
+        inwards = 0.025 + 0.014 * (line % 6)  # so that bars of neighbours lie side by side
+        for x, side in ((inwards, full), (1 - inwards, one)):
+            axes.plot([x, x], [side.rank_lows[place], side.rank_highs[place]], color=color, lw=1.4, alpha=0.6)
         axes.text(-0.04, ends[0], name, ha="right", va="center", fontsize=8)
         axes.text(1.04, ends[1], name, ha="left", va="center", fontsize=8)
     axes.set_xlim(-0.9, 1.9)
-    axes.invert_yaxis()
+    lowest = max(side.rank_highs[place] for place in shown for side in (full, one))
+    axes.set_ylim(lowest + 0.8, 0.2)
+    axes.yaxis.get_major_locator().set_params(integer=True)
     axes.set_xticks([0, 1], [shorten(printable(side.name), 26) for side in (full, one)])
     axes.set_ylabel("rank")
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)

@@ -21,6 +21,7 @@ from rescale_fast.terminal import printable, say, show
 from rescale_fast.train.types import TrainRun
 
 PAGE = "quality.html"
+NONE: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,16 @@ def find_accuracies(inputs: Sequence[Path], settings: QualitySettings) -> Accura
             val[name], train[name] = images
         else:
             parts.append(read_accuracies(path, settings.names, settings.sets, settings.recipe))
-    cells = merge(parts)
-    return gather_settings(cells, settings, val, train)
+    return choose_accuracies(merge(parts), settings, val, train)
 
 
-def gather_settings(
-    cells: Cells, settings: QualitySettings, val: Mapping[str, int], train: Mapping[str, int]
+def choose_accuracies(
+    cells: Cells, settings: QualitySettings, val: Mapping[str, int] = NONE, train: Mapping[str, int] = NONE
 ) -> Accuracies:
-    """Of cells, those that the settings ask for. Args: val, train: images of sets, where known without the settings."""
+    """Of cells, those that the settings ask for. Args: val, train: images of sets, where known without the settings.
+
+    Raises: SettingError.
+    """
     val = {**val, **numbers_in("--val-images", settings.val_images)}
     train = {**train, **numbers_in("--train-images", settings.train_images)}
     unknown = next((name for name in (*settings.sets, *val, *train) if name not in cells), None)
@@ -111,7 +114,8 @@ def _print(made: Quality) -> None:
 
     console = Console(markup=False, highlight=False)  # names are not ours
     show(
-        f"{len(made.networks):,} networks, judged by {made.reference.name}; accuracies in {made.unit}; 95 % in brackets"
+        f"{len(made.networks):,} networks, judged by {made.reference.name}; accuracies in {made.unit}; in brackets, "
+        "95 % with other networks, seeds and validation images"
     )
     for header, rows in (order_rows(made), by_gap_rows(made)):
         table = Table(*header)
