@@ -75,10 +75,8 @@ def measured_resolution(
     if len(networks) < 2:
         raise SettingError("a disagreement takes the predictions of two networks or more.")
     first = networks[0]
-    for other in networks[1:]:
-        check_same_images(first, other)
     kept = np.ones(len(first.labels), bool) if classes is None else np.isin(first.labels, classes)
-    right = np.array([(one.predicted == one.labels)[kept] for one in networks])
+    right = np.array([(one.predicted == one.labels)[places_of(first, one)][kept] for one in networks])
     if not right.shape[1]:
         raise SettingError("the predictions are of no image of these classes.")
     disagreement = float(np.mean([np.mean(a != b) for a, b in combinations(right, 2)]))
@@ -89,17 +87,25 @@ def measured_resolution(
     return _resolution(val_images or right.shape[1], measured, disagreement, correlation, all_images, is_measured=True)
 
 
-def check_same_images(first: Predictions, other: Predictions) -> None:
-    """Raises: SettingError unless both are of the same images, in one order, under the same labels."""
+def places_of(first: Predictions, other: Predictions) -> IntArray:
+    """(N,) where the other has each image of the first.
+
+    Raises: SettingError unless both are of the same images, under the same labels.
+    """
     if first.class_ids != other.class_ids:
         raise SettingError("the predictions are about different classes. Give those of one data set.")
-    if first.paths != other.paths or not np.array_equal(first.labels, other.labels):
-        differing = sorted(set(first.paths) ^ set(other.paths))
-        example = f" ({differing[0]!r} is in one alone)" if differing else ""
+    place_of = {path: place for place, path in enumerate(other.paths)}
+    differing = sorted(set(first.paths) ^ place_of.keys())
+    if differing:
         raise SettingError(
-            f"the predictions are of {len(first.paths):,} and {len(other.paths):,} images, which are not the same"
-            f"{example}. Give those of one validation split."
+            f"the predictions are of {len(first.paths):,} and {len(other.paths):,} images, which are not the same: "
+            f"{differing[0]!r} is in one alone. Give those of one validation split."
         )
+    places = np.array([place_of[path] for path in first.paths], np.int64)
+    wrong = np.flatnonzero(first.labels != other.labels[places])
+    if len(wrong):
+        raise SettingError(f"the predictions have {first.paths[wrong[0]]!r} under different labels.")
+    return places
 
 
 def _resolution(

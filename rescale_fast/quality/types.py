@@ -68,9 +68,7 @@ class Estimate:
     value: float
     low: float  # with other networks, seeds and validation images
     high: float
-    same_low: (
-        float | None
-    )  # with the same networks, other seeds and validation images; None where their noise is unknown
+    same_low: float | None  # with the same networks, other seeds and validation images; None where these are unknown
     same_high: float | None
 
 
