@@ -4,8 +4,8 @@ Of two kinds. *Other networks*: a draw takes m of the M networks with replacemen
 of seeds and of images is a part of these, so that this interval has it, too. *The same networks*: a draw gives each
 network's accuracy on each set a noise: a mean of S residuals of seeds, drawn from all networks' (S = the set's seeds),
 and a normal deviation with the variance that n validation images give, of the part in which networks differ:
-p (1 - p) (1 - r) / n. Noise on accuracies that are noisy already lowers every correlation, so intervals are centred on
-the value measured: they say how far a repetition would fall from it.
+p (1 - p) (1 - r) / n. Noise on accuracies that are noisy already lowers every correlation, so this interval is centred
+on the value measured: it says how far a repetition would fall from it.
 
 Of more than MOST_NETWORKS, only so many are looked at, and intervals shrink by sqrt(m / M): what varies is a mean over
 networks.
@@ -42,15 +42,22 @@ class Draws:
         """
         if not math.isfinite(value):
             return None
-        ends = [self._around(value, drawn, low, high) for drawn in (others, same)]
+        of_others = self._interval(value, others, value)
+        of_same = None if same is None else self._interval(value, same, None)
+        ends = [None if one is None else np.clip(one, low, high).tolist() for one in (of_others, of_same)]
         return Estimate(value, *(ends[0] or (low, high)), *(ends[1] or (None, None)))
 
-    def _around(self, value: float, drawn: FloatArray | None, low: float, high: float) -> tuple[float, float] | None:
-        drawn = drawn[np.isfinite(drawn)] if drawn is not None else np.zeros(0)
+    def _interval(self, value: float, drawn: FloatArray, middle: float | None) -> tuple[float, float] | None:
+        """Ends of the interval, from how far draws lie from the middle, by default their mean.
+
+        Returns: None where no draw defines the statistic.
+        """
+        drawn = drawn[np.isfinite(drawn)]
         if not len(drawn):
             return None
-        ends = np.clip(value + self.shrink * (np.percentile(drawn, INTERVAL) - drawn.mean()), low, high)
-        return min(value, float(ends[0])), max(value, float(ends[1]))
+        around = drawn.mean() if middle is None else middle
+        low, high = value + self.shrink * (np.percentile(drawn, INTERVAL) - around)
+        return min(value, float(low)), max(value, float(high))
 
 
 def draw_networks(num_networks: int, num_draws: int, rng: np.random.Generator) -> Draws:

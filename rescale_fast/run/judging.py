@@ -45,8 +45,10 @@ def quality(settings: QualityCommand) -> None:
     if settings.out is not None:
         folder = RunFolder(settings.out)
         folder.check_place()
-        made.save(folder.quality)
-        write_quality_page(made, settings.out / PAGE)
+        folder.make()
+        with folder.held("quality"):
+            made.save(folder.quality)
+            write_quality_page(made, settings.out / PAGE)
         say(f"Quality: {folder.quality} and {PAGE}")
 
 
