@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import kendalltau, spearmanr
+from scipy.stats import binomtest, kendalltau, spearmanr
 
 import rescale_fast as rf
 from rescale_fast.errors import ArtifactError, SettingError
@@ -186,6 +186,19 @@ def test_intervals_with_the_same_networks_hold_what_repetitions_give_on_average_
     held = np.mean([tau.same_low <= mean <= tau.same_high for tau in found])
     assert 0.90 <= held <= 0.99
     assert all(tau.same_high - tau.same_low < tau.high - tau.low for tau in found)
+
+
+def test_few_pairs_that_all_agree_do_not_make_a_certainty():
+    made = rf.quality({"full": [50, 50.1, 60, 61.5, 62], "part": [40, 41, 50, 51, 52]})
+    for gap in made.sets[0].by_gap:
+        if gap.pairs:
+            low, _ = proportion_interval(gap.pairs)
+            assert gap.agreement.value == gap.agreement.high == 1 and gap.agreement.low <= low + 1e-9
+    assert [gap.pairs for gap in made.sets[0].by_gap] == [1, 0, 1, 1, 7]
+
+
+def proportion_interval(n):
+    return binomtest(n, n).proportion_ci(method="wilson")
 
 
 def test_the_same_seed_gives_the_same_intervals_and_another_one_others():

@@ -15,6 +15,7 @@ from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.quality.resolution import POWER, SIGNIFICANT
 from rescale_fast.run.commands import main
+from tests.conftest import ROOT
 
 NOWHERE = Origin({}, {})
 CLASS_B = ClassSubset(NOWHERE, "list", 3, (1,), ("b",), ("b",), {})
@@ -205,3 +206,22 @@ def test_the_command_says_the_same(tmp_path, capsys):
     ):
         assert main(["resolution", *wrong]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_the_numbers_of_the_manual_are_what_it_computes():
+    manual = " ".join((ROOT / "docs" / "worth.md").read_text(encoding="utf-8").split())
+    assert rf.resolution(1500, accuracy=0.48).describe() in manual
+    images = {"ReIN30": 1500, "ReIN50": 2500, "ReIN100": 5000, "ReIN150": 7500, "ReIN200": 10_000, "ImageNet": 50_000}
+    table = ROOT / "rescale_fast" / "train" / "published_accuracies.csv"
+    made = rf.quality(table, reference="ImageNet", sets=tuple(images), val_images=images, draws=100)
+    for one in (made.reference, *(judged.measured for judged in made.sets)):
+        found = one.resolution
+        limits = f"{100 * found.least_significant:.2f} | {100 * found.detectable:.2f}"
+        assert f"| {one.name} | {images[one.name]:,} | {limits} |" in manual
+    assert made.advice[2].startswith("64 % of the pairs") and "64 % of the pairs differ" in manual
+    for correlation, text in ((0.0, "3.58 points without any correlation"), (0.8, "1.60 at 0.8")):
+        found = rf.resolution(1500, accuracy=0.48, correlation=correlation)
+        assert f"{100 * found.least_significant:.2f}" == text[:4] and text in manual
+    seeds = rf.resolution(1500, accuracy=0.48, seeds=3, seed_deviation=0.006)
+    assert f"makes the 2.53 points {100 * seeds.least_significant:.2f}" in manual
+    assert f"it takes {seeds.images_for_target:,} images" in manual

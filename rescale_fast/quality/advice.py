@@ -77,7 +77,7 @@ def _of_resolution(best: JudgedSet) -> list[str]:
     return [
         f"{100 * close / pairs:.0f} % of the pairs differ on {best.measured.name} by less than the "
         f"{points(found.least_significant)} points that its {found.val_images:,} validation images resolve: "
-        "their order is noise."
+        "their order may be noise."
     ]
 
 

@@ -13,11 +13,12 @@ Source: Bickel, Goetze and van Zwet, Statistica Sinica 7, 1-31 (1997), m out of 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rescale_fast.quality.accuracies import SetAccuracies
+from rescale_fast.quality.resolution import SIGNIFICANT
 from rescale_fast.quality.types import Estimate
 from rescale_fast.types import FloatArray, IntArray
 
@@ -58,6 +59,18 @@ class Draws:
         around = drawn.mean() if middle is None else middle
         low, high = value + self.shrink * (np.percentile(drawn, INTERVAL) - around)
         return min(value, float(low)), max(value, float(high))
+
+
+def at_least_binomial(share: Estimate, pairs: int) -> Estimate:
+    """A share of pairs, whose interval with other networks is not narrower than that of so many independent pairs.
+
+    Few pairs may all agree in every draw, which does not mean that others would.
+    Source: Wilson, Journal of the American Statistical Association 22, 209-212 (1927).
+    """
+    z2 = SIGNIFICANT**2 / pairs
+    middle = (share.value + z2 / 2) / (1 + z2)
+    half = math.sqrt(z2 * share.value * (1 - share.value) + z2 * z2 / 4) / (1 + z2)
+    return replace(share, low=min(share.low, max(0.0, middle - half)), high=max(share.high, min(1.0, middle + half)))
 
 
 def draw_networks(num_networks: int, num_draws: int, rng: np.random.Generator) -> Draws:

@@ -14,7 +14,15 @@ from rescale_fast.artifact import Origin, json_sha256, to_json
 from rescale_fast.errors import SettingError
 from rescale_fast.quality.accuracies import FEWEST, Accuracies, SetAccuracies
 from rescale_fast.quality.advice import advise
-from rescale_fast.quality.bootstrap import INTERVAL, Draws, draw_networks, has_noise, noisy, seed_deviation
+from rescale_fast.quality.bootstrap import (
+    INTERVAL,
+    Draws,
+    at_least_binomial,
+    draw_networks,
+    has_noise,
+    noisy,
+    seed_deviation,
+)
 from rescale_fast.quality.pairs import GAPS, Orders, compare_orders
 from rescale_fast.quality.protocol import follow
 from rescale_fast.quality.resolution import ResolutionSettings, assumed_resolution
@@ -154,7 +162,8 @@ def _by_gap(draws: Draws, one: _Judged) -> tuple[GapAgreement, ...]:
     for place, (low, high) in enumerate(pairwise(ends)):
         same = None if one.same is None else one.same.agreement[:, place]
         share = draws.estimate(float(one.found.agreement[0, place]), one.others.agreement[:, place], same, 0)
-        found.append(GapAgreement(low, high, int(one.found.pairs[0, place]), share))
+        pairs = int(one.found.pairs[0, place])
+        found.append(GapAgreement(low, high, pairs, None if share is None else at_least_binomial(share, pairs)))
     return tuple(found)
 
 
