@@ -317,6 +317,13 @@ def test_columns_say_sets_seeds_and_epochs(tmp_path):
     assert made.reference.protocol.epochs == (10, 20) and made.reference.cost == 200
 
 
+def test_sets_that_are_named_leave_the_others_unread(tmp_path):
+    path = table(tmp_path / "t.csv", "net,size,full,part,draw\na,448,50,40,30\nb,224,60,50,20\nc,224,70,55,45\n")
+    made = rf.quality(path, sets=["part"], reference="full", random=["draw"])
+    assert (made.reference.name, [one.measured.name for one in made.sets]) == ("full", ["part", "draw"])
+    assert [one.measured.name for one in rf.quality(path, sets=["part", "draw"]).sets] == ["draw"]
+
+
 def test_shares_and_percent_mean_the_same(tmp_path):
     percent = table(tmp_path / "p.csv", "net,full,part\na,50,40\nb,60,45\nc,70,60\n")
     share = table(tmp_path / "s.csv", "net,full,part\na,.5,.4\nb,.6,.45\nc,.7,.6\n")
@@ -345,7 +352,7 @@ BAD = [
     (HEAD + "a,50,inf\nb,60,40\nc,70,50\n", "row 2, column 'part': 'inf' is no accuracy"),
     (HEAD + "a,50,good\nb,60,40\nc,70,50\n", "row 2, column 'part': 'good' is no accuracy"),
     (HEAD + "a,50,-1\nb,60,40\nc,70,50\n", "row 2, column 'part': '-1' is no accuracy"),
-    (HEAD + "a,50,448\nb,60,40\nc,70,50\n", "'448' is no accuracy, 0 to 100. If that column holds no accuracies, name"),
+    (HEAD + "a,50,448\nb,60,40\nc,70,50\n", "'448' is no accuracy, 0 to 100. If no cell of that column is one, name"),
     (HEAD + "a,50,40\na,60,40\nc,70,50\n", "the network 'a' has two rows"),
     (HEAD + ",50,40\nb,60,40\nc,70,50\n", "row 2 names no network"),
     (HEAD + "a,50\nb,60,40\nc,70,50\n", "row 2 has 2 cells, the first line 3"),
@@ -393,6 +400,10 @@ BAD_SETTINGS = [
     ({"reference": "part", "random": ["part"]}, "part: has two roles"),
     ({"val_images": {"part": 0}}, "--val-images part=0: expected SET=NUMBER"),
     ({"val_images": {"prat": 9}}, "there is no set 'prat'"),
+    ({"random": "part"}, "random: is an object of type str, expected a list of names"),
+    ({"networks": [1, 2, 3, 4]}, "networks: .1, 2, 3, 4.: expected a list of names"),
+    ({"val_images": {"part": 1.5}}, "--val-images part=1.5: expected SET=NUMBER"),
+    ({"val_images": 1500}, "val_images: is an object of type int, expected Mapping"),
     ({"band": 0}, "--band 0.0: expected a number, more than 0"),
     ({"draws": 5}, "--draws 5: expected a whole number, 100"),
     ({"unit": "points"}, "--unit points: expected one of auto, percent, share"),
@@ -413,6 +424,8 @@ def test_settings_that_do_not_fit_are_refused(settings, message):
     [
         ({}, "there is no set"),
         ({"full": []}, "is an array of shape .0,., expected"),
+        (None, "accuracies: is an object of type NoneType"),
+        ({1: [50, 60, 70]}, "1: expected the name of a set"),
         ({"full": 3}, "is an array of shape .., expected"),
         ({"full": ["a", "b"]}, "full: is no array of accuracies"),
         ({"full": [[1, 2], [3]]}, "full: is no array of accuracies"),

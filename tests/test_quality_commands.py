@@ -73,8 +73,7 @@ def test_run_folders_are_judged_with_their_seeds_epochs_and_images(runs, tmp_pat
     assert (made.reference.protocol.first_epoch, made.reference.protocol.images) == (1, 4000)
     assert part.tau.value == 1
     shown = capsys.readouterr().out
-    assert "100 validation images tell two networks apart" in shown and "seed ceiling" in shown
-    assert "2 seeds each" in shown
+    assert "noise below" in shown and "seed ceiling" in shown and "order holds" in shown
 
 
 def test_from_python_the_same_folders_give_the_same(runs, tmp_path):
@@ -140,9 +139,10 @@ def test_the_page_shows_what_the_file_says_and_stands_by_itself(tmp_path):
     made = Quality.load(tmp_path / "quality.json")
     page = Page((tmp_path / "quality.html").read_text(encoding="utf-8"))
     (proxy,) = made.sets
-    for text in (*made.advice, proxy.measured.resolution.describe(), f"{proxy.tau.value:.3f}", "seed ceiling"):
+    for text in (*made.advice, proxy.measured.resolution.advise(), f"{proxy.tau.value:.3f}", "seed ceiling"):
         assert text in page.shown, text
     assert f"{100 * proxy.by_gap[0].agreement.value:.0f} [" in page.shown
+    assert f"{100 * proxy.measured.resolution.least_significant:.2f}" in page.shown
     assert page.loads and all(one.startswith("data:image/png") for one in page.loads)
     changed = replace(
         made, advice=("Only what is saved is shown.",), sets=(replace(proxy, tau=replace(proxy.tau, value=0.1234)),)

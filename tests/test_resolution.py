@@ -33,7 +33,7 @@ def test_the_validation_images_of_rein30_by_hand():
     assert found.images_for_target == math.ceil(0.2496 * (1.959964 / 0.01) ** 2)  # 9,589
     assert found.describe() == (
         "1,500 validation images tell two networks apart from 2.53 points of top-1 on (95 %; near 48 %, correlation "
-        "0.50 assumed); a true difference of 3.61 points is found 4 times in 5. To resolve 1 point takes 9,589 of them."
+        "0.50 assumed); a true difference of 3.61 points is found 4 times in 5. To resolve 1 point takes 9,589 images."
     )
 
 
@@ -156,9 +156,9 @@ def test_a_subset_is_told_the_val_share_that_resolves_one_point():
     found = rf.resolution(subset_of(38_500, 1500))
     assert (found.val_images, found.images_for_target) == (1500, 9604)
     assert found.val_share_for_target == pytest.approx(9604 / 40_000)
-    assert found.describe().endswith("To resolve 1 point takes 9,604 of them: --val-share 0.241.")
+    assert found.describe().endswith("To resolve 1 point takes 9,604 images: --val-share 0.241.")
     small = rf.resolution(subset_of(3000, 1000))
-    assert "more than half of all images: take more classes or images, or several seeds" in small.describe()
+    assert "more than half of all there are: take more classes, or several seeds" in small.describe()
     assert rf.resolution(subset_of(10, 10_000)).describe().endswith("That resolves 1 point.")
 
 

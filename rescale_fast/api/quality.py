@@ -64,15 +64,15 @@ def quality(
     """
     settings = QualitySettings(
         reference=reference,
-        sets=tuple(sets),
-        random=tuple(random),
-        short=tuple(short),
-        names=tuple(names),
+        sets=_names("sets", sets),
+        random=_names("random", random),
+        short=_names("short", short),
+        names=_names("names", names),
         unit=unit,
         incomplete=incomplete,
         recipe=recipe,
-        val_images=_numbers(val_images),
-        train_images=_numbers(train_images),
+        val_images=_numbers("val_images", val_images),
+        train_images=_numbers("train_images", train_images),
         band=band,
         band_top=band_top,
         order_tau=order_tau,
@@ -80,14 +80,25 @@ def quality(
         draws=draws,
         quality_seed=quality_seed,
     )
+    expect("accuracies", accuracies, str, Path, Mapping, Sequence)
     if not isinstance(accuracies, Mapping):
         paths = [accuracies] if isinstance(accuracies, (str, Path)) else accuracies
         return judge(find_accuracies([Path(path) for path in paths], settings), settings)
     settings.refuse("names", "recipe", because="as accuracies are arrays")
-    return judge(choose_accuracies(_cells(accuracies, networks), settings), settings)
+    return judge(choose_accuracies(_cells(accuracies, _names("networks", networks)), settings), settings)
 
 
-def _numbers(images: Mapping[str, int] | None) -> tuple[str, ...]:
+def _names(what: str, names: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise SettingError(f"{what}: is an object of type str, expected a list of names.")
+    found = tuple(names)
+    if not all(isinstance(name, str) for name in found):
+        raise SettingError(f"{what}: {list(found)!r:.80}: expected a list of names.")
+    return found
+
+
+def _numbers(what: str, images: Mapping[str, int] | None) -> tuple[str, ...]:
+    expect(what, images, Mapping, type(None))
     return tuple(f"{name}={number}" for name, number in (images or {}).items())
 
 
@@ -95,6 +106,8 @@ def _cells(accuracies: Mapping[str, ArrayLike], networks: Sequence[str]) -> Cell
     """Of arrays. Raises: SettingError for arrays that are none, or do not fit together."""
     cells: Cells = {}
     for name, values in accuracies.items():
+        if not isinstance(name, str):
+            raise SettingError(f"{name!r}: expected the name of a set.")
         try:
             found = np.asarray(values, np.float64)
         except (TypeError, ValueError) as error:

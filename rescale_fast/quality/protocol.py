@@ -15,7 +15,7 @@ from rescale_fast.quality.pairs import compare_orders
 from rescale_fast.quality.types import Protocol
 from rescale_fast.types import FloatArray, IntArray
 
-DRAWS_OF_EPOCHS = 20_000  # so many orders in all: draws of networks, times epochs
+MOST_PAIRS = 10**8  # of networks, in all epochs and draws
 
 
 def follow(one: SetAccuracies, final: FloatArray, order_tau: float, draws: Draws) -> Protocol | None:
@@ -25,7 +25,8 @@ def follow(one: SetAccuracies, final: FloatArray, order_tau: float, draws: Draws
         return None
     by_epoch = one.values.mean(axis=1)  # (M, E)
     tau = _taus(by_epoch, final, np.arange(len(final))[None])[0]
-    networks = draws.others[: max(100, DRAWS_OF_EPOCHS // num_epochs)]
+    pairs = draws.others.shape[1] ** 2 // 2
+    networks = draws.others[: max(100, MOST_PAIRS // (num_epochs * pairs))]
     firsts = _first(_taus(by_epoch, final, networks), order_tau)
     low, high = np.percentile(firsts, INTERVAL, method="nearest")
     (first,) = _first(tau[None], order_tau)

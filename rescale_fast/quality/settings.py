@@ -17,7 +17,7 @@ class QualitySettings(Settings):
     reference: str | None = None
     """The full set. By default the one called `full`, or else the first."""
     sets: tuple[str, ...] = ()
-    """Judge only these. By default all."""
+    """Judge only these, and those named below. By default all."""
     random: tuple[str, ...] = ()
     """Of these, those that are random choices of as many classes or images: the first control."""
     short: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class QualitySettings(Settings):
     """The order of an epoch implies the final one when their Kendall tau is this or more from then on."""
     correlation: AtHand = 0.5
     """Assumed correlation of which images two networks get right, for noise of the validation images."""
-    draws: Annotated[int, Between(100, 100_000)] = 1000
+    draws: Annotated[int, Between(100, 10_000)] = 1000
     """Draws of the bootstrap."""
     quality_seed: Seed = 0
     """Its seed."""
@@ -55,6 +55,12 @@ class QualitySettings(Settings):
             raise SettingError(f"{twice}: has two roles. Name it once among --reference, --random and --short.")
         numbers_in("--val-images", self.val_images)
         numbers_in("--train-images", self.train_images)
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The sets to read, if not all: those to be judged, the full set and the controls."""
+        others = [*self.random, *self.short, *([] if self.reference is None else [self.reference])]
+        return tuple(dict.fromkeys([*self.sets, *others])) if self.sets else ()
 
 
 def numbers_in(what: str, texts: tuple[str, ...]) -> dict[str, int]:

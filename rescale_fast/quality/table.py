@@ -130,6 +130,8 @@ def _number(cell: str, row: int, column: str) -> float:
     except ValueError:
         value = float("nan")
     if not 0 <= value <= 100:
-        hint = ". If that column holds no accuracies, name those that do with --sets" if value > 100 else ""
-        raise DamageError(f"row {row}, column {column!r}: {cell!r} is no accuracy, 0 to 100{hint}")
+        raise DamageError(
+            f"row {row}, column {column!r}: {cell!r} is no accuracy, 0 to 100. If no cell of that column is one, name "
+            "the columns that have them with --sets, and those that together name a network with --names"
+        )
     return value

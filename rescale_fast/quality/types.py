@@ -48,11 +48,11 @@ class Resolution:
             return f"That resolves {target}."
         if self.images_for_target is None:
             return f"No number of images resolves {target}, as the noise of seeds alone is larger: train more seeds."
-        needs = f"To resolve {target} takes {self.images_for_target:,} of them"
+        needs = f"To resolve {target} takes {self.images_for_target:,} images"
         if self.val_share_for_target is None:
             return f"{needs}."
         if self.val_share_for_target > 0.5:
-            return f"{needs}, more than half of all images: take more classes or images, or several seeds."
+            return f"{needs}, more than half of all there are: take more classes, or several seeds."
         return f"{needs}: --val-share {math.ceil(1000 * self.val_share_for_target) / 1000:g}."
 
 

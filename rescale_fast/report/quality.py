@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from rescale_fast.quality.types import Estimate, JudgedSet, MeasuredSet, Quality, SeedAgreement
+from rescale_fast.quality.types import Estimate, JudgedSet, MeasuredSet, Quality, Resolution, SeedAgreement, points
 from rescale_fast.report.pictures import data_uri
 from rescale_fast.report.quality_plots import cost_chart, epochs_chart, slope_chart
 from rescale_fast.report.template import write_page
@@ -27,7 +27,7 @@ def quality_parts(made: Quality) -> dict[str, Any]:
         "by_gap": by_gap_rows(made),
         "protocol": protocol_rows(made),
         "order_tau": followed[0].order_tau if followed else None,
-        "resolution": resolution_lines(made),
+        "resolution": resolution_rows(made),
         "slopes": [(one.measured.name, data_uri(slope_chart(made, one.measured), "png")) for one in made.sets],
         "costs": costs and data_uri(costs, "png"),
         "epochs": epochs and data_uri(epochs, "png"),
@@ -96,10 +96,19 @@ def _protocol_row(one: MeasuredSet, of_full: int | None) -> list[str]:
     return [one.name, f"{found.epochs[-1]}", f"{found.first_epoch or 'never'} ({low} to {high})", images, share]
 
 
-def resolution_lines(made: Quality) -> list[str]:
-    """A sentence for each set whose validation images are counted."""
-    measured = (made.reference, *(one.measured for one in made.sets))
-    return [f"{one.name}: {one.resolution.describe()}" for one in measured if one.resolution is not None]
+def resolution_rows(made: Quality) -> Rows | None:
+    """A row a set whose validation images are counted: what they can tell. None without any."""
+    measured = [made.reference, *(one.measured for one in made.sets)]
+    found = [(one.name, one.resolution) for one in measured if one.resolution is not None]
+    if not found:
+        return None
+    header = ["set", "validation images", "seeds", "noise below, points", "found 4 times in 5, points", "advice"]
+    return header, [[name, *_resolution_row(one)] for name, one in found]
+
+
+def _resolution_row(one: Resolution) -> list[str]:
+    limits = [points(one.least_significant), points(one.detectable)]
+    return [f"{one.val_images:,}", f"{one.seeds}", *limits, one.advise()]
 
 
 def _text(one: Estimate | None) -> str:

@@ -43,25 +43,39 @@ def slope_chart(made: Quality, one: MeasuredSet) -> bytes:
 
 def cost_chart(made: Quality) -> bytes | None:
     """Images looped through by one training against tau; None unless two sets have a known cost."""
-    known = [one for one in made.sets if one.measured.cost is not None]
+    known = [(one, one.measured.cost) for one in made.sets if one.measured.cost is not None]
     if len(known) < 2:
         return None
     figure, axes = new_figure(6.8, 4.0)
-    for one in known:
+    for number, (one, cost) in enumerate(known):
+        at = cost * 1.02 ** (number % 5), one.tau.value  # so that sets of one cost do not hide one another
         error = [[one.tau.value - one.tau.low], [one.tau.high - one.tau.value]]
-        axes.errorbar(one.measured.cost, one.tau.value, yerr=error, fmt="o", color=COLORS[one.role], ms=5, lw=1)
-        name = shorten(printable(one.measured.name))
-        axes.annotate(name, (one.measured.cost, one.tau.value), (5, 4), textcoords="offset points", fontsize=8)
-    if made.ceiling is not None:
-        axes.axhline(made.ceiling.mean, color=SOFT, lw=1, ls=":")
-        axes.annotate(
-            "two seeds of the full set", (1, made.ceiling.mean), (-4, 3), xycoords=("axes fraction", "data"),
-            textcoords="offset points", fontsize=8, ha="right",
-        )  # fmt: skip
+        axes.errorbar(*at, yerr=error, fmt="o", color=COLORS[one.role], ms=5, lw=1)
+        axes.annotate(shorten(printable(one.measured.name)), at, (5, 4), textcoords="offset points", fontsize=8)
+    costs = {cost for _, cost in known}
+    if made.ceiling is not None and made.reference.cost is not None:
+        costs.add(made.reference.cost)
+        at, label = (made.reference.cost, made.ceiling.mean), f"{shorten(printable(made.reference.name))}, two seeds"
+        axes.plot(*at, "D", color="#1c1c1c", ms=5)
+        axes.annotate(label, at, (-6, 6), textcoords="offset points", fontsize=8, ha="right")
+        axes.axhline(made.ceiling.mean, color=SOFT, lw=0.8, ls=":")
     axes.set_xscale("log")
+    axes.set_xticks(_apart(sorted(costs)))
+    axes.set_xticks([], minor=True)
+    axes.xaxis.set_major_formatter(lambda images, _: f"{images:,.0f}")
+    axes.margins(x=0.14)
     axes.set_xlabel("images looped through by one training")
     axes.set_ylabel("Kendall tau to the full set")
     return to_png(figure)
+
+
+def _apart(costs: list[int]) -> list[int]:
+    """Of increasing costs, those whose labels do not run into one another on a logarithmic axis."""
+    shown = costs[:1]
+    for cost in costs[1:]:
+        if cost >= shown[-1] * max(1.15, (costs[-1] / costs[0]) ** (1 / 6)):
+            shown.append(cost)
+    return shown
 
 
 def epochs_chart(made: Quality) -> bytes | None:

@@ -65,7 +65,7 @@ def find_accuracies(inputs: Sequence[Path], settings: QualitySettings) -> Accura
             (name,) = part
             val[name], train[name] = images
         else:
-            parts.append(read_accuracies(path, settings.names, settings.sets, settings.recipe))
+            parts.append(read_accuracies(path, settings.names, settings.wanted, settings.recipe))
     return choose_accuracies(merge(parts), settings, val, train)
 
 
@@ -78,11 +78,11 @@ def choose_accuracies(
     """
     val = {**val, **numbers_in("--val-images", settings.val_images)}
     train = {**train, **numbers_in("--train-images", settings.train_images)}
-    unknown = next((name for name in (*settings.sets, *val, *train) if name not in cells), None)
+    unknown = next((name for name in (*settings.wanted, *val, *train) if name not in cells), None)
     if unknown is not None:
         raise SettingError(f"there is no set {unknown!r}; there are {', '.join(cells)[:300]}.")
-    if settings.sets:
-        cells = {name: cells[name] for name in settings.sets}
+    if settings.wanted:
+        cells = {name: of_set for name, of_set in cells.items() if name in settings.wanted}
     drop = settings.incomplete == "drop"
     return gather(cells, unit=settings.unit, drop=drop, val_images=val, train_images=train)
 
@@ -112,19 +112,19 @@ def _print(made: Quality) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from rescale_fast.report.quality import by_gap_rows, order_rows, resolution_lines
+    from rescale_fast.report.quality import by_gap_rows, order_rows, protocol_rows, resolution_rows
 
     console = Console(markup=False, highlight=False)  # names are not ours
     show(
         f"{len(made.networks):,} networks, judged by {made.reference.name}; accuracies in {made.unit}; in brackets, "
         "95 % with other networks, seeds and validation images"
     )
-    for header, rows in (order_rows(made), by_gap_rows(made)):
+    for header, rows in filter(None, (order_rows(made), by_gap_rows(made), protocol_rows(made), resolution_rows(made))):
         table = Table(*header)
         for row in rows:
             table.add_row(*[printable(cell).replace(" [", "\n[").replace(" (", "\n(") for cell in row])
         console.print(table)
-    for line in (*resolution_lines(made), *made.advice):
+    for line in made.advice:
         show(line)
     if made.left_out:
         show(f"Left out: {'; '.join(made.left_out[:10])}{' ...' if len(made.left_out) > 10 else ''}")
