@@ -97,8 +97,9 @@ def test_the_table_that_train_leaves_is_judged(runs, tmp_path):
 
 def test_trainings_on_an_earlier_subset_or_by_another_recipe_are_not_mixed_in(runs, tmp_path, capsys):
     _, part = runs
-    training("ResNet18", [0.99], digests=DIGESTS | {"val": "xxh3-128-mib:02"}).save(part / "runs" / "old-fast-seed0")
     before = rf.quality(runs)
+    training("ResNet18", [0.99], digests=DIGESTS | {"val": "xxh3-128-mib:02"}).save(part / "runs" / "old-fast-seed0")
+    assert rf.quality(runs) == before
     training("ResNet18", [0.99], recipe="rein").save(part / "runs" / "ResNet18-rein-seed0")
     assert main(["quality", *map(str, runs)]) == 2
     assert "its trainings are by the recipes fast, rein. Choose one with --recipe" in capsys.readouterr().err

@@ -15,7 +15,7 @@ from rescale_fast.quality.accuracies import Cells, Key
 
 COLUMN = re.compile(r"(?P<set>.+?)(_seed(?P<seed>\d{1,18}))?(_epoch(?P<epoch>\d{1,18}))?", re.DOTALL)
 OF_RUNS = ("network", "subset", "recipe", "seed", "top1 last epoch")
-THEN = "Expected a CSV with a row a network: its name, and its accuracies on each set (README.md has an example)."
+THEN = "Expected a CSV with a row a network: its name, and its accuracies on each set (docs/worth.md has an example)."
 
 
 def read_accuracies(
