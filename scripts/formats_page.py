@@ -6,7 +6,9 @@ It stands outside the package: nobody needs it at run time, and no part of the p
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, get_args, get_origin
 
 import numpy as np
@@ -21,6 +23,7 @@ from rescale_fast.files.arrays import Values
 from rescale_fast.files.fields import ClassesMeta, Means, declared, may_be_absent
 from rescale_fast.image_subset import types as image_subset
 from rescale_fast.predictions import types as predictions
+from rescale_fast.quality import types as quality
 from rescale_fast.run import folder
 from rescale_fast.scores import types as scores
 from rescale_fast.settings import alternatives, describe
@@ -61,6 +64,7 @@ def _sections() -> dict[str, str]:
         "label_errors": _columns(image_subset.LABEL_ERRORS),
         "near_duplicates": _columns(image_subset.NEAR_DUPLICATES),
         "manifest": f"Schema `{folder.SCHEMA}`.\n\n{_json_table(folder.Manifest)}",
+        "quality": _with_schema(quality.Quality, _json_table(quality.Quality) + _parts(quality)),
         "checkpoint": f"`{CHECKPOINT}`",
         **{name: _with_schema(kind, _json_table(kind)) for name, kind in json_files.items()},
         **{name: _struct(getattr(beton, name)) for name in ("HEADER", "DESCRIPTOR", "IMAGE", "ALLOCATION")},
@@ -93,6 +97,13 @@ def _json_table(cls: type) -> str:
             hint = get_args(_bare(hint))[0]
         rows.append((f"`{at.place}`" + " (optional)" * (name in may_be_absent(cls)), _in_words(hint), meaning))
     return _table(("name", "value", "meaning"), rows)
+
+
+def _parts(module: ModuleType) -> str:
+    """The tables of the objects that an artifact of this module holds."""
+    kinds = [one for one in vars(module).values() if is_dataclass(one) and one.__module__ == module.__name__]
+    parts = sorted((one for one in kinds if not issubclass(one, JsonArtifact)), key=lambda one: one.__name__)
+    return "".join(f"\n\n`{one.__name__}`:\n\n{_json_table(one)}" for one in parts)
 
 
 def _notes(hint: Any) -> Sequence[Any]:

@@ -7,7 +7,8 @@ Reading, writing, checking, the words of messages and docs/formats.md all come f
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from rescale_fast.files.reading import DamageError
@@ -45,15 +46,15 @@ class ClassesMeta:
     class_names: Annotated[tuple[str, ...], Means("by label: for people; need not be unique")]
 
 
-def from_tree(cls: type, tree: Mapping[str, Any]) -> dict[str, Any]:
+def from_tree(cls: type, tree: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     """The fields of a dataclass, but its origin, from an object read; those with a default may be absent.
 
     Raises: DamageError naming one that is wrong.
     """
     return {
-        name: _get(tree, at.keys, hint, "")
+        name: _get(tree, at.keys, hint, where)
         for name, at, hint in declared(cls)
-        if at.keys[0] in tree or name not in may_be_absent(cls)
+        if name not in may_be_absent(cls) or at.keys[0] in tree
     }
 
 
@@ -121,10 +122,17 @@ def _list(value: Any, where: str) -> list[Any]:
 
 
 def typed(value: Any, hint: Any, where: str) -> Any:
-    """A value read, as the type that it should have: lists become tuples. Raises: DamageError when it is of another."""
+    """A value read, as the type that it should have: lists become tuples, objects dataclasses.
+
+    Raises: DamageError when it is of another.
+    """
     bare = _bare(hint)
     if bare is Any:
         return value
+    kinds: list[Any] = [one for one, _ in alternatives(hint)]
+    inner: Any = next((one for one in kinds if is_dataclass(one)), None)
+    if inner is not None:
+        return None if value is None and NoneType in kinds else inner(**from_tree(inner, value, f"{where}."))
     kind = get_origin(bare)
     if kind is tuple:
         (item, *_) = get_args(bare)

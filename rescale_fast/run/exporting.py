@@ -16,17 +16,21 @@ from rescale_fast.export.types import FilesInfo
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.machine import MachineSettings
 from rescale_fast.run.folder import RunFolder, digest
+from rescale_fast.run.resolving import resolution_of
 from rescale_fast.terminal import say, track
 
 
 def export(folder: RunFolder, dataset: Dataset, settings: ExportSettings, machine: MachineSettings) -> None:
     """Make train.beton and val.beton; a split without images is left out."""
     subset = ImageSubset.load(folder.require(folder.image_subset, "sample"))
+    made = {}
     for split in ("train", "val"):
         if len(subset.split(split)):
-            _export_split(folder, dataset, subset, split, settings, machine)
+            made[split] = _export_split(folder, dataset, subset, split, settings, machine)
         else:
             say(f"{'export':>9}  no {split} images, so no {folder.beton(split).name}")
+    if (resolution := resolution_of(made)) is not None:
+        say(f"{'':>9}  {resolution.describe()}")
 
 
 def _export_split(
@@ -36,12 +40,12 @@ def _export_split(
     split: str,
     settings: ExportSettings,
     machine: MachineSettings,
-) -> None:
+) -> BetonInfo:
     from rescale_fast.export.beton import export_beton
 
     origin = Origin({"image_subset": digest(folder.image_subset)}, {"split": split, **asdict(settings)})
 
-    folder.reuse_or_make(
+    return folder.reuse_or_make(
         "export",
         folder.beton(split),
         origin,

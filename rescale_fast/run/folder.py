@@ -91,6 +91,10 @@ class RunFolder:
         return self.path / "review.html"
 
     @property
+    def quality(self) -> Path:
+        return self.path / "quality.json"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 
