@@ -27,8 +27,12 @@ class Resolution:
     least_significant: Annotated[float, Means("a difference measured to be larger than this is no noise, at 95 %")]
     detectable: Annotated[float, Means("a true difference of this size is found to be significant 4 times in 5")]
     target: Annotated[Share, Means("the difference that one wants to resolve")]
-    images_for_target: Annotated[Positive | None, Means("validation images at which it is the least significant one; None: never")]
-    val_share_for_target: Annotated[float, Between(0)] | Non, Means("as a share of all images of the subset, if known")]
+    images_for_target: Annotated[
+        Positive | None, Means("validation images at which it is the least significant one; None: never")
+    ]
+    val_share_for_target: Annotated[
+        Annotated[float, Between(0)] | None, Means("as a share of all images of the subset, if known")
+    ]
 
     def describe(self) -> str:
         """What that means, in sentences."""
@@ -68,7 +72,9 @@ class Estimate:
     value: float
     low: Annotated[float, Means("with other networks, seeds and validation images")]
     high: float
-    same_low: Annotated[float | None, Means("with the same networks, other seeds and validation images; None where these are unknown")]
+    same_low: Annotated[
+        float | None, Means("with the same networks, other seeds and validation images; None where these are unknown")
+    ]
     same_high: float | None
 
 
