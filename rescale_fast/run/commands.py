@@ -67,14 +67,14 @@ def _run_stages(dataset: Dataset, folder: RunFolder, settings: RunSettings) -> b
     if settings.confusion is not None:
         stages.take_confusion(folder, settings.confusion, dataset)
     else:
-        if settings.predictions is None:
+        if not settings.predictions:
             stages.validate(folder, dataset, settings.network, settings.validate, settings.machine)
             if not this_rank().is_first:
                 return False  # what follows is work for one
         stages.confuse(folder, settings.predictions, settings.machine, dataset)
     stages.check_classes(dataset, folder.confusion)
     if settings.group.grouping is None:
-        stages.select(folder, settings.select, settings.machine)
+        stages.select(folder, settings.select, settings.machine, settings.predictions)
         chosen = folder.class_subset
     else:
         stages.group(folder, settings.group)
@@ -83,7 +83,7 @@ def _run_stages(dataset: Dataset, folder: RunFolder, settings: RunSettings) -> b
         scoring.score(folder, dataset, chosen, settings.sample.corrections, settings.score, settings.machine)
     sampling.sample(
         folder, dataset, chosen, settings.sample, settings.machine,
-        scores=settings.scores, predictions=settings.predictions,
+        scores=settings.scores, predictions=next(iter(settings.predictions), None),
     )  # fmt: skip
     exporting.export(folder, dataset, settings.export, settings.machine)
     if "train" in dataset.splits:
@@ -132,7 +132,7 @@ def validate(settings: ValidateCommand) -> None:
 
 def confuse(settings: ConfuseCommand) -> None:
     folder = RunFolder(settings.out)
-    dataset = folder.known_dataset() if settings.predictions is not None else None
+    dataset = folder.known_dataset() if settings.predictions else None
     stages.confuse(folder, settings.predictions, settings.machine, dataset)
 
 
@@ -140,7 +140,9 @@ def select(settings: SelectCommand) -> None:
     folder = RunFolder(settings.out)
     if settings.confusion is not None:
         stages.take_confusion(folder, settings.confusion, folder.known_dataset())
-    stages.select(folder, settings.select, settings.machine)
+    if settings.predictions:
+        stages.confuse(folder, settings.predictions, settings.machine, folder.known_dataset())
+    stages.select(folder, settings.select, settings.machine, settings.predictions)
 
 
 def group(settings: GroupCommand) -> None:

@@ -1,24 +1,26 @@
 """One function a stage: finds its inputs in the run folder, reuses its artifact or has it made."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rescale_fast.artifact import Origin
 from rescale_fast.class_subset.choose import choice_origin, choose_classes
+from rescale_fast.class_subset.network_hits import NetworkHits
 from rescale_fast.class_subset.settings import GroupSettings, SelectSettings
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
-from rescale_fast.confusion import ConfusionMatrix, make_confusion
+from rescale_fast.confusion import ConfusionMatrix, pool_confusion
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, MissingInputError, SettingError
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions.settings import ValidateSettings
+from rescale_fast.predictions.several import load_alike
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.ranks import Meeting
-from rescale_fast.run.folder import RunFolder, digest, names_of
+from rescale_fast.run.folder import RunFolder, digest, digests_of, names_of
 from rescale_fast.terminal import say, track
 
 
@@ -88,28 +90,32 @@ def validate(
 
 
 def confuse(
-    folder: RunFolder, predictions: Path | None, machine: MachineSettings, dataset: Dataset | None = None
+    folder: RunFolder, predictions: Sequence[Path], machine: MachineSettings, dataset: Dataset | None = None
 ) -> None:
     """Make confusion.npz from the run's predictions, or from others'; `dataset` names classes that these do not."""
-    source = predictions or folder.require(folder.predictions, "validate")
-    if predictions is not None and not predictions.exists():
-        raise SettingError(f"--predictions {predictions}: no such file or folder.")
-
-    made_from = {"predictions": digest(source)}
-    if predictions is not None and dataset is not None:
+    sources = predictions or [folder.require(folder.predictions, "validate")]
+    made_from = digests_of(sources)
+    if predictions and dataset is not None:
         made_from["dataset"] = dataset.digest  # which these are compared with
     origin = Origin(made_from, {})
 
     def make() -> ConfusionMatrix:
-        found = Predictions.load(source, **names_of(dataset))
-        if predictions is not None and dataset is not None:
-            missing = found.missing(dataset)
-            if missing:
-                listed = len(dataset.splits["val"])
-                say(f"{'':>9}  {len(missing):,} of {listed:,} images have no prediction, {missing[0]!r} first")
-        return make_confusion(found, origin, num_threads=machine.threads)
+        found = load_alike(sources, **names_of(dataset))
+        if predictions and dataset is not None:
+            found = _tell_missing(found, dataset)
+        return pool_confusion(found, origin, num_threads=machine.threads)
 
     _keep_confusion(folder, origin, make)
+
+
+def _tell_missing(predictions: Iterable[Predictions], dataset: Dataset) -> Iterator[Predictions]:
+    """Pass them on; say how many images of the data set none of them is about, as they are all about the same."""
+    for number, one in enumerate(predictions):
+        missing = one.missing(dataset)
+        if missing and not number:
+            listed = len(dataset.splits["val"])
+            say(f"{'':>9}  {len(missing):,} of {listed:,} images have no prediction, {missing[0]!r} first")
+        yield one
 
 
 def take_confusion(folder: RunFolder, source: Path, dataset: Dataset | None) -> None:
@@ -153,13 +159,19 @@ def check_classes(dataset: Dataset, confusion: Path) -> None:
         )
 
 
-def select(folder: RunFolder, settings: SelectSettings, machine: MachineSettings) -> None:
-    """Make class_subset.json (and .txt) from confusion.npz."""
+def select(
+    folder: RunFolder, settings: SelectSettings, machine: MachineSettings, predictions: Sequence[Path] = ()
+) -> None:
+    """Make class_subset.json (and .txt) from confusion.npz, and from several networks' predictions where they count."""
     source = folder.require(folder.confusion, "confuse")
-    origin = choice_origin(settings, digest(source))
+    origin = choice_origin(settings, digest(source), digests_of(predictions))
 
     def make() -> ClassSubset:
-        made = choose_classes(ConfusionMatrix.load(source), settings, origin, num_threads=machine.threads, track=track)
+        confusion, networks = ConfusionMatrix.load(source), None
+        if settings.method == "rank-fidelity":
+            ids, names = confusion.class_ids, confusion.class_names
+            networks = NetworkHits.of(load_alike(predictions, class_ids=ids, class_names=names))
+        made = choose_classes(confusion, settings, origin, networks=networks, num_threads=machine.threads, track=track)
         made.save(folder.class_subset)
         return made
 
@@ -180,6 +192,8 @@ def _how_good(facts: Mapping[str, Any]) -> str:
     if not facts:  # chosen by another program
         return ""
     text = f", {facts['value']:,} images confused among them"
+    if "verdict" in facts:
+        return f"{text}; {facts['verdict']}"
     if "upper_bound" not in facts:
         return text
     number = "{:,.0f}" if facts["pair_weights"] == "counts" else facts["pair_weights"] + " {:,.4g}"
