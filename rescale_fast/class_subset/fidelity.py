@@ -38,8 +38,8 @@ def rank_fidelity(
 
     With `hardness` h the choice is the best by (1 - h) fidelity + h confusion inside, each as a share of what choosing
     by it alone gains over a random choice; the confusion is that of all networks, also while some are held out.
-    Facts: `fidelity`, the squared correlation that the model expects of networks; `confusion_share`, where hardness
-    counts: confused images inside as a share of those of max-confusion; and those of held_out.py.
+    Facts: `fidelity`, what is searched for: a squared correlation that new networks reach at best; `confusion_share`,
+    where hardness counts: confused images inside as a share of those of max-confusion; and those of held_out.py.
     Raises: ArtifactError when the networks are about other classes than the matrix.
     """
     if len(networks.images) != confusion.num_classes:

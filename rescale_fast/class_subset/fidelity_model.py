@@ -9,9 +9,10 @@ alone is worth nothing: with a handful of networks a search finds sets on which 
 - *loadings* are regression slopes, which few networks tell badly; they are drawn towards what classes as hard have
   (a quadratic in the binomial variance), by as much as their noise asks for (Fay and Herriot 1979).
 - *residuals*: the deviations of the networks at hand, which must cancel out in a set as they do over all classes.
-- what other networks deviate by: classes on which the known ones did alike will be alike again, as a Gaussian process
-  over the classes' profiles says (by random Fourier features, Rahimi and Recht 2007), so a set must hold them in the
-  proportion that all classes do; and each class has a *specific* part of its own, estimated and drawn as loadings are.
+- what other networks deviate by: classes on which the known ones did alike may be alike again, as a Gaussian process
+  over the classes' profiles says (by random Fourier features, Rahimi and Recht 2007); then a set must hold them in the
+  proportion that all classes do. How much of the variance that explains is seen by leaving out each network in turn.
+  The rest is *specific* to each class; its variance is estimated and drawn as loadings are.
 
 With no residuals and no process, fidelity is the composite reliability (omega, McDonald 1999) by which items of a test
 are chosen; with these alone, the set is an even sample of the classes, as anchor points are (Vivek et al. 2024;
@@ -24,8 +25,8 @@ from rescale_fast import _core
 from rescale_fast.class_subset.network_hits import NetworkHits
 from rescale_fast.types import FloatArray
 
-SMOOTH, SPECIFIC = 1.0, 0.3  # variances of the process and of what is specific, in those of deviations
-FEATURES = 48  # of the process
+SPECIFIC = 0.3  # weight of what is specific: with all of it, searches trust loadings more than held-out networks do
+FEATURES, LENGTH = 48, 0.5  # of the process; its length scale, in median distances between profiles
 LEAST = 0.1  # share of the binomial variance that deviations have at least, however few networks show them
 
 
@@ -47,12 +48,28 @@ def fidelity_model(networks: NetworkHits) -> _core.FidelityModel:
     variance = max(spread @ spread / (networks.num_networks - 1), np.finfo(float).tiny)
     loadings = _drawn(loadings, specific / (variance * (networks.num_networks - 1)), binomial)
     deviations = centred - np.outer(spread, loadings)
-    parts = [deviations / np.sqrt(networks.num_networks - 1), np.sqrt(SMOOTH * specific.mean()) * _features(networks)]
+    smooth = min(specific.mean(), _smooth_variance(networks, deviations))
+    parts = [deviations / np.sqrt(networks.num_networks - 1), np.sqrt(smooth) * _features(networks)]
     return _core.FidelityModel(
         np.ascontiguousarray(loadings * np.sqrt(variance)),
-        np.ascontiguousarray(SPECIFIC * specific),
+        np.ascontiguousarray(SPECIFIC * (1 - smooth / specific.mean()) * specific),
         np.ascontiguousarray(np.concatenate(parts).T),
     )
+
+
+def _smooth_variance(networks: NetworkHits, deviations: FloatArray) -> float:
+    """The variance that the process has, by how alike a network's deviations are in classes that are alike to others.
+
+    By least squares: products of the deviations of two classes against the products of their features.
+    """
+    numbers = np.arange(networks.num_networks)
+    explained = squares = 0.0
+    for left_out, found in enumerate(deviations):
+        features = _features(networks.some(numbers != left_out))
+        lengths = (features**2).sum(axis=0)
+        explained += ((features @ found) ** 2).sum() - lengths @ found**2  # less the products of a class with itself
+        squares += ((features @ features.T) ** 2).sum() - lengths @ lengths
+    return max(0.0, explained / squares) if squares > 0 else 0.0
 
 
 def _slopes(spread: FloatArray, centred: FloatArray, alike: FloatArray) -> FloatArray:
@@ -88,7 +105,8 @@ def _features(networks: NetworkHits) -> FloatArray:
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, profiles.shape[1], (2, 2000))
     apart = np.sqrt(np.median(((profiles[:, a] - profiles[:, b]) ** 2).sum(axis=0)))
-    phases = rng.normal(size=(FEATURES // 2, len(profiles))) @ profiles / max(apart, np.finfo(float).tiny)
+    scale = max(LENGTH * apart, np.finfo(float).tiny)
+    phases = rng.normal(size=(FEATURES // 2, len(profiles))) @ profiles / scale
     features = np.concatenate([np.cos(phases), np.sin(phases)]) * np.sqrt(2 / FEATURES)
     centred: FloatArray = features - features.mean(axis=1, keepdims=True)
     return centred
