@@ -1,4 +1,4 @@
-"""Choosing classes for the order of networks: the search beside annealing in NumPy, and what it is worth to new networks.
+"""Choosing classes for the order of networks: the search beside annealing in NumPy, and its worth to new networks.
 
     python -m benchmarks.bench_rank_fidelity [--quick]
 
@@ -47,7 +47,8 @@ class Zoo:
             (means[:, None] + of_images + rng.normal(0, 0.45, of_images.shape) > 0).sum(axis=1)
             for means in ease + np.outer(ability, loadings) + deviations
         ]
-        return NetworkHits(np.array(hits, np.int64), np.full(num_classes, images))
+        ids = tuple(str(label) for label in range(num_classes))
+        return NetworkHits(np.array(hits, np.int64), np.full(num_classes, images), ids)
 
 
 ZOOS = {"even": Zoo(0.12, 0.22), "groups": Zoo(0.3, 0.15), "telling": Zoo(0.0, 0.3, useless=0.7)}

@@ -102,7 +102,8 @@ def factor_hits(rng, num_networks, loadings, deviation, images=50):
     """Hits of networks of even ability: class c gains loadings[c] of it, and each network deviates in each class."""
     ability = rng.permutation(np.linspace(-0.1, 0.1, num_networks))
     rates = 0.6 + np.outer(ability, loadings) + deviation * rng.normal(size=(num_networks, len(loadings)))
-    return NetworkHits(rng.binomial(images, np.clip(rates, 0, 1)), np.full(len(loadings), images))
+    ids = tuple(f"c{label}" for label in range(len(loadings)))
+    return NetworkHits(rng.binomial(images, np.clip(rates, 0, 1)), np.full(len(loadings), images), ids)
 
 
 def confusion_of(num_classes, rng=None):
@@ -301,6 +302,12 @@ def test_python_chooses_by_networks_and_says_where_from():
 def test_settings_that_cannot_be_are_refused(arguments, message):
     with pytest.raises(SettingError, match=message):
         rf.choose_classes(rf.confusion(zoo()), **{"k": 2, **arguments})
+
+
+def test_a_matrix_of_other_classes_than_the_networks_is_refused():
+    others = rf.confusion([predictions(seed, class_ids=("w", "x", "y", "z")) for seed in range(2)])
+    with pytest.raises(ArtifactError, match="4 classes from 'a', the confusion matrix about 4 from 'w'"):
+        rf.choose_classes(others, 2, method="rank-fidelity", predictions=zoo())
 
 
 def test_networks_without_an_order_or_images_are_refused():

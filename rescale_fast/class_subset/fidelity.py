@@ -42,10 +42,10 @@ def rank_fidelity(
     where hardness counts: confused images inside as a share of those of max-confusion; and those of held_out.py.
     Raises: ArtifactError when the networks are about other classes than the matrix.
     """
-    if len(networks.images) != confusion.num_classes:
+    if networks.class_ids != confusion.class_ids:
         raise ArtifactError(
-            f"the predictions are about {len(networks.images):,} classes, the confusion matrix about "
-            f"{confusion.num_classes:,}."
+            f"the predictions are about {len(networks.class_ids):,} classes from {networks.class_ids[0]!r}, the "
+            f"confusion matrix about {confusion.num_classes:,} from {confusion.class_ids[0]!r}. Pool those of the same networks."
         )
     folds = draw_folds(networks, settings.held_out, settings.search_seed)
     parts = range(int(folds.max()) + 1)

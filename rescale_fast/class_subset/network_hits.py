@@ -1,7 +1,7 @@
 """NetworkHits: how many images of each class each of several networks got right."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -22,6 +22,7 @@ class NetworkHits:
 
     hits: IntArray  # (M, K) images that the network got right
     images: IntArray  # (K,) images of the class
+    class_ids: tuple[str, ...]  # (K,)
 
     @classmethod
     def of(cls, predictions: Iterable[Predictions]) -> Self:
@@ -36,17 +37,17 @@ class NetworkHits:
             right = one.labels[one.predicted == one.labels]
             hits.append(np.bincount(right, minlength=len(class_ids)))
             images = np.bincount(one.labels, minlength=len(class_ids))
-        made = cls(np.array(hits, np.int64), images)
-        made._check(class_ids)
+        made = cls(np.array(hits, np.int64), images, class_ids)
+        made._check()
         return made
 
-    def _check(self, class_ids: tuple[str, ...]) -> None:
+    def _check(self) -> None:
         check_number(self.num_networks)
         empty = np.flatnonzero(self.images == 0)
         if len(empty):
             raise ArtifactError(
-                f"class {class_ids[empty[0]]!r} has no predicted image ({len(empty):,} such classes), so that nothing "
-                "is known of how networks do on it. Choose by another --method."
+                f"class {self.class_ids[empty[0]]!r} has no predicted image ({len(empty):,} such classes), so "
+                "nothing is known of how networks do on it. Choose by another --method."
             )
         if np.ptp(self.hits.sum(axis=1)) == 0:
             raise ArtifactError(
@@ -66,7 +67,7 @@ class NetworkHits:
 
     def some(self, networks: "IntArray | np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Self:
         """The same of some of the networks: their places, or which."""
-        return type(self)(self.hits[networks], self.images)
+        return replace(self, hits=self.hits[networks])
 
 
 def check_number(networks: int) -> None:
