@@ -45,7 +45,8 @@ def rank_fidelity(
     if networks.class_ids != confusion.class_ids:
         raise ArtifactError(
             f"the predictions are about {len(networks.class_ids):,} classes from {networks.class_ids[0]!r}, the "
-            f"confusion matrix about {confusion.num_classes:,} from {confusion.class_ids[0]!r}. Pool those of the same networks."
+            f"confusion matrix about {confusion.num_classes:,} from {confusion.class_ids[0]!r}. "
+            "Pool those of the same networks."
         )
     folds = draw_folds(networks, settings.held_out, settings.search_seed)
     parts = range(int(folds.max()) + 1)
