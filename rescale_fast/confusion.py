@@ -1,12 +1,13 @@
 """Confusion matrix: how often images of one class are called another.
 
-Reads Predictions (N images, K classes); makes ConfusionMatrix, row = true class, column = predicted class.
+Reads Predictions (N images, K classes), of one network or of several; makes ConfusionMatrix, row = true class,
+column = predicted class.
 Counting runs in C++ (csrc/classes/confusion.cpp) without the GIL: one pass, the same result for any thread count.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -204,3 +205,16 @@ def make_confusion(predictions: Predictions, origin: Origin, *, num_threads: int
         class_ids=predictions.class_ids,
         class_names=predictions.class_names,
     )
+
+
+def pool_confusion(predictions: Iterable[Predictions], origin: Origin, *, num_threads: int = 0) -> ConfusionMatrix:
+    """Accumulate the confusion matrix of several networks: counts and summed probabilities add up.
+
+    The networks' predictions are taken one after another, and must be about the same classes (predictions/several.py).
+    Raises: as `make_confusion`.
+    """
+    made = (make_confusion(one, origin, num_threads=num_threads) for one in predictions)
+    pooled = next(made)
+    for one in made:
+        pooled = replace(pooled, counts=pooled.counts + one.counts, soft=pooled.soft + one.soft)
+    return pooled

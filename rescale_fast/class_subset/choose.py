@@ -3,14 +3,16 @@
 Reads a ConfusionMatrix; makes a ClassSubset. Each method has a module of its own beside this one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import numpy as np
 
 from rescale_fast.artifact import Origin, file_sha256, to_json
 from rescale_fast.class_subset.bounds import Relaxation, relax
+from rescale_fast.class_subset.fidelity import rank_fidelity
 from rescale_fast.class_subset.lists import read_list
+from rescale_fast.class_subset.network_hits import NetworkHits
 from rescale_fast.class_subset.outcomes import by_errors_and_half, by_lowest_accuracy, by_votes, lowest_and_confused
 from rescale_fast.class_subset.proof import Proof, proof_by_relaxation, prove_subset
 from rescale_fast.class_subset.published import PublishedList, find_published
@@ -31,19 +33,20 @@ def choose_classes(
     settings: SelectSettings,
     origin: Origin,
     *,
+    networks: NetworkHits | None = None,
     num_threads: int = 0,
     track: Track = silent,
 ) -> ClassSubset:
-    """Choose classes as the settings say.
+    """Choose classes as the settings say; `networks` are those that `rank-fidelity` looks at.
 
-    Raises: SettingError for k above K, or a list that does not fit the data set.
+    Raises: SettingError for k above K, a list that does not fit the data set, or networks that are missing.
     """
     choose = METHODS[settings.method]
     if settings.classes is not None or settings.published is not None:
         choose = _from_list
     else:
         check_k(settings.k, confusion.num_classes)
-    chosen, method, facts = choose(confusion, settings, num_threads, track)
+    chosen, method, facts = choose(confusion, settings, num_threads, track, networks)
     return ClassSubset(
         origin=origin,
         method=method,
@@ -55,12 +58,17 @@ def choose_classes(
     )
 
 
-def choice_origin(settings: SelectSettings, confusion_digest: str) -> Origin:
-    """What a choice is made from: the confusion matrix with this digest, and the list or the settings.
+def choice_origin(
+    settings: SelectSettings, confusion_digest: str, predictions: Mapping[str, str] | None = None
+) -> Origin:
+    """What a choice is made from: the confusion matrix with this digest, and the list or the settings; for
+    `rank-fidelity`, the networks' predictions, too, by name.
 
     Raises: SettingError for a list that is not there.
     """
     made_from = {"confusion": confusion_digest}
+    if settings.method == "rank-fidelity":
+        made_from |= predictions or {}
     if settings.classes is not None:  # the list decides; k and the file's place do not
         if not settings.classes.is_file():
             raise SettingError(f"--classes {settings.classes}: no such file.")
@@ -99,7 +107,9 @@ def listed_labels(settings: SelectSettings, class_ids: tuple[str, ...]) -> tuple
     return published.labels(class_ids), published
 
 
-def _by_confusion(confusion: ConfusionMatrix, settings: SelectSettings, num_threads: int, track: Track) -> Chosen:
+def _by_confusion(
+    confusion: ConfusionMatrix, settings: SelectSettings, num_threads: int, track: Track, *_: object
+) -> Chosen:
     chosen, facts = max_confusion(confusion, settings, num_threads=num_threads, track=track)
     return chosen, f"max-confusion, {settings.effort}", facts
 
@@ -118,12 +128,26 @@ def _at_random(confusion: ConfusionMatrix, settings: SelectSettings, *_: object)
     return np.sort(drawn), f"random, seed {settings.search_seed}", {}
 
 
-METHODS: Registry[Callable[[ConfusionMatrix, SelectSettings, int, Track], Chosen]] = Registry(
+def _by_fidelity(
+    confusion: ConfusionMatrix,
+    settings: SelectSettings,
+    num_threads: int,
+    track: Track,
+    networks: NetworkHits | None,
+) -> Chosen:
+    settings.check_networks(0 if networks is None else networks.num_networks)
+    assert networks is not None  # as there are enough
+    chosen, facts = rank_fidelity(confusion, networks, settings, num_threads=num_threads, track=track)
+    return chosen, f"rank-fidelity, hardness {settings.hardness:g}" if settings.hardness else "rank-fidelity", facts
+
+
+METHODS: Registry[Callable[[ConfusionMatrix, SelectSettings, int, Track, NetworkHits | None], Chosen]] = Registry(
     {
         "max-confusion": _by_confusion,
         "validation-outcomes": _by_outcomes,
         "lowest-accuracy": _by_accuracy,
         "random": _at_random,
+        "rank-fidelity": _by_fidelity,
     }
 )
 RULES: Registry[Callable[[IntArray, SelectSettings], IntArray]] = Registry(

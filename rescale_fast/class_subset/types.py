@@ -51,6 +51,8 @@ class ClassSubset(JsonArtifact):
         if "upper_bound" in self.facts:
             how_good = {"upper_bound": float, "objective_of_greedy": float, "pair_weights": str, "is_optimal": bool}
             _check_facts(self.facts, how_good)
+        if "held_out_tau" in self.facts:
+            _check_facts(self.facts, {"held_out_tau": float, "random_tau_95": float, "verdict": str})
 
 
 @dataclass(frozen=True)

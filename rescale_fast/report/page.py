@@ -108,7 +108,7 @@ def _chosen(classes: ClassSubset) -> str:
     return (
         f"{text}, {facts['value']:,} images confused among them "
         f"(a random choice: {facts['value_of_a_random_choice']:.1f}), "
-        f"top-1 on them {100 * facts['accuracy']:.1f} %"
+        f"top-1 on them {100 * facts['accuracy']:.1f} %" + (f"; {facts['verdict']}" if "verdict" in facts else "")
     )
 
 

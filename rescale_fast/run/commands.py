@@ -81,7 +81,7 @@ def _run_stages(
         stages.confuse(folder, predictions, settings.machine, dataset)
     stages.check_classes(dataset, folder.confusion)
     if settings.group.grouping is None:
-        stages.select(folder, settings.select, settings.machine)
+        stages.select(folder, settings.select, settings.machine, predictions)
         chosen = folder.class_subset
     else:
         stages.group(folder, settings.group)
@@ -140,15 +140,18 @@ def validate(settings: ValidateCommand) -> None:
 
 def confuse(settings: ConfuseCommand) -> None:
     folder = RunFolder(settings.out)
-    dataset = folder.known_dataset() if settings.predictions is not None else None
-    stages.confuse(folder, stages.given_predictions(settings.predictions), settings.machine, dataset)
+    predictions = stages.given_predictions(settings.predictions)
+    stages.confuse(folder, predictions, settings.machine, folder.known_dataset() if predictions else None)
 
 
 def select(settings: SelectCommand) -> None:
     folder = RunFolder(settings.out)
     if settings.confusion is not None:
         stages.take_confusion(folder, settings.confusion, folder.known_dataset())
-    stages.select(folder, settings.select, settings.machine)
+    predictions = stages.given_predictions(settings.predictions)
+    if predictions is not None:
+        stages.confuse(folder, predictions, settings.machine, folder.known_dataset())
+    stages.select(folder, settings.select, settings.machine, predictions)
 
 
 def group(settings: GroupCommand) -> None:
@@ -175,7 +178,8 @@ def sample(settings: SampleCommand) -> None:
     chosen = sampling.find_chosen(folder, settings.of)
     sampling.sample(
         folder, folder.open_dataset(), chosen, settings.sample, settings.machine,
-        scores=settings.scores, predictions=stages.given_predictions(settings.predictions),
+        scores=settings.scores,
+        predictions=None if settings.predictions is None else stages.GivenPredictions((settings.predictions,)),
     )  # fmt: skip
 
 

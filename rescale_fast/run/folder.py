@@ -1,7 +1,7 @@
 """The run folder: where each artifact lies, which data set it belongs to, and how long each stage took."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -276,6 +276,21 @@ def digest(path: Path) -> str:
     if path.is_dir():
         return json_sha256({part.name: file_sha256(part) for part in sorted(path.glob("part-*.parquet"))})
     return file_sha256(path)
+
+
+def digests_of(predictions: Sequence[Path]) -> dict[str, str]:
+    """The digest of each, as origins name them: by number where there are several.
+
+    Raises: SettingError for predictions that are given twice.
+    """
+    found = [digest(existing(one, "--predictions")) for one in predictions]
+    for i, one in enumerate(found):
+        if one in found[:i]:
+            twice = predictions[found.index(one)]
+            raise SettingError(f"--predictions {predictions[i]}: is the same as {twice}. Give those of other networks.")
+    if len(found) == 1:
+        return {"predictions": found[0]}
+    return {f"predictions {number}": one for number, one in enumerate(found, 1)}
 
 
 def existing(path: Path, option: str) -> Path:
