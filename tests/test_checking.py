@@ -213,7 +213,7 @@ def all_settings(kind=Settings):
             yield from all_settings(one)
 
 
-NEEDED = {"subsets": ("x",), "sources": ("x",), "extra": ("x",), "form": "folder"}
+NEEDED = {"subsets": ("x",), "sources": ("x",), "inputs": ("x",), "extra": ("x",), "form": "folder"}
 NEEDED |= {"split": "val", "batch_size": 1, "image_size": 8, "augment": "shift", "num_workers": 0, "seed": 0, "rank": 0}
 NEEDED |= {"num_ranks": 1, "loader": "ffcv", "reuse_buffers": False}
 
