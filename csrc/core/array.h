@@ -25,7 +25,7 @@ class Array : public std::vector<T> {
   Array(Vector vector) : Vector(std::move(vector)) {}  // NOLINT(google-explicit-constructor)
 
   std::int64_t size() const { return static_cast<std::int64_t>(Vector::size()); }
-  void resize(std::int64_t size) { Vector::resize(to_size(size)); }
+  void resize(std::int64_t size, const T& value = T()) { Vector::resize(to_size(size), value); }
   void reserve(std::int64_t size) { Vector::reserve(to_size(size)); }
   void assign(std::int64_t size, const T& value) { Vector::assign(to_size(size), value); }
 
