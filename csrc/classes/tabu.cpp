@@ -62,13 +62,14 @@ class TabuChain {
   void swap_best_for_worst() {
     std::int64_t in = -1, out_place = -1;
     double most = -std::numeric_limits<double>::infinity(), least = -most;
-    for (std::int64_t c = 0; c < num_classes(); ++c) {
+    const std::int64_t n = num_classes(), k = size();
+    for (std::int64_t c = 0; c < n; ++c) {
       if (gain_[c] > most && !inside_[c] && free_at_[c] <= step_) {
         most = gain_[c];
         in = c;
       }
     }
-    for (std::int64_t place = 0; place < size(); ++place) {
+    for (std::int64_t place = 0; place < k; ++place) {
       const std::int64_t c = members_[place];
       if (gain_[c] < least && free_at_[c] <= step_) {
         least = gain_[c];
@@ -78,8 +79,8 @@ class TabuChain {
     if (in < 0 || out_place < 0) return;  // all are tabu; some soon will not be
     const std::int64_t out = members_[out_place];
     swap(in, out_place);
-    free_at_[in] = step_ + std::min<std::int64_t>(size() / 4 + 1, 10) + random_.below(10);
-    free_at_[out] = step_ + std::min<std::int64_t>((num_classes() - size()) / 4 + 1, 20) + random_.below(20);
+    free_at_[in] = step_ + std::min<std::int64_t>(k / 4 + 1, 10) + random_.below(10);
+    free_at_[out] = step_ + std::min<std::int64_t>((n - k) / 4 + 1, 20) + random_.below(20);
   }
 
   void swap(std::int64_t in, std::int64_t out_place) {
@@ -89,7 +90,8 @@ class TabuChain {
     inside_[in] = 1;
     inside_[out] = 0;
     const double *added = graph_.row(in), *dropped = graph_.row(out);
-    for (std::int64_t i = 0; i < gain_.size(); ++i) gain_[i] += added[i] - dropped[i];
+    const std::int64_t n = num_classes();
+    for (std::int64_t c = 0; c < n; ++c) gain_[c] += added[c] - dropped[c];
   }
 
   void go_to(const Array<std::int64_t>& classes) {
