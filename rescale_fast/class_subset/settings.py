@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
+from rescale_fast.class_subset.lists import ClassList, find_list
 from rescale_fast.class_subset.published import find_published
 from rescale_fast.class_subset.weights import PairWeights
 from rescale_fast.errors import SettingError
-from rescale_fast.settings import Between, InputPath, Seed, Settings
+from rescale_fast.settings import Between, Seed, Settings
 
 Method: TypeAlias = Literal["max-confusion", "validation-outcomes", "lowest-accuracy", "random"]
 Rule: TypeAlias = Literal["votes", "errors+half", "lowest+confused"]
@@ -37,8 +38,8 @@ class SelectSettings(Settings):
     """Time that `thorough` and `prove` may take."""
     search_seed: Seed = 0
     """Seed of the search, and of `random`. `greedy` and `fast` depend on nothing else; the others on their time too."""
-    classes: InputPath | None = None
-    """Take the classes of this file instead, one class id a line."""
+    classes: str | None = None
+    """Take the classes of this list instead: a file with a class id a line, a published list's name, or `all`."""
     published: str | None = None
     """Take a published list instead: ReIN30/50/100/150/200, RePL30/50, Imagenette, Imagewoof, Imagewang, ImageBirds,
     ImageNet100-CMC, ImageNet100-Kaggle, ImageNet16-120 or TinyImageNet-200."""
@@ -47,9 +48,7 @@ class SelectSettings(Settings):
         """Raises: SettingError for an unknown list, and for settings that others leave without effect."""
         if self.classes is not None and self.published is not None:
             raise SettingError("--classes and --published: give one of them.")
-        if self.published is not None:
-            find_published(self.published)
-        if self.classes is not None or self.published is not None:
+        if self.listed is not None:
             of_methods = ("k", "method", "rule", "vote_pool", "pair_weights", "effort", "seconds", "search_seed")
             source = "--published" if self.classes is None else "--classes"
             self.refuse(*of_methods, because=f"as {source} says which classes to take")
@@ -61,6 +60,13 @@ class SelectSettings(Settings):
             self.refuse("vote_pool", because=f"as --rule is {self.rule}")
         if self.effort in ("greedy", "fast"):
             self.refuse("seconds", because=f"as --effort is {self.effort}")
+
+    @property
+    def listed(self) -> ClassList | None:
+        """The list that says which classes to take; None when a method chooses them. Raises: SettingError."""
+        if self.published is not None:
+            return find_published(self.published)
+        return None if self.classes is None else find_list(self.classes)
 
 
 SEEDED = ("random", "confused")
