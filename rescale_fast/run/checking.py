@@ -49,6 +49,7 @@ def check_run(settings: RunSettings, predictions: GivenPredictions | None, datas
     elif needs_scores(settings.sample, dataset):
         check_score(settings.score, dataset)
     if settings.goes_on_to("train") and "train" in dataset.splits:  # else nothing is trained, which is said
+        need_package("torch", "training (without it, pass --until export)")
         outputs = num_classes if settings.group.grouping is None else None  # of groups, that number is the most
         check_training(settings.train, check_numbers(settings, dataset, num_classes), outputs)
 
