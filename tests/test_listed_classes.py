@@ -19,7 +19,7 @@ from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.datasets.published import imagenet_classes, places365_classes
 from rescale_fast.errors import SettingError
 from rescale_fast.predictions.types import Predictions
-from rescale_fast.run import checking, stages
+from rescale_fast.run import checking, scoring, stages
 from rescale_fast.run.commands import main
 from tests import foreign_beton
 
@@ -202,6 +202,23 @@ def test_what_becomes_known_later_is_shown_and_changes_nothing_that_was_made(roo
     assert {path.name: path.read_bytes() for path in out.glob("*.beton")} == made
 
 
+def test_all_classes_can_be_scored_and_scores_stay_when_more_becomes_known(root, predictions, tmp_path, monkeypatch):
+    asked = []
+
+    def make_scores(_target, _dataset, classes, _corrections, _settings, origin, *_, **__):
+        asked.append((classes.class_ids, origin))
+        raise SettingError("this test trains nothing")
+
+    monkeypatch.setattr(scoring, "make_scores", make_scores)
+    words = (*of_run("folder", root, tmp_path / "o"), "--classes", "all", "--until", "select")
+    for more in ((), ("--predictions", predictions)):
+        assert run(*words, *more) == 0
+        assert run("score", "--out", tmp_path / "o") == 2
+    (first, before), (_, after) = asked
+    assert first == tuple(sorted(path.name for path in (root / "train").iterdir()))
+    assert before.same_as(after)
+
+
 def test_predictions_in_the_run_folder_are_counted_unless_images_came_since(root, predictions, tmp_path, capsys):
     out = tmp_path / "o"
     words = (*of_run("folder", root, out), "--classes", "all", "--until", "select")
@@ -247,7 +264,8 @@ def test_a_network_looks_only_where_something_asks_for_it(root, tmp_path, monkey
         (("--published", "Imagenete"), "Is Imagenette meant?"),
         (("--classes", "lists/ReIN50"), "--classes lists/ReIN50: no such file"),
         (("--classes", "ReIN50.txt"), "--classes ReIN50.txt: no such file"),
-        (("--classes", "HERE"), "is no file"),
+        (("--classes", "HERE"), "is no list. Pass a text"),
+        (("--classes", "HERE/class_subset.json"), "is no list. Pass a text .* such as the .txt beside"),
         (("--classes", "HERE/places.txt"), "'arch' is no class of this data set .1,000 classes, such as 'n01440764'.; "
                                            "0 of the 2 classes listed are. It is a list of Places365's classes."),
         (("--classes", "HERE/typo.txt"), "1 of the 2 classes listed are. Is the list for another data set"),
@@ -258,6 +276,7 @@ def test_a_network_looks_only_where_something_asks_for_it(root, tmp_path, monkey
 )  # fmt: skip
 def test_lists_that_fit_nothing_are_explained(roots, tmp_path, capsys, words, message):
     (tmp_path / "places.txt").write_text("arch\nbar\n")
+    (tmp_path / "class_subset.json").write_text("{}")
     (tmp_path / "typo.txt").write_text("n01440764\ntench\n")
     words = [str(word).replace("HERE", str(tmp_path)) for word in words]
     assert run(*of_run("imagenet", roots["imagenet"], tmp_path / "o"), *words) == 2

@@ -98,10 +98,13 @@ def find_list(text: str, option: str = "--classes") -> ClassList:
                 "rename or move it if not."
             )
         return AllClasses() if text == ALL else published_named(text, "")
-    if path.is_file():
+    if path.is_file() and path.suffix != ".json":
         return ListFile(path)
     if path.exists():
-        raise SettingError(f"{option} {text}: is no file. Pass a text file with a class id a line, or a list's name.")
+        raise SettingError(
+            f"{option} {text}: is no list. Pass a text with a class id a line, such as the .txt beside a "
+            "class_subset.json, or the name of a published list."
+        )
     if "/" in text or path.suffix:
         raise SettingError(f"{option} {text}: no such file.")
     return published_named(text, f"{option} {text}: no such file, nor a list of that name", f"; and `{ALL}`")
