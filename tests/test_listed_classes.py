@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -227,9 +228,11 @@ def test_predictions_in_the_run_folder_are_counted_unless_images_came_since(root
     (out / "predictions" / "part-000000.parquet").write_bytes(predictions.read_bytes())
     assert run(*words) == 0
     assert "top-1 83.3 % on 6 validation images" in capsys.readouterr().out
-    images_of(root, ["fox"])
-    assert run(*words) == 0
-    assert "7 classes, whose images no network has looked at" in capsys.readouterr().out
+    for new, count in (("fox", 7), ("gnu", 8)):
+        images_of(root, [new])
+        assert run(*words) == 0
+        assert f"{count} classes, whose images no network has looked at" in capsys.readouterr().out
+        assert len(ClassSubset.load(out / "class_subset.json").classes) == count
 
 
 @pytest.mark.parametrize(
@@ -318,7 +321,7 @@ def test_a_name_that_is_also_a_file_has_to_be_told_apart(tmp_path, monkeypatch):
         with pytest.raises(SettingError, match=f"is the name of a list, and of a file here. Pass ./{name}"):
             find_list(name)
         assert find_list(f"./{name}").labels(("a", "b", "c")).tolist() == [0, 1]
-        assert SelectSettings(classes=tmp_path / name).listed.labels(("a", "b", "c")).tolist() == [0, 1]
+        assert SelectSettings(classes=Path(name)).listed.labels(("a", "b", "c")).tolist() == [0, 1]
 
 
 def test_classes_are_listed_from_python_as_well(root, tmp_path):
