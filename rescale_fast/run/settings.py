@@ -77,12 +77,12 @@ class RunSettings(Settings):
     @property
     def knows_confusion(self) -> bool:
         """Whether who is mistaken for whom is given, or will be found out."""
-        return self.looks or self.confusion is not None or self.predictions is not None
+        return self.looks or self.confusion is not None or bool(self.predictions)
 
     @property
     def looks(self) -> bool:
         """Whether a network is to look at images: a list needs none to say which classes to take."""
-        if self.confusion is not None or self.predictions is not None:
+        if self.confusion is not None or self.predictions:
             return False
         is_chosen = self.group.grouping is not None or self.select.listed is None
         return is_chosen or self.sample.looks_at_predictions or bool(self.network.changed() or self.validate.changed())
