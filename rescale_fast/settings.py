@@ -194,7 +194,9 @@ def notes_of(hint: Any) -> Iterable[Any]:
 
 
 def plain(value: Any, allowed: list[tuple[Any, Limits]]) -> Any:
-    """The value as the field keeps it: no types of NumPy, floats as floats, paths as paths, `~` as the home folder."""
+    """The value as the field keeps it: no types of NumPy, floats as floats, paths as paths, `~` as the home folder;
+    a path where a text may name a file, too, as one that names nothing else.
+    """
     kinds = [kind for kind, _ in allowed]
     if isinstance(value, np.generic):
         value = value.item()
@@ -202,6 +204,8 @@ def plain(value: Any, allowed: list[tuple[Any, Limits]]) -> Any:
         with suppress(RuntimeError):  # nobody of that name has a home
             return Path(value).expanduser()
         return Path(value)
+    if isinstance(value, os.PathLike) and str in kinds:
+        return str(Path(value).absolute())
     if type(value) is int and float in kinds:
         with suppress(OverflowError):
             return float(value)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import cast, overload
+from typing import TypeAlias, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,17 +11,21 @@ from rescale_fast.api.origins import array_digest, content_digest, expect, whole
 from rescale_fast.artifact import Origin, json_sha256
 from rescale_fast.class_subset import choose, group
 from rescale_fast.class_subset.compare import Comparison, compare_subsets, find_subset, labels_in
+from rescale_fast.class_subset.lists import ALL, ClassList, GivenIds, find_list
 from rescale_fast.class_subset.network_hits import NetworkHits
 from rescale_fast.class_subset.settings import Effort, GroupSettings, Method, Rule, SelectSettings
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.class_subset.weights import PairWeights
 from rescale_fast.confusion import ConfusionMatrix, count_confusion, pool_confusion
+from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import SettingError
 from rescale_fast.files.reading import DamageError, check_class_ids
 from rescale_fast.machine import MachineSettings
 from rescale_fast.predictions.several import check_alike
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.types import IntArray
+
+Classes: TypeAlias = "ClassSubset | ClassGrouping | str | Path | Sequence[str]"  # `as_classes` says which these are
 
 
 @overload
@@ -117,7 +121,7 @@ def _checked_ids(class_ids: Sequence[str], class_names: Sequence[str]) -> tuple[
 
 
 def choose_classes(
-    confusion: ConfusionMatrix,
+    confusion: ConfusionMatrix | Dataset,
     k: int = 10,
     *,
     method: Method = "max-confusion",
@@ -127,22 +131,25 @@ def choose_classes(
     effort: Effort = "fast",
     seconds: float = 120.0,
     search_seed: int = 0,
-    classes: "str | Path | None" = None,
+    classes: "str | Path | Sequence[str] | None" = None,
     published: str | None = None,
     predictions: Sequence[Predictions] = (),
     held_out: float = 0.33,
     hardness: float = 0.0,
     num_threads: int = 0,
 ) -> ClassSubset:
-    """Choose k of the K classes, by default those most confused with one another.
+    """Choose k of the K classes, by default those most confused with one another; or take those of a list, for which
+    the data set is enough.
 
     Args:
+        confusion: what is known of the classes; or, for a list, the Dataset that they are of.
         k: 2..K. method: "max-confusion", "validation-outcomes" (a reconstruction of ReIN and RePL, by `rule`, with
             `vote_pool`), "lowest-accuracy", "random" or "rank-fidelity" (several networks keep their order).
         pair_weights: what counts as confused: "counts" (images), "rates" or "soft" (probability).
         effort: how hard to search: "greedy", "fast", "thorough" (for `seconds`) or "prove" (also bounds what any
             choice could reach). search_seed: of the search, and of "random".
-        classes: take the classes of this file, one id a line; published: or of a published list, such as "ReIN30".
+        classes: take these: "all", a published list's name, a file with an id a line, or the ids; published: take those
+            of a published list, such as "ReIN30".
         predictions: of "rank-fidelity": those of at least 4 networks, of the same images; held_out: the share of them
             that is held out at a time to judge the choice; hardness: from 0, order alone, to 1, confusion alone.
         num_threads: 0 = all cores.
@@ -151,18 +158,54 @@ def choose_classes(
     Raises: SettingError for a value that is none of these, one that would have no effect, k above K, and a list that
         does not fit the classes.
     """
+    ids = None if classes is None or isinstance(classes, (str, Path)) else as_list(classes)
     settings = SelectSettings(
         k, method, rule, vote_pool, pair_weights, effort, seconds, search_seed,
-        classes, published, held_out, hardness,  # type: ignore[arg-type]  # it makes a path of it
+        classes if ids is None else ALL, published,  # type: ignore[arg-type]  # it makes a text of a path
+        held_out, hardness,
     )  # fmt: skip
-    expect("confusion", confusion, ConfusionMatrix)
     if predictions and method != "rank-fidelity":
         raise SettingError(f"predictions: would have no effect, as method is {method}. Leave out one or the other.")
+    listed = ids or settings.listed
+    if listed is not None:
+        return take_listed(confusion, listed)
+    expect("confusion", confusion, ConfusionMatrix)
+    assert isinstance(confusion, ConfusionMatrix)
     threads = MachineSettings(num_threads=num_threads).threads
     settings.check_networks(len(predictions))
     origin = choose.choice_origin(settings, content_digest(confusion), _digests(predictions))
     networks = NetworkHits.of(_alike(predictions)) if predictions else None
     return choose.choose_classes(confusion, settings, origin, networks=networks, num_threads=threads)
+
+
+def as_list(classes: "str | Path | Sequence[str]") -> ClassList:
+    """What names classes: "all", a published list, a file or their ids. Raises: SettingError."""
+    if isinstance(classes, Path):
+        return find_list(str(classes.absolute()), "classes")
+    if isinstance(classes, str):
+        return find_list(classes, "classes")
+    expect("classes", classes, Sequence)
+    for place, one in enumerate(classes):
+        expect(f"classes[{place}]", one, str)
+    return GivenIds(tuple(classes))
+
+
+def take_listed(source: ConfusionMatrix | Dataset, listed: ClassList) -> ClassSubset:
+    """The classes of a list, with what is known of them."""
+    expect("confusion", source, ConfusionMatrix, Dataset)
+    if isinstance(source, Dataset):
+        origin = choose.list_origin(listed, source.class_ids)
+        return choose.take_classes(listed, source.class_ids, source.class_names, origin)
+    origin = choose.list_origin(listed, {"confusion": content_digest(source)})
+    return choose.take_classes(listed, source.class_ids, source.class_names, origin, source)
+
+
+def as_classes(dataset: Dataset, classes: "Classes") -> ClassSubset | ClassGrouping:
+    """What was chosen or grouped, or the classes of the data set that are listed. Raises: SettingError."""
+    expect("classes", classes, ClassSubset, ClassGrouping, str, Path, Sequence)
+    if isinstance(classes, (ClassSubset, ClassGrouping)):
+        return classes
+    return take_listed(dataset, as_list(classes))
 
 
 def group_classes(

@@ -4,10 +4,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from rescale_fast.api.classes import Classes, as_classes
 from rescale_fast.api.origins import content_digest, expect
 from rescale_fast.artifact import Origin, file_sha256, to_json
 from rescale_fast.beton.types import BetonInfo
-from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import SettingError
 from rescale_fast.export import beton
@@ -28,7 +28,7 @@ from rescale_fast.types import silent
 
 def choose_images(
     dataset: Dataset,
-    classes: ClassSubset | ClassGrouping,
+    classes: Classes,
     *,
     images: Literal["auto", "all", "random", "difficulty", "sensitive"] = "auto",
     per_class: int | None = None,
@@ -48,6 +48,8 @@ def choose_images(
     """Take images of the chosen classes, or of the groups; a group's images get the group's label.
 
     Args:
+        classes: as `choose_classes` or `group_classes` give them; or "all", a published list's name such as "ReIN50", a
+            file with a class id a line, or the ids: these are taken in the data set's order.
         images: "all"; "random": per_class training images of each class; "difficulty": as many, spread evenly
             (`evenly_over` each "class" or the "set") over the `scores`; "sensitive": all training images, and the
             misclassified validation images by `predictions`. "auto" is "random" with per_class, else "all".
@@ -82,7 +84,7 @@ def choose_images(
     check_inputs(settings)
     _check_review(settings, review)
     expect("dataset", dataset, Dataset)
-    expect("classes", classes, ClassSubset, ClassGrouping)
+    classes = as_classes(dataset, classes)
     check_configuration(classes, configuration)
     settings = settings.resolved()
     listed = {"scores": scores, "predictions": predictions, classes.schema.partition("/")[0]: classes}

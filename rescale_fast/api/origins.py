@@ -39,10 +39,12 @@ def whole_numbers(what: str, values: ArrayLike, num_dimensions: int) -> IntArray
 
 
 def content_digest(artifact: Artifact) -> str:
-    """SHA-256, hex, of what an artifact says, wherever it came from: all its fields but its origin."""
+    """SHA-256, hex, of what an artifact says, wherever it came from, and whatever more is known of it: all its fields
+    but its origin and its facts.
+    """
     digest = hashlib.sha256(artifact.schema.encode())
     for field in fields(artifact):
-        if field.name != "origin":
+        if field.name not in ("origin", "facts"):
             _add(digest, field.name, getattr(artifact, field.name))
     return digest.hexdigest()
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from rescale_fast.api.classes import Classes, as_classes
 from rescale_fast.api.origins import content_digest, expect
 from rescale_fast.artifact import Origin, file_sha256
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 def score_images(
     dataset: Dataset,
-    classes: ClassSubset | ClassGrouping,
+    classes: Classes,
     network: "str | Callable[..., nn.Module] | None" = None,
     *,
     score_epochs: int = 16,
@@ -55,6 +56,7 @@ def score_images(
     that was trained on the other.
 
     Args:
+        classes: as for `choose_images`.
         network: which is trained: a name, a reference or a callable, as `train` takes them. By default `small` up to
             64 px, else ResNet18.
         score_epochs: passes over each half. score_batch_size: images a step. score_learning_rate: the highest of the
@@ -77,7 +79,7 @@ def score_images(
     )  # fmt: skip
     machine = MachineSettings(device, num_threads)
     expect("dataset", dataset, Dataset)
-    expect("classes", classes, ClassSubset, ClassGrouping)
+    classes = as_classes(dataset, classes)
     made_from = {classes.schema.partition("/")[0]: content_digest(classes)}
     listed = Path(corrections) if corrections is not None else None
     if listed is not None:

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from rescale_fast.api.classes import as_list, take_listed
 from rescale_fast.api.origins import content_digest, expect
 from rescale_fast.artifact import Origin, json_sha256, to_json
+from rescale_fast.class_subset.lists import ALL
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.datasets.readable import check_readable
 from rescale_fast.datasets.types import Dataset
@@ -24,7 +26,7 @@ from rescale_fast.types import silent
 
 def downsample(
     dataset: Dataset,
-    subset: ImageSubset | ClassSubset | None,
+    subset: "ImageSubset | ClassSubset | str | Path | Sequence[str] | None",
     folder: "str | Path",
     *,
     forms: Sequence[VariantForm] = ("batches",),
@@ -40,7 +42,7 @@ def downsample(
     """Make a set of small images, all of one size, in a folder; what is finished of it is kept when called again.
 
     Args:
-        subset: the images, or all images of the classes; None = all there are.
+        subset: the images, or all images of the classes, which may be a list as for `choose_images`; None = all.
         forms: any of "batches" (pickles as Imagenet32_Scripts writes them), "npz" and "beton" (pixels).
         side: of the images, pixels. fit: "stretch" to the square, "letterbox" on black, or "fill" and cut off the rest.
         filter: Pillow's of that name: "nearest", "box", "bilinear", "hamming", "bicubic", "lanczos".
@@ -54,11 +56,13 @@ def downsample(
     settings = DownsampleSettings(side, fit, filter, colours, decode, seed)
     machine, wanted = MachineSettings(num_threads=num_threads), _checked(forms)
     expect("dataset", dataset, Dataset)
-    expect("subset", subset, ImageSubset, ClassSubset, type(None))
+    expect("subset", subset, ImageSubset, ClassSubset, str, Path, Sequence, type(None))
     if isinstance(subset, ImageSubset):
         images, made_from = subset, {"image_subset": content_digest(subset)}
     else:
-        images = images_of(dataset, range(dataset.num_classes) if subset is None else subset.classes)
+        if not isinstance(subset, ClassSubset):
+            subset = take_listed(dataset, as_list(ALL if subset is None else subset))
+        images = images_of(dataset, subset.classes)
         made_from = dict(images.origin.made_from)
     target, origin, shown = Path(folder), set_origin(made_from, settings), track if progress else silent
     with lock(target / "lock", str(target), "downsample"):

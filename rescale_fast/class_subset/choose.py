@@ -8,20 +8,18 @@ from typing import TypeAlias
 
 import numpy as np
 
-from rescale_fast.artifact import Origin, file_sha256, to_json
+from rescale_fast.artifact import Origin, json_sha256, to_json
 from rescale_fast.class_subset.bounds import Relaxation, relax
 from rescale_fast.class_subset.fidelity import rank_fidelity
-from rescale_fast.class_subset.lists import read_list
+from rescale_fast.class_subset.lists import ClassList
 from rescale_fast.class_subset.network_hits import NetworkHits
 from rescale_fast.class_subset.outcomes import by_errors_and_half, by_lowest_accuracy, by_votes, lowest_and_confused
 from rescale_fast.class_subset.proof import Proof, proof_by_relaxation, prove_subset
-from rescale_fast.class_subset.published import PublishedList, find_published
 from rescale_fast.class_subset.search import check_k, fast_subset, greedy_subset, thorough_subset
 from rescale_fast.class_subset.settings import SelectSettings
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.class_subset.weights import pair_graph
 from rescale_fast.confusion import ConfusionMatrix
-from rescale_fast.errors import SettingError
 from rescale_fast.settings import Registry
 from rescale_fast.types import JSON, IntArray, Track, silent
 
@@ -41,11 +39,10 @@ def choose_classes(
 
     Raises: SettingError for k above K, a list that does not fit the data set, or networks that are missing.
     """
+    if settings.listed is not None:
+        return take_classes(settings.listed, confusion.class_ids, confusion.class_names, origin, confusion)
     choose = METHODS[settings.method]
-    if settings.classes is not None or settings.published is not None:
-        choose = _from_list
-    else:
-        check_k(settings.k, confusion.num_classes)
+    check_k(settings.k, confusion.num_classes)
     chosen, method, facts = choose(confusion, settings, num_threads, track, networks)
     return ClassSubset(
         origin=origin,
@@ -58,6 +55,39 @@ def choose_classes(
     )
 
 
+def take_classes(
+    listed: ClassList,
+    class_ids: tuple[str, ...],
+    class_names: tuple[str, ...],
+    origin: Origin,
+    confusion: ConfusionMatrix | None = None,
+) -> ClassSubset:
+    """Take the classes of a list; with a confusion matrix, its facts say what is known of them, as of any choice.
+
+    Args: class_ids, class_names: (K,) of the data set.
+    Raises: SettingError for a list that does not fit them.
+    """
+    labels = listed.labels(class_ids)
+    known = {} if confusion is None else describe(confusion, labels)
+    chosen = labels.tolist()
+    return ClassSubset(
+        origin=origin,
+        method=listed.method,
+        num_classes=len(class_ids),
+        classes=tuple(chosen),
+        class_ids=tuple(class_ids[label] for label in chosen),
+        class_names=tuple(class_names[label] for label in chosen),
+        facts=known | dict(listed.facts),
+    )
+
+
+def list_origin(listed: ClassList, made_from: Mapping[str, str] | tuple[str, ...]) -> Origin:
+    """What classes of a list are made from: the list, and a confusion matrix or, without any, the (K,) class ids."""
+    if isinstance(made_from, tuple):
+        made_from = {"class_ids": json_sha256(made_from)}
+    return Origin({**made_from, **listed.origin.made_from}, listed.origin.config)
+
+
 def choice_origin(
     settings: SelectSettings, confusion_digest: str, predictions: Mapping[str, str] | None = None
 ) -> Origin:
@@ -67,22 +97,11 @@ def choice_origin(
     Raises: SettingError for a list that is not there.
     """
     made_from = {"confusion": confusion_digest}
+    if settings.listed is not None:  # the list decides; k and the file's place do not
+        return list_origin(settings.listed, made_from)
     if settings.method == "rank-fidelity":
         made_from |= predictions or {}
-    if settings.classes is not None:  # the list decides; k and the file's place do not
-        if not settings.classes.is_file():
-            raise SettingError(f"--classes {settings.classes}: no such file.")
-        return Origin(made_from | {"classes": file_sha256(settings.classes)}, {})
-    if settings.published is not None:
-        return Origin(made_from, {"published": settings.published})
     return Origin(made_from, dict(to_json(settings)))  # type: ignore[arg-type]
-
-
-def _from_list(confusion: ConfusionMatrix, settings: SelectSettings, *_: object) -> Chosen:
-    labels, published = listed_labels(settings, confusion.class_ids)
-    if published is None:
-        return labels, "list", {}
-    return labels, published.name, {"source": published.source, "digest": published.digest}
 
 
 def check_choice(settings: SelectSettings, class_ids: tuple[str, ...]) -> int:
@@ -90,21 +109,10 @@ def check_choice(settings: SelectSettings, class_ids: tuple[str, ...]) -> int:
 
     Raises: SettingError for k above their number, or a list that does not fit them.
     """
-    if settings.classes is not None or settings.published is not None:
-        return len(listed_labels(settings, class_ids)[0])
+    if settings.listed is not None:
+        return len(settings.listed.labels(class_ids))
     check_k(settings.k, len(class_ids))
     return settings.k
-
-
-def listed_labels(settings: SelectSettings, class_ids: tuple[str, ...]) -> tuple[IntArray, PublishedList | None]:
-    """(k,) labels of the list that --classes or --published names, increasing, and the latter.
-
-    Raises: SettingError for a list that does not fit the data set.
-    """
-    if settings.classes is not None:
-        return read_list(settings.classes, class_ids), None
-    published = find_published(settings.published or "")
-    return published.labels(class_ids), published
 
 
 def _by_confusion(

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rescale_fast.class_subset.lists import read_list
-from rescale_fast.class_subset.published import find_published
+from rescale_fast.class_subset.lists import find_list
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.errors import SettingError
@@ -137,11 +136,7 @@ def find_subset(name: str, class_ids: tuple[str, ...]) -> IntArray:
     path = Path(name)
     if path.suffix == ".json":
         return labels_in(ClassSubset.load(path), class_ids, str(path))
-    if path.is_file():
-        return read_list(path, class_ids)
-    if "/" in name or path.suffix:
-        raise SettingError(f"--subsets {name}: no such file.")
-    return find_published(name).labels(class_ids)
+    return find_list(name, "--subsets").labels(class_ids)
 
 
 def labels_in(subset: ClassSubset, class_ids: tuple[str, ...], source: str) -> IntArray:

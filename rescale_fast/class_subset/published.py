@@ -1,16 +1,18 @@
 """Published choices of classes, by names that nobody can mistake, each with its source and a hash of its class ids."""
 
+import difflib
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
 import numpy as np
 
+from rescale_fast.artifact import Origin
 from rescale_fast.errors import SettingError
 from rescale_fast.settings import Registry
-from rescale_fast.types import IntArray
+from rescale_fast.types import JSON, IntArray
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,21 @@ class PublishedList:
     def digest(self) -> str:
         """SHA-256 of the sorted class ids, one a line: equal for two lists of the same classes."""
         return "sha256:" + hashlib.sha256("\n".join(sorted(self.class_ids)).encode()).hexdigest()
+
+    @property
+    def method(self) -> str:
+        return self.name
+
+    @property
+    def facts(self) -> Mapping[str, JSON]:
+        return {"source": self.source, "digest": self.digest}
+
+    @property
+    def origin(self) -> Origin:
+        return Origin({}, {"published": self.name})
+
+    def names(self, known: Sequence[str]) -> list[str]:
+        return list(self.class_ids)
 
     def labels(self, class_ids: tuple[str, ...]) -> IntArray:
         """(k,) int64 labels among `class_ids`, increasing. Raises: SettingError when a class is not there."""
@@ -51,11 +68,21 @@ def _read() -> dict[str, PublishedList]:
 PUBLISHED = Registry(_read())
 
 
+def is_published(name: str) -> bool:
+    """Whether a list has just that name; case, `-` and `_` do not matter."""
+    return any(_plain(published.name) == _plain(name) for published in PUBLISHED.values())
+
+
 def find_published(name: str) -> PublishedList:
     """The list of that name; case, `-` and `_` do not matter.
 
     Raises: SettingError naming all there are, or those that an ambiguous name, such as ImageNet-100, may mean.
     """
+    return published_named(name, f"published list {name!r}: no such list")
+
+
+def published_named(name: str, problem: str, also: str = "") -> PublishedList:
+    """As find_published. Args: problem: how the message begins. also: what may stand there beside their names."""
     wanted = _plain(name)
     for published in PUBLISHED.values():
         if _plain(published.name) == wanted:
@@ -63,7 +90,10 @@ def find_published(name: str) -> PublishedList:
     alike = [published for published in PUBLISHED.values() if wanted and _plain(published.name).startswith(wanted)]
     if alike:
         raise SettingError(f"published list {name!r}: could be any of {_names(alike)}. Which is meant?")
-    raise SettingError(f"published list {name!r}: no such list. There are {_names(PUBLISHED.values())}.")
+    by_plain = {_plain(published.name): published.name for published in PUBLISHED.values()}
+    close = difflib.get_close_matches(wanted, by_plain, n=1)
+    meant = f" Is {by_plain[close[0]]} meant?" if close else ""
+    raise SettingError(f"{problem}. There are {_names(PUBLISHED.values())}{also}.{meant}")
 
 
 def _plain(name: str) -> str:

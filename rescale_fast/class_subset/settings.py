@@ -4,11 +4,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
+from rescale_fast.class_subset.lists import ClassList, find_list
 from rescale_fast.class_subset.network_hits import check_number
 from rescale_fast.class_subset.published import find_published
 from rescale_fast.class_subset.weights import PairWeights
 from rescale_fast.errors import SettingError
-from rescale_fast.settings import Between, InputPath, OneOf, Seed, Settings
+from rescale_fast.settings import Between, OneOf, Seed, Settings
 
 Method: TypeAlias = Annotated[str, OneOf("rescale_fast.class_subset.choose:METHODS")]
 Rule: TypeAlias = Annotated[str, OneOf("rescale_fast.class_subset.choose:RULES")]
@@ -43,8 +44,8 @@ class SelectSettings(Settings):
     search_seed: Seed = 0
     """Seed of the search, of `random`, and of which networks are held out. `greedy`, `fast` and `rank-fidelity` depend
     on nothing else; the others on their time too."""
-    classes: InputPath | None = None
-    """Take the classes of this file instead, one class id a line."""
+    classes: str | None = None
+    """Take the classes of this list instead: a file with a class id a line, a published list's name, or `all`."""
     published: Published | None = None
     """Take a published list instead."""
     held_out: Annotated[float, Between(0, 0.5)] = 0.33
@@ -57,9 +58,7 @@ class SelectSettings(Settings):
         """Raises: SettingError for an unknown list, and for settings that others leave without effect."""
         if self.classes is not None and self.published is not None:
             raise SettingError("--classes and --published: give one of them.")
-        if self.published is not None:
-            find_published(self.published)
-        if self.classes is not None or self.published is not None:
+        if self.listed is not None:
             of_lists = ("classes", "published")
             of_methods = [field.name for field in fields(self) if field.name not in of_lists]
             source = "--published" if self.classes is None else "--classes"
@@ -74,6 +73,13 @@ class SelectSettings(Settings):
             self.refuse("vote_pool", because=f"as --rule is {self.rule}")
         if self.effort in ("greedy", "fast"):
             self.refuse("seconds", because=f"as --effort is {self.effort}")
+
+    @property
+    def listed(self) -> ClassList | None:
+        """The list that says which classes to take; None when a method chooses them. Raises: SettingError."""
+        if self.published is not None:
+            return find_published(self.published)
+        return None if self.classes is None else find_list(self.classes)
 
     def check_networks(self, number: int) -> None:
         """Raises: SettingError when the method compares networks, and there are predictions of so few."""

@@ -92,6 +92,6 @@ def _check_labels(what: str, labels: Sequence[int], num_classes: int) -> None:
 
 
 def _check_facts(facts: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
-    """Raise DamageError unless all that reports show is there, or nothing, as in a file that another program made."""
-    for name, kind in kinds.items() if facts else ():
+    """Raise DamageError unless all that reports show is there, or nothing, as of a list of which no more is known."""
+    for name, kind in kinds.items() if not facts.keys().isdisjoint(kinds) else ():
         typed(member(facts, name, "facts."), kind, f"facts.{name}")

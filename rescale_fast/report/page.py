@@ -29,7 +29,7 @@ class ReportInputs:
     """Everything the page may show. What is None is left out of it."""
 
     dataset: Dataset
-    confusion: ConfusionMatrix
+    confusion: ConfusionMatrix | None  # of classes that are listed, none need be known
     classes: ClassSubset
     grouping: ClassGrouping | None  # then the classes, and all else here, are its groups
     betons: Mapping[str, BetonInfo]
@@ -69,8 +69,8 @@ def write_report(inputs: ReportInputs, path: Path) -> None:
         "page.html",
         path,
         inputs=inputs,
-        heat_map=data_uri(confusion_heat_map(inputs.confusion, inputs.classes), "png"),
-        pairs=_gallery(inputs),
+        heat_map=data_uri(confusion_heat_map(inputs.confusion, inputs.classes), "png") if inputs.confusion else None,
+        pairs=_gallery(inputs, inputs.confusion) if inputs.confusion else [],
         curves=[data_uri(training_curve(run), "png") for run in inputs.runs],
         rates=_rates(inputs.timings),
         quality=quality_parts(inputs.quality) if inputs.quality else None,
@@ -82,9 +82,11 @@ def summary(inputs: ReportInputs) -> str:
     """A few lines for the terminal."""
     confusion, classes = inputs.confusion, inputs.classes
     kind = "classes" if inputs.grouping is None else "groups of classes"
+    seen = "whose images no network has looked at"
+    if confusion is not None:
+        seen = f"top-1 {100 * confusion.accuracy:.1f} % on {confusion.num_images:,} validation images"
     lines = [
-        f"{inputs.dataset.name}: {confusion.num_classes:,} {kind}, top-1 {100 * confusion.accuracy:.1f} % "
-        f"on {confusion.num_images:,} validation images",
+        f"{inputs.dataset.name}: {inputs.dataset.num_classes:,} {kind}, {seen}",
         _chosen(classes) if inputs.grouping is None else _grouped(inputs.grouping),
         "  " + ", ".join(classes.class_names[:20]) + (", ..." if len(classes.class_names) > 20 else ""),
     ]
@@ -103,7 +105,7 @@ def summary(inputs: ReportInputs) -> str:
 
 def _chosen(classes: ClassSubset) -> str:
     facts, text = classes.facts, f"chosen: {len(classes.classes)} classes ({classes.method})"
-    if not facts:  # chosen by another program
+    if "value" not in facts:  # listed, or chosen by another program
         return text
     return (
         f"{text}, {facts['value']:,} images confused among them "
@@ -130,8 +132,8 @@ def _rates(timings: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _gallery(inputs: ReportInputs) -> list[dict[str, Any]]:
-    names = inputs.confusion.class_names
+def _gallery(inputs: ReportInputs, confusion: ConfusionMatrix) -> list[dict[str, Any]]:
+    names = confusion.class_names
     return [
         {
             "pair": pair,
@@ -140,7 +142,7 @@ def _gallery(inputs: ReportInputs) -> list[dict[str, Any]]:
                 for true, other in ((pair.a, pair.b), (pair.b, pair.a))
             ],
         }
-        for pair in most_confused_pairs(inputs.confusion, inputs.classes.classes)
+        for pair in most_confused_pairs(confusion, inputs.classes.classes)
     ]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import tyro
 
 from rescale_fast.beton.types import BetonInfo
-from rescale_fast.class_subset.lists import listed_names
+from rescale_fast.class_subset.lists import KNOWN, ClassList, check_data_set, find_list, numbered_data_set
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.files.reading import read_lines
 from rescale_fast.run import downsampling
@@ -50,9 +50,9 @@ class CutCommand(Settings):
     """A .beton, or a folder of batch files (of any maker)."""
     target: Path
     """The .beton, or the folder, to make."""
-    classes: InputPath | None = None
-    """Keep these classes: a file with a class id a line, as class_subset.txt. The first gets the label 0,
-    or 1 in batch files."""
+    classes: str | None = None
+    """Keep these classes: a file with a class id a line, as class_subset.txt, or a published list's name. The first
+    gets the label 0, or 1 in batch files."""
     rows: InputPath | None = None
     """Keep these samples, in this order: a file with a sample number a line, from 0."""
     drop: InputPath | None = None
@@ -64,6 +64,8 @@ class CutCommand(Settings):
         """Raises: SettingError unless it is said in one way what to keep."""
         if sum(one is not None for one in (self.classes, self.rows, self.drop)) != 1:
             raise SettingError("cut: say what to keep, by one of --classes FILE, --rows FILE and --drop FILE.")
+        if self.classes is not None:
+            find_list(self.classes)
 
 
 @dataclass(frozen=True)
@@ -145,22 +147,40 @@ def _count(bad: "Sequence[BadImage]", what: str) -> str:
 
 
 def cut(settings: CutCommand) -> None:
-    from rescale_fast.beton.edit import cut_beton, cut_classes, drop_samples, known_classes
+    from rescale_fast.beton.edit import cut_beton, drop_samples, group_classes
 
     source, target, num_threads = settings.source, settings.target, settings.num_threads
     if source.is_dir():
         if settings.classes is None:
             raise SettingError(f"{source}: is a down-sampled set; pass --classes FILE.")
-        downsampling.cut_classes(source, target, settings.classes)
+        downsampling.cut_classes(source, target, find_list(settings.classes))
         return
     if settings.classes is not None:
-        ids = [name for _, name in listed_names(settings.classes, known_classes(source).ids)]
-        info = cut_classes(source, target, ids, num_threads=num_threads, track=track)
+        kept = _kept(source, find_list(settings.classes))
+        info = group_classes(source, target, kept, num_threads=num_threads, track=track)
     elif settings.rows is not None:
         info = cut_beton(source, target, _numbers(settings.rows), num_threads=num_threads, track=track)
     elif settings.drop is not None:
         info = drop_samples(source, target, _listed_rows(settings.drop), num_threads=num_threads, track=track)
     _say(target, info)
+
+
+def _kept(source: Path, listed: ClassList) -> dict[str, str]:
+    """{class id in the beton: class id in the list}. Labels without names are those of the known data set that has as
+    many classes, if all that are listed are its own: so FFCV's writers number class folders, which says no JSON.
+    """
+    from rescale_fast.beton.classes import numbered_classes
+    from rescale_fast.beton.edit import known_classes
+
+    known = known_classes(source)
+    owner = numbered_data_set(listed, len(known.ids)) if known == numbered_classes(len(known.ids)) else None
+    if owner is None:
+        names = listed.names(known.ids)
+        check_data_set(source, names, known.ids)
+        return {name: name for name in names}
+    ids = tuple(KNOWN[owner]())
+    say(f"{source}: has no JSON that names its classes; its labels are taken as {owner}'s, in the order of their ids")
+    return {str(ids.index(name)): name for name in listed.names(ids)}
 
 
 def merge(settings: MergeCommand) -> None:

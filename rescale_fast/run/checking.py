@@ -35,7 +35,7 @@ def check_run(settings: RunSettings, predictions: GivenPredictions | None, datas
     if predictions is not None:
         for one in predictions.load(**names_of(dataset)):
             one.missing(dataset)
-    elif settings.confusion is None:
+    elif settings.looks:
         choice = choose_network(dataset, settings.network)
         if is_reference(choice.name):
             load_network(choice, dataset)
@@ -49,7 +49,8 @@ def check_run(settings: RunSettings, predictions: GivenPredictions | None, datas
         Scores.load(settings.scores, probabilities=False)
     elif needs_scores(settings.sample, dataset):
         check_score(settings.score, dataset)
-    if "train" in dataset.splits:  # else nothing is trained, which is said
+    if settings.goes_on_to("train") and "train" in dataset.splits:  # else nothing is trained, which is said
+        need_package("torch", "training (without it, pass --until export)")
         outputs = num_classes if settings.group.grouping is None else None  # of groups, that number is the most
         check_training(settings.train, check_numbers(settings, dataset, num_classes), outputs)
 

@@ -71,34 +71,49 @@ def _run_stages(
     dataset: Dataset, folder: RunFolder, settings: RunSettings, predictions: stages.GivenPredictions | None
 ) -> bool:
     """Whether this process did them all: of several ranks the first does, the others share the validation."""
+    if settings.looks:
+        stages.validate(folder, dataset, settings.network, settings.validate, settings.machine)
+    if not this_rank().is_first:
+        return False  # what follows is work for one
     if settings.confusion is not None:
         stages.take_confusion(folder, settings.confusion, dataset)
-    else:
-        if predictions is None:
-            stages.validate(folder, dataset, settings.network, settings.validate, settings.machine)
-            if not this_rank().is_first:
-                return False  # what follows is work for one
+    elif settings.looks or predictions is not None or stages.has_looked(folder, dataset):
         stages.confuse(folder, predictions, settings.machine, dataset)
-    stages.check_classes(dataset, folder.confusion)
+    if settings.knows_confusion:
+        stages.check_classes(dataset, folder.confusion)
     if settings.group.grouping is None:
-        stages.select(folder, settings.select, settings.machine, predictions)
+        stages.select(folder, settings.select, settings.machine, predictions, dataset)
         chosen = folder.class_subset
     else:
         stages.group(folder, settings.group)
         chosen = folder.class_grouping
+    if settings.goes_on_to("sample"):
+        _take_images(dataset, folder, settings, predictions, chosen)
+    _report(folder, dataset)
+    return True
+
+
+def _take_images(
+    dataset: Dataset,
+    folder: RunFolder,
+    settings: RunSettings,
+    predictions: stages.GivenPredictions | None,
+    chosen: Path,
+) -> None:
     if settings.scores is None and sampling.needs_scores(settings.sample, dataset):
         scoring.score(folder, dataset, chosen, settings.sample.corrections, settings.score, settings.machine)
     sampling.sample(
         folder, dataset, chosen, settings.sample, settings.machine,
         scores=settings.scores, predictions=predictions,
     )  # fmt: skip
-    exporting.export(folder, dataset, settings.export, settings.machine)
+    if settings.goes_on_to("export"):
+        exporting.export(folder, dataset, settings.export, settings.machine)
+    if not settings.goes_on_to("train"):
+        return
     if "train" in dataset.splits:
         training.train_one(folder, settings.train, training.How(settings.machine))
     else:
         say(f"{'train':>9}  {dataset.name} has no train split, so nothing is trained")
-    _report(folder, dataset)
-    return True
 
 
 @contextmanager
@@ -198,7 +213,8 @@ def train(settings: TrainCommand) -> None:
 
 def report(settings: ReportCommand) -> None:
     folder = RunFolder(settings.out)
-    folder.require(folder.confusion, "confuse")
+    if not folder.class_subset.exists():
+        folder.require(folder.confusion, "confuse")
     _report(folder, folder.open_dataset())
 
 

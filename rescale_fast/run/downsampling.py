@@ -8,7 +8,7 @@ import numpy as np
 
 from rescale_fast.api.small import check_subset, images_of, set_origin
 from rescale_fast.artifact import Origin
-from rescale_fast.class_subset.lists import listed_names, read_list
+from rescale_fast.class_subset.lists import ClassList, check_data_set, find_list
 from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
@@ -31,8 +31,8 @@ class DownsampleCommand(Settings):
     """Makes a set of small images: CIFAR-style batch files, .npz or betons."""
 
     dataset: DatasetSettings = field(default_factory=DatasetSettings)
-    classes: InputPath | None = None
-    """Only these classes: a file with a class id a line, as class_subset.txt."""
+    classes: str | None = None
+    """Only these classes: a file with a class id a line, as class_subset.txt, or a published list's name."""
     images: InputPath | None = None
     """Only these images: a run's image_subset.parquet."""
     downsample: DownsampleSettings = field(default_factory=DownsampleSettings)
@@ -51,6 +51,8 @@ class DownsampleCommand(Settings):
             raise SettingError("--images and --classes: give one of them.")
         if not self.forms:
             raise SettingError(f"--forms: name at least one of {', '.join(FORMS)}.")
+        if self.classes is not None:
+            find_list(self.classes)
         self.part()
 
     def part(self) -> Share:
@@ -105,7 +107,7 @@ def _choose_images(dataset: Dataset, settings: DownsampleCommand) -> ImageSubset
         )
     chosen = np.arange(dataset.num_classes)
     if settings.classes is not None:
-        chosen = read_list(settings.classes, dataset.class_ids)
+        chosen = find_list(settings.classes).labels(dataset.class_ids)
     return images_of(dataset, chosen.tolist())
 
 
@@ -119,7 +121,9 @@ def _describe(info: VariantInfo) -> str:
     return text
 
 
-def cut_classes(source: Path, target: Path, listing: Path) -> None:
+def cut_classes(source: Path, target: Path, listed: ClassList) -> None:
     """Cut the listed classes out of a folder of batch files, and say what came of it."""
-    class_ids = [name for _, name in listed_names(listing, make.known_classes(source))]
+    known = make.known_classes(source)
+    class_ids = listed.names(known)
+    check_data_set(source, class_ids, known)
     say(f"{target}: {_describe(make.cut_classes(source, target, class_ids, track=track))}")

@@ -15,14 +15,17 @@ from rescale_fast.quality.types import Quality
 from rescale_fast.report.page import ReportInputs, summary, write_report
 from rescale_fast.run.folder import RunFolder, digest
 from rescale_fast.run.resolving import resolution_of
+from rescale_fast.run.stages import check_classes, known_confusion
 from rescale_fast.train.types import TrainRun
 from rescale_fast.types import JSON
 
 
 def report(folder: RunFolder, dataset: Dataset) -> str:
     """Write report.html; return the summary."""
-    confusion = ConfusionMatrix.load(folder.require(folder.confusion, "confuse"))
     chosen = _chosen(folder)
+    if isinstance(chosen, ClassGrouping):
+        check_classes(dataset, folder.require(folder.confusion, "confuse"))
+    confusion = known_confusion(folder, dataset)
     betons = {
         split: BetonInfo.load(folder.beton(split).with_suffix(".json"))
         for split in ("train", "val")
@@ -31,13 +34,14 @@ def report(folder: RunFolder, dataset: Dataset) -> str:
     digests = {split: info.digest for split, info in betons.items()}
     found = [TrainRun.load(path) for path in folder.trainings()]
     runs = [run for run in found if dict(run.origin.made_from) == digests]  # not those on an earlier subset
-    predictions = _predictions_of(folder, confusion)
+    predictions = _predictions_of(folder, confusion) if confusion else None
     made = {"predictions": dict(predictions.origin.config)} if predictions else {}
-    if isinstance(chosen, ClassGrouping):
+    if isinstance(chosen, ClassSubset):
+        classes = chosen
+    else:
+        assert confusion is not None  # as it is about these classes
         seen = (dataset, confusion, predictions)
         classes, (dataset, confusion, predictions) = _of_groups(chosen), _in_groups(chosen, *seen)
-    else:
-        classes = chosen
     inputs = ReportInputs(
         dataset=dataset,
         confusion=confusion,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from rescale_fast.api.origins import content_digest
 from rescale_fast.artifact import Origin, to_json
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.datasets.types import Dataset
@@ -46,6 +47,11 @@ def load_chosen(folder: RunFolder, source: Path) -> Classes:
     return chosen
 
 
+def chosen_digest(folder: RunFolder, source: Path) -> dict[str, str]:
+    """Of the classes, which stay what they are when more becomes known of them: what is made of them does, too."""
+    return {source.stem: content_digest(load_chosen(folder, source))}
+
+
 def needs_scores(settings: SampleSettings, dataset: Dataset) -> bool:
     """Whether these settings look at two-half scores."""
     return settings.images == "difficulty" or (settings.label_errors != "keep" and "train" in dataset.splits)
@@ -60,10 +66,10 @@ class _Inputs:
     scores: Path | None
     predictions: GivenPredictions | None
 
-    def digests(self) -> dict[str, str]:
+    def digests(self, folder: RunFolder) -> dict[str, str]:
         predictions = self.predictions.paths[0] if self.predictions else None
         files = {"corrections": self.corrections, "scores": self.scores, "predictions": predictions}
-        return {self.classes.stem: digest(self.classes)} | {
+        return chosen_digest(folder, self.classes) | {
             name: digest(path) for name, path in files.items() if path is not None
         }
 
@@ -99,7 +105,7 @@ def sample(
     settings = settings.resolved()
     inputs = _find_inputs(folder, dataset, source, settings, scores, predictions)
     config: Mapping[str, Any] = to_json(replace(settings, corrections=None))  # type: ignore[assignment]
-    origin = Origin({"dataset": dataset.digest, **inputs.digests()}, config)
+    origin = Origin({"dataset": dataset.digest, **inputs.digests(folder)}, config)
     wanted = [folder.label_errors] if settings.label_errors != "keep" else []
     wanted += [folder.near_duplicates] if settings.near_duplicates is not None else []
     wanted += [folder.review] if wanted else []

@@ -9,7 +9,7 @@ from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError
 from rescale_fast.machine import MachineSettings
 from rescale_fast.run.folder import RunFolder, digest, existing
-from rescale_fast.run.sampling import load_chosen
+from rescale_fast.run.sampling import chosen_digest, load_chosen
 from rescale_fast.scores.score import pending_halves
 from rescale_fast.scores.settings import ScoreSettings
 from rescale_fast.scores.types import Scores
@@ -27,7 +27,7 @@ def score(
     machine: MachineSettings,
 ) -> None:
     """Make scores/part-a.parquet and part-b.parquet: each half scored by a network trained on the other."""
-    made_from = {source.stem: digest(source)}
+    made_from = chosen_digest(folder, source)
     if corrections is not None:
         made_from["corrections"] = digest(existing(corrections, "--corrections"))
     origin = scores_origin(dataset, made_from, settings)

@@ -18,12 +18,13 @@ from rescale_fast.scores.settings import ScoreSettings
 from rescale_fast.settings import Between, InputPath, Settings
 from rescale_fast.train.settings import TrainSettings
 
+LAST = ("select", "sample", "export", "train")  # stages of `run` that may be the last
 NO_SCORES = "as no --images difficulty or --label-errors asks for scores"
 
 
 @dataclass(frozen=True)
 class RunSettings(Settings):
-    """Validate, confuse, select, sample, export, train and report, in one command.
+    """Validate (but for listed classes), confuse, select, sample, export, train and report, in one command.
 
     With no arguments it takes the built-in `glyphs`, so that the whole thing can be seen to work. What is
     finished is reused: run the same command again after an interruption, or with one setting changed.
@@ -47,6 +48,8 @@ class RunSettings(Settings):
     sample: SampleSettings = field(default_factory=SampleSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
+    until: Literal["select", "sample", "export", "train"] = "train"
+    """The last stage, after which there is but the report; `select` stands for --grouping, too."""
     machine: MachineSettings = field(default_factory=MachineSettings)
 
     def check(self) -> None:
@@ -70,6 +73,26 @@ class RunSettings(Settings):
             self.score.refuse(because=NO_SCORES)
         if self.scores is not None:
             self.score.refuse(because="as --scores is given")
+        for stage in ("sample", "export", "train"):
+            if not self.goes_on_to(stage):
+                getattr(self, stage).refuse(because=f"as --until is {self.until}")
+
+    def goes_on_to(self, stage: str) -> bool:
+        """Whether it is one of the stages to be done."""
+        return LAST.index(stage) <= LAST.index(self.until)
+
+    @property
+    def knows_confusion(self) -> bool:
+        """Whether who is mistaken for whom is given, or will be found out."""
+        return self.looks or self.confusion is not None or bool(self.predictions)
+
+    @property
+    def looks(self) -> bool:
+        """Whether a network is to look at images: a list needs none to say which classes to take."""
+        if self.confusion is not None or self.predictions:
+            return False
+        is_chosen = self.group.grouping is not None or self.select.listed is None
+        return is_chosen or self.sample.looks_at_predictions or bool(self.network.changed() or self.validate.changed())
 
 
 def with_configuration(settings: RunSettings) -> RunSettings:
@@ -81,7 +104,7 @@ def with_configuration(settings: RunSettings) -> RunSettings:
     wanted = numbers_of(settings.sample.configuration)[0]
     if "num_groups" in settings.group.uses:
         return replace(settings, group=replace(settings.group, num_groups=wanted))
-    if settings.group.grouping is None and settings.select.classes is None and settings.select.published is None:
+    if settings.group.grouping is None and settings.select.listed is None:
         return replace(settings, select=replace(settings.select, k=wanted))
     return settings  # whose classes are listed, and must be so many
 

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rescale_fast.artifact import Origin
-from rescale_fast.class_subset.choose import choice_origin, choose_classes
+from rescale_fast.class_subset.choose import choice_origin, choose_classes, list_origin, take_classes
 from rescale_fast.class_subset.network_hits import NetworkHits
 from rescale_fast.class_subset.settings import GroupSettings, SelectSettings
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
@@ -174,22 +176,43 @@ def check_classes(dataset: Dataset, confusion: Path) -> None:
         )
 
 
+def has_looked(folder: RunFolder, dataset: Dataset) -> bool:
+    """Whether a network has looked at all of the data set's validation images before."""
+    with suppress(ArtifactError):  # none, or those of other images
+        return not Predictions.load(folder.predictions).missing(dataset)
+    return False
+
+
+def known_confusion(folder: RunFolder, dataset: Dataset | None) -> ConfusionMatrix | None:
+    """The run's confusion matrix, if there is one, about the classes that the data set has."""
+    if not folder.confusion.exists():
+        return None
+    found = ConfusionMatrix.load(folder.confusion)
+    return found if dataset is None or found.class_ids == dataset.class_ids else None
+
+
 def select(
     folder: RunFolder,
     settings: SelectSettings,
     machine: MachineSettings,
     predictions: GivenPredictions | None = None,
+    dataset: Dataset | None = None,
 ) -> None:
-    """Make class_subset.json (and .txt) from confusion.npz, and from several networks' predictions where they count."""
-    source = folder.require(folder.confusion, "confuse")
-    origin = choice_origin(settings, digest(source), digests_of(predictions.paths if predictions else ()))
+    """Make class_subset.json (and .txt) from confusion.npz, and from several networks' predictions where they count; of
+    listed classes without, too, of this data set or else the run's.
+    """
+    listed = settings.listed
+    if listed is not None and known_confusion(folder, dataset) is None:
+        of = dataset or _dataset_of(folder)
+        origin = list_origin(listed, of.class_ids)
+        choose = partial(take_classes, listed, of.class_ids, of.class_names, origin)
+    else:
+        source = folder.require(folder.confusion, "confuse")
+        origin = choice_origin(settings, digest(source), digests_of(predictions.paths if predictions else ()))
+        choose = partial(_choose, source, settings, origin, machine, predictions)
 
     def make() -> ClassSubset:
-        confusion, networks = ConfusionMatrix.load(source), None
-        if predictions is not None and settings.method == "rank-fidelity":
-            named = predictions.load(class_ids=confusion.class_ids, class_names=confusion.class_names)
-            networks = NetworkHits.of(named)
-        made = choose_classes(confusion, settings, origin, networks=networks, num_threads=machine.threads, track=track)
+        made = choose()
         made.save(folder.class_subset)
         return made
 
@@ -211,8 +234,31 @@ def select(
     )
 
 
+def _choose(
+    source: Path,
+    settings: SelectSettings,
+    origin: Origin,
+    machine: MachineSettings,
+    predictions: GivenPredictions | None,
+) -> ClassSubset:
+    confusion, networks = ConfusionMatrix.load(source), None
+    if predictions is not None and settings.method == "rank-fidelity":
+        named = predictions.load(class_ids=confusion.class_ids, class_names=confusion.class_names)
+        networks = NetworkHits.of(named)
+    return choose_classes(confusion, settings, origin, networks=networks, num_threads=machine.threads, track=track)
+
+
+def _dataset_of(folder: RunFolder) -> Dataset:
+    if not folder.manifest.exists():
+        raise MissingInputError(
+            f"{folder.path}: is of no data set yet. `rescale-fast run --until select` with --dataset, --root, the list "
+            "and this --out takes the classes."
+        )
+    return folder.open_dataset()
+
+
 def _how_good(facts: Mapping[str, Any]) -> str:
-    if not facts:  # chosen by another program
+    if "value" not in facts:  # listed, or chosen by another program
         return ""
     text = f", {facts['value']:,} images confused among them"
     if "verdict" in facts:
