@@ -270,8 +270,8 @@ def test_the_json_is_compared_with_the_tables_without_reading_the_file(sound, pl
     record = HEADER.itemsize + DESCRIPTOR.itemsize * 3
     for at, value, message in (
         (record + 16, 1, "14 images with the label 0, but q.json beside it says 15"),
-        (record + 16, 3, "1 labels of no class, but q.json beside it says 0"),
-        (record + 17, 255, "1 labels of no class, but q.json beside it says 0"),
+        (record + 16, 3, "sample 0 has the label 3, but q.json beside it says 3 classes, from 0"),
+        (record + 17, 255, "sample 0 has the label 65,280, but q.json"),
     ):
         changed = bytearray(content)
         changed[at] = value

@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 
 import numpy as np
 
 from rescale_fast.errors import SettingError
+from rescale_fast.settings import Registry
 from rescale_fast.types import IntArray
 
 
@@ -40,14 +40,15 @@ class PublishedList:
         return np.sort(np.array([label_of[class_id] for class_id in self.class_ids], np.int64))
 
 
-@cache
-def published_lists() -> tuple[PublishedList, ...]:
-    """All that are known."""
+def _read() -> dict[str, PublishedList]:
     text = files("rescale_fast.class_subset").joinpath("published.json").read_text(encoding="utf-8")
-    return tuple(
-        PublishedList(name, row["data_set"], row["source"], tuple(row["classes"]))
+    return {
+        name: PublishedList(name, row["data_set"], row["source"], tuple(row["classes"]))
         for name, row in json.loads(text).items()
-    )
+    }
+
+
+PUBLISHED = Registry(_read())
 
 
 def find_published(name: str) -> PublishedList:
@@ -56,18 +57,18 @@ def find_published(name: str) -> PublishedList:
     Raises: SettingError naming all there are, or those that an ambiguous name, such as ImageNet-100, may mean.
     """
     wanted = _plain(name)
-    for published in published_lists():
+    for published in PUBLISHED.values():
         if _plain(published.name) == wanted:
             return published
-    alike = [published for published in published_lists() if wanted and _plain(published.name).startswith(wanted)]
+    alike = [published for published in PUBLISHED.values() if wanted and _plain(published.name).startswith(wanted)]
     if alike:
         raise SettingError(f"published list {name!r}: could be any of {_names(alike)}. Which is meant?")
-    raise SettingError(f"published list {name!r}: no such list. There are {_names(published_lists())}.")
+    raise SettingError(f"published list {name!r}: no such list. There are {_names(PUBLISHED.values())}.")
 
 
 def _plain(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "").replace(" ", "")
 
 
-def _names(lists: Sequence[PublishedList]) -> str:
+def _names(lists: Iterable[PublishedList]) -> str:
     return ", ".join(published.name for published in lists)

@@ -22,6 +22,7 @@ from rescale_fast.small import make
 from rescale_fast.small.make import Share, find_variant, make_set
 from rescale_fast.small.settings import DownsampleSettings, VariantForm
 from rescale_fast.small.types import VariantInfo
+from rescale_fast.small.write import FORMS
 from rescale_fast.terminal import say, track
 
 
@@ -49,7 +50,7 @@ class DownsampleCommand(Settings):
         if self.images is not None and self.classes is not None:
             raise SettingError("--images and --classes: give one of them.")
         if not self.forms:
-            raise SettingError("--forms: name at least one of batches, npz and beton.")
+            raise SettingError(f"--forms: name at least one of {', '.join(FORMS)}.")
         self.part()
 
     def part(self) -> Share:
