@@ -4,4 +4,6 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash scripts/setup.sh
-exec .venv/bin/mkdocs "${1:-build}"
+export NO_MKDOCS_2_WARNING=1 # of another program of that name
+[ "$#" -gt 0 ] || set -- build
+exec .venv/bin/mkdocs "$@"
