@@ -63,7 +63,7 @@ def test_proofs_agree_with_brute_force_or_the_solver_on_everything(rng, n, k, de
         best = optimum(weights, k)
     else:
         best = value(weights, solve_kernel(weights, k, above=0.0, step=1.0, seconds=60, num_threads=1).places)
-    proof = prove_subset(weight_graph(weights), k, seconds=8.0)
+    proof = prove_subset(weight_graph(weights), k, seconds=120.0)  # it ends when it is done, also on a busy machine
     assert proof.value == value(weights, proof.classes) == best <= proof.bound
     assert proof.is_optimal
 
