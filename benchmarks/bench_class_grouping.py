@@ -17,7 +17,7 @@ from benchmarks.table import write_table
 from rescale_fast import _core
 from rescale_fast.artifact import Origin
 from rescale_fast.class_subset.group import describe_groups, group_classes
-from rescale_fast.class_subset.settings import BY_WORDNET, GroupSettings
+from rescale_fast.class_subset.settings import GroupSettings
 from rescale_fast.class_subset.weights import pair_graph
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.types import IntArray
@@ -38,7 +38,7 @@ def measure(way: str, confusion: ConfusionMatrix, number: int, wordnet: Path) ->
         of = extracted(confusion, number)
         groups = [np.flatnonzero(of == group).tolist() for group in range(number)]
     else:
-        nouns = wordnet if way in BY_WORDNET else GroupSettings.wordnet
+        nouns = wordnet if "wordnet" in GroupSettings(way).uses else GroupSettings.wordnet
         made = group_classes(confusion, GroupSettings(way, number, wordnet=nouns), Origin({}, {}))
         groups = [list(labels) for labels in made.labels]
     seconds = time.process_time() - start

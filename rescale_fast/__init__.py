@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from rescale_fast.api.evaluating import evaluate as evaluate
     from rescale_fast.api.images import choose_images as choose_images
     from rescale_fast.api.images import export_beton as export_beton
+    from rescale_fast.api.quality import quality as quality
+    from rescale_fast.api.quality import resolution as resolution
     from rescale_fast.api.scoring import score_images as score_images
     from rescale_fast.api.small import downsample as downsample
     from rescale_fast.api.training import train as train
@@ -45,6 +47,8 @@ __all__ = [
     "export_beton",
     "group_classes",
     "open_dataset",
+    "quality",
+    "resolution",
     "score_images",
     "train",
     "validate",
@@ -63,12 +67,14 @@ _PLACES = {
     "downsample": "rescale_fast.api.small",
     "evaluate": "rescale_fast.api.evaluating",
     "train": "rescale_fast.api.training",
+    "quality": "rescale_fast.api.quality",
+    "resolution": "rescale_fast.api.quality",
 }
 
 
 class _Package(ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:
-        """Functions called as modules are (`confusion`, `train`, `evaluate`) keep their names when these are imported.
+        """Functions called as modules are (`confusion`, `train` ...) keep their names when these are imported.
 
         `from rescale_fast.train.loop import ...` finds modules all the same.
         """

@@ -56,6 +56,29 @@ def search_class_subset(
     target: float = ...,  # no choice is worth more; the search ends when it is met
     report: Callable[[int, float], bool | None] | None = None,  # work done, best value; False: end now
 ) -> tuple[IntArray, float]: ...
+
+class FidelityModel:
+    """How well networks' accuracies on sets of classes follow those on all; see csrc/classes/fidelity.h."""
+
+    def __init__(self, loadings: FloatArray, specific: FloatArray, residuals: FloatArray) -> None: ...
+    @property
+    def num_classes(self) -> int: ...
+    def fidelity(self, classes: IntArray) -> float: ...
+
+def search_fidelity(
+    model: FidelityModel,
+    graph: WeightGraph,
+    k: int,
+    *,
+    fidelity: float,
+    confusion: float,
+    starts: list[IntArray],
+    num_chains: int,
+    chain_moves: int,
+    seed: int,
+    num_threads: int,
+    report: Callable[[int], None] | None = None,  # moves done
+) -> tuple[IntArray, float]: ...
 def extract_groups(graph: WeightGraph, sizes: IntArray) -> IntArray: ...
 def anneal_groups(graph: WeightGraph, start: IntArray, *, num_moves: int, seed: int) -> IntArray: ...
 def weight_inside(graph: WeightGraph, group_of: IntArray) -> float: ...

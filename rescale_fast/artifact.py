@@ -18,9 +18,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from rescale_fast.errors import ArtifactError, OutputError
+from rescale_fast.errors import OutputError, UnreadableFileError
 from rescale_fast.files.fields import check_tree, from_tree, to_tree
-from rescale_fast.files.reading import REMAKE_OR_GIVE, read_text, reading, refuse_special
+from rescale_fast.files.reading import GIVE, DamageError, read_text, reading, refuse_special
 from rescale_fast.types import JSON
 
 
@@ -139,7 +139,7 @@ def file_sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, hex. Raises: OSError; ArtifactError for what is no file."""
     refuse_special(path)
     if path.is_dir():
-        raise ArtifactError(f"{path}: is a folder, expected a file. {REMAKE_OR_GIVE}")
+        raise UnreadableFileError(path, "is a folder, expected a file", GIVE)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -176,14 +176,14 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_json(path: Path, schema: str) -> dict[str, Any]:
+def read_json(path: Path, schema: str, then: str = GIVE) -> dict[str, Any]:
     """Read a JSON object and check its "schema" field.
 
     Raises: ArtifactError when the file is missing, damaged, or of another schema.
     """
-    with reading(path, "JSON"):
+    with reading(path, "JSON", then):
         value = parse_json(read_text(path))
-        check_schema(path, value.get("schema") if isinstance(value, dict) else None, schema)
+        check_schema(value.get("schema") if isinstance(value, dict) else None, schema)
         return dict(value)
 
 
@@ -194,13 +194,10 @@ def parse_json(text: str | bytes) -> Any:
     return value
 
 
-def check_schema(path: Path, found: object, expected: str) -> None:
-    """Raise ArtifactError unless the file's schema is the expected one."""
+def check_schema(found: object, expected: str) -> None:
+    """Raise DamageError unless a file's schema is the expected one."""
     if found != expected:
-        raise ArtifactError(
-            f"{path}: its schema is {found!r}, this version reads {expected!r}. "
-            "Delete it to have it made again, or give the file that was meant."
-        )
+        raise DamageError(f"its schema is {found!r}, this version reads {expected!r}")
 
 
 @dataclass(frozen=True)
@@ -235,6 +232,8 @@ class Artifact:
 class JsonArtifact(Artifact):
     """Base of artifacts that are one JSON object; rescale_fast/files/fields.py has how they declare their fields."""
 
+    THEN: ClassVar[str] = GIVE  # what to do about one that cannot be read
+
     def save(self, path: Path) -> None:
         """Write the JSON."""
         write_json(path, {"schema": self.schema, **self.tree(), **self.origin.to_dict()})
@@ -246,8 +245,8 @@ class JsonArtifact(Artifact):
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read and check the JSON. Raises: ArtifactError."""
-        value = read_json(path, cls.schema)
-        with reading(path, "JSON"):
+        value = read_json(path, cls.schema, cls.THEN)
+        with reading(path, "JSON", cls.THEN):
             made = cls(origin=Origin.from_dict(value), **from_tree(cls, value))
             made.check()
         return made

@@ -1,12 +1,13 @@
 """Confusion matrix: how often images of one class are called another.
 
-Reads Predictions (N images, K classes); makes ConfusionMatrix, row = true class, column = predicted class.
+Reads Predictions (N images, K classes), of one network or of several; makes ConfusionMatrix, row = true class,
+column = predicted class.
 Counting runs in C++ (csrc/classes/confusion.cpp) without the GIL: one pass, the same result for any thread count.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -18,18 +19,21 @@ from rescale_fast.errors import ArtifactError
 from rescale_fast.files.arrays import AnyArray, Values, check_lengths, read_npz
 from rescale_fast.files.fields import member
 from rescale_fast.files.matrices import read_matrix
-from rescale_fast.files.reading import REMAKE_OR_GIVE, DamageError, check_class_ids, reading
+from rescale_fast.files.reading import DamageError, check_class_ids, reading
 from rescale_fast.machine import available_bytes
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.settings import Between
 from rescale_fast.types import FloatArray, IntArray
 
 ARRAYS = (
-    Values("counts", "int64", ("K", "K"), Between(0)),  # images; row = true class, column = predicted class
-    Values("soft", "float64", ("K", "K"), Between(0), optional=True),  # summed top-5 probabilities, in the same way
-    Values("class_ids", "text", ("K",), optional=True),  # in dataset order
+    Values("counts", "int64", ("K", "K"), Between(0), meaning="images; row = true class, column = predicted class"),
+    Values(
+        "soft", "float64", ("K", "K"), Between(0), optional=True, meaning="summed top-5 probabilities, in the same way"
+    ),
+    Values("class_ids", "text", ("K",), optional=True, meaning="in dataset order"),
     Values("class_names", "text", ("K",), optional=True),
 )
+THEN = "Give an .npz with counts, an .npy or a CSV, of K rows of K counts: docs/formats.md describes them."
 BYTES_A_PAIR = 32  # counts and soft, and each once more while it is summed
 TOTALS = {"all", "total", "totals", "sum"}  # what programs call the sums of rows and columns
 MOST_IMAGES = 2.0**53  # in all, so that sums are exact whatever they are kept in
@@ -87,12 +91,12 @@ class ConfusionMatrix(Artifact):
             stored: dict[str, AnyArray] = {"counts": counts} | ({"class_ids": np.array(ids)} if ids else {})
         else:
             names = (*(one.name for one in ARRAYS), "wnids", "meta", "arr_0")
-            stored = read_npz(path, names, REMAKE_OR_GIVE, one_of=("counts", "arr_0"))
-        with reading(path, "a confusion matrix", REMAKE_OR_GIVE):
+            stored = read_npz(path, names, THEN, one_of=("counts", "arr_0"))
+        with reading(path, "a confusion matrix", THEN):
             origin = Origin({}, {})
             if "meta" in stored:
                 meta = parse_json(str(stored.pop("meta")))
-                check_schema(path, member(meta, "schema"), cls.schema)
+                check_schema(member(meta, "schema"), cls.schema)
                 origin = Origin.from_dict(meta)
             return cls._made(origin, stored, class_ids, class_names)
 
@@ -100,10 +104,9 @@ class ConfusionMatrix(Artifact):
     def _made(
         cls, origin: Origin, stored: dict[str, AnyArray], class_ids: Sequence[str], class_names: Sequence[str]
     ) -> Self:
-        if "wnids" in stored:
-            stored.setdefault("class_ids", stored.pop("wnids"))
-        if "arr_0" in stored:  # numpy.savez(file, counts)
-            stored.setdefault("counts", stored.pop("arr_0"))
+        for other, name in (("wnids", "class_ids"), ("arr_0", "counts")):  # the latter by numpy.savez(file, counts)
+            if other in stored and not np.array_equal(found := stored.pop(other), stored.setdefault(name, found)):
+                raise DamageError(f"it holds both {name} and {other}, which are not the same. Leave out one of them")
         if "class_ids" in stored and max(stored["class_ids"].shape, default=1) == stored["class_ids"].size:
             stored["class_ids"] = stored["class_ids"].ravel()  # a column is as good as a list
         arrays = {one.name: one.take(stored[one.name]) for one in ARRAYS if one.name in stored}
@@ -202,3 +205,16 @@ def make_confusion(predictions: Predictions, origin: Origin, *, num_threads: int
         class_ids=predictions.class_ids,
         class_names=predictions.class_names,
     )
+
+
+def pool_confusion(predictions: Iterable[Predictions], origin: Origin, *, num_threads: int = 0) -> ConfusionMatrix:
+    """Accumulate the confusion matrix of several networks: counts and summed probabilities add up.
+
+    The networks' predictions are taken one after another, and must be about the same classes (predictions/several.py).
+    Raises: as `make_confusion`.
+    """
+    made = (make_confusion(one, origin, num_threads=num_threads) for one in predictions)
+    pooled = next(made)
+    for one in made:
+        pooled = replace(pooled, counts=pooled.counts + one.counts, soft=pooled.soft + one.soft)
+    return pooled

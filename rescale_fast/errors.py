@@ -45,6 +45,21 @@ class ArtifactError(RescaleError, RuntimeError):
     """A file of ours is damaged, of another schema, or does not belong to this run."""
 
 
+class UnreadableFileError(ArtifactError):
+    """A file does not hold what it should.
+
+    Whether to have it made again or to give another depends on whose it is, which who reads it does not know: `then` is
+    what anybody may do; a run folder says instead that what its own commands made can be deleted.
+    """
+
+    def __init__(self, path: Path, what: str, then: str) -> None:
+        super().__init__(path, what, then)  # what it can be unpickled from
+        self.path, self.what, self.then = path, what, then
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}. {self.then}"
+
+
 class MissingInputError(RescaleError, RuntimeError):
     """A stage was asked for before the stage that makes its input."""
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -41,6 +42,42 @@ class Exists:
     """Said of a path that is read: there must be something when the command begins (see `check_inputs`)."""
 
 
+class Registry(dict[str, Choice]):
+    """The choices of one kind, by name. Whoever adds one, `METHODS["mine"] = my_method`, adds it everywhere: settings,
+    command lines and lists read the names when they need them.
+    """
+
+    def __setitem__(self, name: str, entry: Choice) -> None:
+        """Raises: SettingError for a name that is taken: one choice must never silently become another."""
+        if name in self:
+            raise SettingError(f"{name!r} is there already, beside {', '.join(self)}. Take another name.")
+        super().__setitem__(name, entry)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """The texts that name an entry of a registry, at the time of asking: `Annotated[str, OneOf("module:REGISTRY")]`.
+
+    The registry stands right of the settings, whose types its entries know; so it is imported when it is asked for.
+    """
+
+    registry: str
+    or_else: str = ""  # what other texts may be; they are checked elsewhere
+
+    @property
+    def entries(self) -> Mapping[str, Any]:
+        module, _, name = self.registry.partition(":")
+        found: Mapping[str, Any] = getattr(import_module(module), name)
+        return found
+
+    def __contains__(self, text: str) -> bool:
+        return bool(self.or_else) or text in self.entries
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(self.entries)}" + (f", or {self.or_else}" if self.or_else else "")
+
+
+Limits: TypeAlias = "Between | OneOf | None"
 Seed = Annotated[int, Between(0, 2**63 - 1)]
 NumThreads = Annotated[int, Between(0, 4096)]
 InputPath = Annotated[Path, Exists()]
@@ -50,9 +87,9 @@ InputPath = Annotated[Path, Exists()]
 class Settings:
     """Base of all settings: a value that its field's type does not allow is refused when the object is made.
 
-    Types are those of the field: `Literal`s, numbers with a `Between`, strings, paths (a string becomes one), tuples,
-    other settings, and unions of these; numbers of NumPy become plain ones. What depends on several fields belongs in
-    `check`.
+    Types are those of the field: `Literal`s, texts with a `OneOf`, numbers with a `Between`, strings, paths (a string
+    becomes one), tuples, other settings, and unions of these; numbers of NumPy become plain ones. What depends on
+    several fields belongs in `check`.
 
     Raises: SettingError naming the field as the command line does (`effort` is --effort).
     """
@@ -108,16 +145,16 @@ def check_inputs(settings: Settings) -> None:
         if isinstance(value, Settings):
             check_inputs(value)
             continue
-        if any(isinstance(note, Exists) for note in _notes(_hints(kind)[field.name])):
+        if any(isinstance(note, Exists) for note in notes_of(hints_of(kind)[field.name])):
             for path in value if isinstance(value, tuple) else (value,):
                 if path is not None and not path.exists():
-                    called = "" if _is_positional(_hints(kind)[field.name]) else f"{option(field.name)} "
+                    called = "" if _is_positional(hints_of(kind)[field.name]) else f"{option(field.name)} "
                     raise SettingError(f"{called}{path}: no such file or folder.")
 
 
 def _is_positional(hint: Any) -> bool:
     """Whether the command line takes a field without its name: tyro's note of it, which is known by its text here."""
-    return any("positional" in str(note).lower() for note in _notes(hint))
+    return any("positional" in str(note).lower() for note in notes_of(hint))
 
 
 def need_package(name: str, what_for: str) -> None:
@@ -127,20 +164,20 @@ def need_package(name: str, what_for: str) -> None:
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
+def hints_of(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
 
 
 @cache
-def _allowed(kind: Any) -> dict[str, list[tuple[Any, Between | None]]]:
+def _allowed(kind: Any) -> dict[str, list[tuple[Any, Limits]]]:
     """{field: the plain types that it may have, each with what is said of its values}."""
-    return {field.name: list(alternatives(_hints(kind)[field.name])) for field in fields(kind)}
+    return {field.name: list(alternatives(hints_of(kind)[field.name])) for field in fields(kind)}
 
 
-def alternatives(hint: Any, limits: Between | None = None) -> Iterable[tuple[Any, Between | None]]:
+def alternatives(hint: Any, limits: Limits = None) -> Iterable[tuple[Any, Limits]]:
     if get_origin(hint) is Annotated:
         plain, *notes = get_args(hint)
-        yield from alternatives(plain, next((note for note in notes if isinstance(note, Between)), limits))
+        yield from alternatives(plain, next((note for note in notes if isinstance(note, (Between, OneOf))), limits))
     elif get_origin(hint) in (Union, types.UnionType):
         for one in get_args(hint):
             yield from alternatives(one, limits)
@@ -148,15 +185,15 @@ def alternatives(hint: Any, limits: Between | None = None) -> Iterable[tuple[Any
         yield hint, limits
 
 
-def _notes(hint: Any) -> Iterable[Any]:
+def notes_of(hint: Any) -> Iterable[Any]:
     """All that is said of a type and of those it is made of."""
     if get_origin(hint) is Annotated:
         yield from get_args(hint)[1:]
     for part in get_args(hint):
-        yield from _notes(part)
+        yield from notes_of(part)
 
 
-def plain(value: Any, allowed: list[tuple[Any, Between | None]]) -> Any:
+def plain(value: Any, allowed: list[tuple[Any, Limits]]) -> Any:
     """The value as the field keeps it: no types of NumPy, floats as floats, paths as paths, `~` as the home folder;
     a path where a text may name a file, too, as one that names nothing else.
     """
@@ -179,7 +216,7 @@ def plain(value: Any, allowed: list[tuple[Any, Between | None]]) -> Any:
     return value
 
 
-def fits(value: Any, kind: Any, limits: Between | None) -> bool:
+def fits(value: Any, kind: Any, limits: Limits) -> bool:
     if get_origin(kind) is Literal:
         return any(type(value) is type(choice) and value == choice for choice in get_args(kind))
     if get_origin(kind) is tuple:
@@ -187,27 +224,31 @@ def fits(value: Any, kind: Any, limits: Between | None) -> bool:
         return isinstance(value, tuple) and all(any(fits(one, *way) for way in alternatives(item)) for one in value)
     if kind is int or kind is float:
         is_number = type(value) is kind and (kind is int or math.isfinite(value))
-        return is_number and (limits is None or value in limits)
+        return is_number and (not isinstance(limits, Between) or value in limits)
+    if kind is str and isinstance(limits, OneOf):
+        return isinstance(value, str) and value in limits
     return isinstance(value, kind)
 
 
-def _expected(allowed: list[tuple[Any, Between | None]]) -> str:
+def _expected(allowed: list[tuple[Any, Limits]]) -> str:
     """What a field takes, in words; that it may be None, too, is of no use on a command line."""
     return " or ".join(dict.fromkeys(describe(*one) for one in allowed if one[0] is not types.NoneType))
 
 
-def describe(kind: Any, limits: Between | None) -> str:
+def describe(kind: Any, limits: Limits) -> str:
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(map(str, get_args(kind)))
     if kind in (int, float):
         words = "a whole number" if kind is int else "a number"
         return f"{words}, {limits}" if limits else words
+    if kind is str and limits is not None:
+        return str(limits)
     if get_origin(kind) is tuple:
         return "a tuple of " + " or ".join(describe(*way) for way in alternatives(get_args(kind)[0]))
     return {str: "text", bool: "True or False", Path: "a path"}.get(kind, getattr(kind, "__name__", str(kind)))
 
 
-def _shown(value: Any, allowed: list[tuple[Any, Between | None]]) -> str:
+def _shown(value: Any, allowed: list[tuple[Any, Limits]]) -> str:
     """A value as messages show it: texts as they are, except where something else than a text is expected."""
     takes_words = any(kind is str or get_origin(kind) is Literal for kind, _ in allowed)
     text = str(value) if isinstance(value, str) == takes_words or not isinstance(value, str) else repr(value)

@@ -10,7 +10,7 @@ import struct
 import numpy as np
 from PIL import Image
 
-PAGE = 1 << 21
+PAGE, SMALL_PAGE = 1 << 21, 1 << 16  # bytes; FFCV has none smaller
 FIELDS = ("image", 2), ("label", 1), ("note", 5), ("array", 4), ("score", 0)
 RECORD = struct.Struct("<BHHQ3xqQQQd")  # the image's 13 bytes, then padding to the next multiple of 8
 HEADER, DESCRIPTOR, ALLOCATION = struct.Struct("<HHIQQ"), struct.Struct("<B16s1024s"), struct.Struct("<QQQ")
@@ -55,6 +55,14 @@ def beton(num_samples=6, *, labels=None, images=None, sizes=None, page_size=PAGE
     end = -(-at // page_size) * page_size
     head = HEADER.pack(2, len(FIELDS), page_size, num_samples, end) + descriptors() + records
     return head.ljust(page_start, b"\0") + pages.ljust(end - page_start, b"\0") + table
+
+
+def of_payloads(*payloads, end=3 * SMALL_PAGE):
+    """A beton of one field of bytes whose payloads, (position, size), lie where they are told to. All are zeros."""
+    records = b"".join(struct.pack("<QQ", at, size) for at, size in payloads)
+    table = b"".join(ALLOCATION.pack(i, at, size) for i, (at, size) in enumerate(payloads))
+    head = HEADER.pack(2, 1, SMALL_PAGE, len(payloads), end) + descriptors([("bytes", 3)], {}) + records
+    return head.ljust(end, b"\0") + table
 
 
 def values(content):

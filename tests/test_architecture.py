@@ -13,7 +13,7 @@ from rescale_fast import _core
 PACKAGE = Path(rescale_fast.__file__).parent
 STAGES = [
     *("datasets", "train", "predictions", "confusion", "class_subset", "scores", "image_subset", "evaluate", "export"),
-    *("small", "report", "run"),
+    *("small", "quality", "report", "run"),
 ]
 BASE = {
     *("types", "errors", "settings", "files", "artifact", "cache", "lock", "machine", "ranks", "terminal", "workers"),

@@ -58,7 +58,7 @@ def test_json_takes_plain_values_only_and_digests_ignore_order(tmp_path):
 @pytest.mark.parametrize("text", ["", "{", '{"schema": "other/1"}', "[1]"])
 def test_a_damaged_or_foreign_json_is_refused(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(ArtifactError, match="Delete it"):
+    with pytest.raises(ArtifactError, match="Give the file that was meant"):
         read_json(tmp_path / "a.json", "ours/1")
 
 

@@ -1,5 +1,6 @@
 """`check` and the reader of tables: what is wrong with a beton is found, whoever wrote it."""
 
+import os
 import struct
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rescale_fast.beton import file
 from rescale_fast.beton.agreement import compare_with_json
 from rescale_fast.beton.check import check_beton, find_bad_images
 from rescale_fast.beton.file import ALLOCATION, DESCRIPTOR, HEADER, read_beton
@@ -233,7 +235,7 @@ def test_fields_that_nobody_but_their_maker_knows_are_refused_by_name(place):
     names = replaced(content, b"\x00score", b"\xffscore")
     assert "the field 'score' is of a type of its maker's own" in verdict(place, names)
     assert "the field 'score' is of the type 9" in verdict(place, replaced(content, b"\x00score", b"\x09score"))
-    for name in (b"sc\x1bre", b"sc\xf6re"):
+    for name in (b"sc\x1bre", b"sc\x7fre", b"sc\xf6re"):
         assert "expected printable ASCII" in verdict(place, replaced(content, b"score", name))
 
 
@@ -241,6 +243,16 @@ def test_an_empty_payload_is_refused_and_said_to_be_one(place):
     content = bytearray(foreign_beton.beton())
     content[-8:] = bytes(8)
     assert "sample 5 has an empty payload, which FFCV confuses" in verdict(place, bytes(content))
+
+
+@pytest.mark.parametrize("left", [-10, -24, -100_000, 9_000])
+def test_a_file_that_becomes_shorter_while_it_is_read_is_refused(place, monkeypatch, left):
+    """It is cut once its header has been read; the reader's buffer holds the first 8 KiB."""
+    path, content = place / "shrinks.beton", foreign_beton.beton(300)
+    path.write_bytes(content)
+    monkeypatch.setattr(file, "_check_header", lambda *_: os.truncate(path, left % len(content)))
+    with pytest.raises(ArtifactError, match=r"shrinks\.beton: is no sound beton: it became shorter while it was read"):
+        read_beton(path)
 
 
 def test_what_is_no_file_is_refused_without_waiting(tmp_path):
@@ -258,8 +270,8 @@ def test_the_json_is_compared_with_the_tables_without_reading_the_file(sound, pl
     record = HEADER.itemsize + DESCRIPTOR.itemsize * 3
     for at, value, message in (
         (record + 16, 1, "14 images with the label 0, but q.json beside it says 15"),
-        (record + 16, 3, "1 labels of no class, but q.json beside it says 0"),
-        (record + 17, 255, "1 labels of no class, but q.json beside it says 0"),
+        (record + 16, 3, "sample 0 has the label 3, but q.json beside it says 3 classes, from 0"),
+        (record + 17, 255, "sample 0 has the label 65,280, but q.json"),
     ):
         changed = bytearray(content)
         changed[at] = value
@@ -270,3 +282,46 @@ def test_the_json_is_compared_with_the_tables_without_reading_the_file(sound, pl
     for change in ({"bytes": 7}, {"num_images": 42}, {"max_width": 231}, {"max_height": 0}):
         with pytest.raises(ArtifactError, match="q.json beside it says"):
             compare_with_json(read_beton(place / "q.beton"), replace(info, **change))
+
+
+PAGE = foreign_beton.SMALL_PAGE
+TABLES = 24 + 1041 + 3 * 16  # bytes before the first payload of three: header, one descriptor, records
+
+
+def test_payloads_may_touch_each_other_their_page_and_the_tables(place):
+    for payloads in (
+        [(PAGE, 10), (PAGE + 10, 20), (2 * PAGE, PAGE)],
+        [(TABLES, 10), (2 * PAGE - 5, 5), (3 * PAGE - 1, 1)],
+        [(2 * PAGE, 7), (PAGE + 3, 9), (PAGE, 3)],  # in any order
+    ):
+        assert verdict(place, foreign_beton.of_payloads(*payloads)) is None
+
+
+@pytest.mark.parametrize(
+    ("payloads", "bad"),
+    [
+        ([(PAGE, 11), (PAGE + 10, 20), (2 * PAGE, 9)], 1),  # begins a byte before the one before it ends
+        ([(PAGE, 10), (2 * PAGE, 9), (PAGE, 10)], 2),  # two samples share a payload
+        ([(PAGE, 99), (2 * PAGE, 9), (PAGE + 9, 3)], 2),  # within another
+        ([(PAGE, 10), (2 * PAGE - 5, 6), (2 * PAGE + 9, 9)], 1),  # a byte over the end of its page
+        ([(PAGE, 10), (PAGE + 10, PAGE), (2 * PAGE + 10, 9)], 1),  # no longer than a page, but in two
+        ([(PAGE, 2 * PAGE), (3 * PAGE - 2, 1), (3 * PAGE - 1, 1)], 0),  # two pages long
+        ([(TABLES - 1, 10), (PAGE, 9), (PAGE + 9, 9)], 0),  # begins within the records
+        ([(PAGE, 10), (PAGE + 10, 2**64 - 5), (2 * PAGE, 9)], 1),  # a negative size, were it signed
+        ([(PAGE, 10), (PAGE + 10, 9), (2**63 - 5, 5)], 2),  # whose end is no 64-bit number
+        ([(PAGE, 10), (PAGE + 10, 9), (2**63 - 5, 2**63 - 1)], 2),
+    ],
+)
+def test_a_payload_that_overlaps_another_or_leaves_its_page_or_the_pages_is_named(place, payloads, bad):
+    at, size = payloads[bad]
+    size -= 2**64 if size >= 2**63 else 0
+    said = verdict(place, foreign_beton.of_payloads(*payloads))
+    assert f"sample {bad} has an impossible payload: {size:,} bytes at {at:,}" in (said or "")
+
+
+def test_a_payload_that_reaches_into_the_allocation_table_is_named(place):
+    payloads = (PAGE, 10), (PAGE + 10, 9), (PAGE + 95, 6)
+    assert verdict(place, foreign_beton.of_payloads(*payloads, end=PAGE + 101)) is None
+    assert "sample 2 has an impossible payload: 6 bytes" in verdict(
+        place, foreign_beton.of_payloads(*payloads, end=PAGE + 100)
+    )

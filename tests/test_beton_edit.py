@@ -254,3 +254,12 @@ def test_copies_of_any_layout_land_where_they_should(rng, tmp_path):
         for number in range(6):
             piece = expected[number * block : (number + 1) * block].tobytes()
             assert digests[number].tobytes() == xxhash.xxh3_128_digest(piece)
+
+
+def test_a_beton_without_images_or_labels_is_cut_and_agrees_with_its_json(tmp_path):
+    page = foreign_beton.SMALL_PAGE
+    (tmp_path / "bytes.beton").write_bytes(foreign_beton.of_payloads((page, 10), (page + 10, 20), (2 * page, 30)))
+    info = cut_beton(tmp_path / "bytes.beton", tmp_path / "cut.beton", np.array([2, 0]))
+    assert (info.num_images, info.max_width, info.max_height, info.images_per_class) == (2, 0, 0, ())
+    assert check_beton(tmp_path / "cut.beton").info == info
+    assert read_beton(tmp_path / "cut.beton").sizes.tolist() == [[30], [10]]

@@ -2,24 +2,18 @@
 
 import dataclasses
 import sys
-from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from rescale_fast.class_subset.choose import EFFORTS, METHODS, RULES
-from rescale_fast.class_subset.group import GROUPINGS
-from rescale_fast.class_subset.settings import BY_WORDNET, NUMBERED, SEEDED, Effort, Method, Rule
-from rescale_fast.class_subset.weights import DIRECTED, PairWeights
 from rescale_fast.errors import SettingError
 from rescale_fast.networks.build import build_network
 from rescale_fast.run import stages
 from rescale_fast.run.commands import COMMANDS, main
 from rescale_fast.run.settings import RunSettings, SelectCommand
 from rescale_fast.settings import Settings
-from rescale_fast.train.recipe import RECIPES, RecipeName
 
 
 @pytest.fixture(scope="module")
@@ -212,13 +206,6 @@ def test_other_commands_refuse_at_once_too(refused, command, message):
     assert message in refused(*command.split())
 
 
-def test_registries_and_the_choices_of_settings_are_the_same():
-    for registry, choices in ((METHODS, Method), (RULES, Rule), (EFFORTS, Effort), (DIRECTED, PairWeights)):
-        assert tuple(registry) == get_args(choices)
-    assert tuple(RECIPES) == get_args(RecipeName)
-    assert set(NUMBERED) == {*SEEDED, *BY_WORDNET} < set(GROUPINGS)
-
-
 def all_settings(kind=Settings):
     for one in kind.__subclasses__():
         if one.__module__.startswith("rescale_fast"):
@@ -226,7 +213,7 @@ def all_settings(kind=Settings):
             yield from all_settings(one)
 
 
-NEEDED = {"subsets": ("x",), "sources": ("x",), "extra": ("x",), "form": "folder"}
+NEEDED = {"subsets": ("x",), "sources": ("x",), "inputs": ("x",), "extra": ("x",), "form": "folder"}
 NEEDED |= {"split": "val", "batch_size": 1, "image_size": 8, "augment": "shift", "num_workers": 0, "seed": 0, "rank": 0}
 NEEDED |= {"num_ranks": 1, "loader": "ffcv", "reuse_buffers": False}
 

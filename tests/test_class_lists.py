@@ -7,7 +7,7 @@ from rescale_fast.artifact import Origin
 from rescale_fast.class_subset.choose import choose_classes
 from rescale_fast.class_subset.lists import read_list
 from rescale_fast.class_subset.outcomes import by_errors_and_half, by_lowest_accuracy, by_votes, lowest_and_confused
-from rescale_fast.class_subset.published import find_published, published_lists
+from rescale_fast.class_subset.published import PUBLISHED, find_published
 from rescale_fast.class_subset.settings import SelectSettings
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.datasets.published import imagenet_classes, places365_classes
@@ -35,6 +35,8 @@ def test_lowest_accuracy_orders_classes_and_puts_those_without_images_last():
     empty = COUNTS.copy()
     empty[1] = 0
     assert by_lowest_accuracy(empty).tolist() == [3, 2, 0, 4, 1]
+    empty[1, 0] = 1  # its only image is misclassified
+    assert by_lowest_accuracy(empty).tolist() == [1, 3, 2, 0, 4]
 
 
 def test_votes_by_hand():
@@ -47,6 +49,13 @@ def test_votes_by_hand():
 def test_errors_and_half_by_hand():
     # Errors 1 8 4 5 0; predicted on errors of classes 1 and 3: 4 0 9 0 0; sums 3, 8, 8.5, 5, 0.
     assert by_errors_and_half(COUNTS, 2).tolist() == [2, 1]
+
+
+def test_a_prediction_counts_for_half_an_error_and_neither_more_nor_less():
+    counts = np.diag([0, 49, 100, 51])  # the three lowest are 0, 1 and 3; 2 has no error
+    counts[0, 2], counts[1, 0], counts[3, 0] = 100, 51, 49  # 2 is predicted 100 times, for 50: between 49 and 51
+    assert by_errors_and_half(counts, 4).tolist() == [0, 1, 2, 3]
+    assert by_errors_and_half(counts, 3).tolist() == [0, 1, 2]
 
 
 def test_lowest_and_confused_by_hand():
@@ -84,7 +93,7 @@ def test_random_choices_depend_on_the_seed_and_favour_no_class():
 def test_published_lists_fit_the_data_sets_they_name():
     ids = {"imagenet": imagenet_ids(), "places365": places365_classes()}
     sizes = {}
-    for published in published_lists():
+    for published in PUBLISHED.values():
         labels = published.labels(ids[published.data_set])
         sizes[published.name] = len(labels)
         assert len(set(labels.tolist())) == len(published.class_ids)
@@ -92,12 +101,12 @@ def test_published_lists_fit_the_data_sets_they_name():
         assert len(published.digest) == len("sha256:") + 64
     for name in ("ReIN30", "ReIN50", "ReIN100", "ReIN150", "ReIN200", "RePL30", "RePL50", "TinyImageNet-200"):
         assert sizes[name] == int(name.removeprefix("TinyImageNet-").lstrip("ReINPL"))
-    assert len({published.digest for published in published_lists()}) == len(published_lists())
+    assert len({published.digest for published in PUBLISHED.values()}) == len(PUBLISHED)
 
 
 def test_published_lists_overlap_as_is_known():
     """ReIN lists are not nested, RePL's are; Imagewang is Imagenette and Imagewoof."""
-    ids = {published.name: set(published.class_ids) for published in published_lists()}
+    ids = {published.name: set(published.class_ids) for published in PUBLISHED.values()}
     assert [len(ids["ReIN30"] - ids["ReIN50"]), len(ids["ReIN50"] - ids["ReIN100"])] == [1, 3]
     assert ids["RePL30"] < ids["RePL50"]
     assert ids["Imagewang"] == ids["Imagenette"] | ids["Imagewoof"]

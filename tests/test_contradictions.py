@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rescale_fast.artifact import Origin
+from rescale_fast.beton.agreement import agreed_info
 from rescale_fast.beton.edit import cut_beton
 from rescale_fast.beton.file import read_beton
 from rescale_fast.class_subset.bounds import relax
@@ -18,7 +19,6 @@ from rescale_fast.confusion import ConfusionMatrix, make_confusion
 from rescale_fast.errors import ArtifactError, DatasetError
 from rescale_fast.image_subset.sample import sample_images
 from rescale_fast.image_subset.settings import SampleSettings
-from rescale_fast.loaders.checks import check_info
 from rescale_fast.predictions.types import Predictions
 from tests import foreign_beton
 from tests.test_foreign_files import PROBABILITIES, table
@@ -94,7 +94,7 @@ def test_a_beton_of_labels_that_are_no_class_numbers_fits_its_json(tmp_path, lab
     (tmp_path / "a.beton").write_bytes(foreign_beton.beton(labels=labels))
     cut_beton(tmp_path / "a.beton", tmp_path / "b.beton", np.arange(6)[::-1])
     assert (tmp_path / "b.json").exists()
-    check_info(read_beton(tmp_path / "b.beton"))
+    assert agreed_info(read_beton(tmp_path / "b.beton"))
 
 
 def test_the_bound_is_no_more_than_the_heaviest_pair_allows(rng):

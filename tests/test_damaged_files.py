@@ -12,6 +12,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
+import rescale_fast as rf
 from rescale_fast.artifact import Origin
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.group import read_table
@@ -25,6 +26,8 @@ from rescale_fast.export.types import FilesInfo
 from rescale_fast.image_subset.corrections import read_corrections
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.predictions.types import Predictions
+from rescale_fast.quality.types import Quality
+from rescale_fast.report.quality import write_quality_page
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.scores.types import Scores
 from rescale_fast.small.batches import read_batch
@@ -105,6 +108,14 @@ def guesses(path):
     evaluate(truth, read_guesses(path, truth))
 
 
+def quality(path):
+    write_quality_page(Quality.load(path), path.with_name("quality.html"))
+
+
+def accuracies(path):
+    rf.quality(path, draws=100)
+
+
 READERS = [
     ("predictions/part-000000.parquet", predictions, parquet_of),
     ("scores/part-a.parquet", again(Scores), parquet_of),
@@ -121,6 +132,7 @@ READERS = [
     ("variant.json", again(VariantInfo), json_of),
     ("result.json", train_run, json_of),
     ("run.json", run_folder, json_of),
+    ("quality.json", quality, json_of),
     ("checkpoint.pt", checkpoint, None),
     ("class_subset.txt", lambda path: read_list(path, IDS), None),
     ("label_errors.csv", read_corrections, None),
@@ -128,6 +140,7 @@ READERS = [
     ("confusion.npy", ConfusionMatrix.load, None),
     ("val_images.csv", read_truth, None),
     ("groups.csv", lambda path: read_table(path, IDS), None),
+    ("accuracies.csv", accuracies, None),
     ("guesses.txt", guesses, None),
 ]
 
@@ -139,6 +152,7 @@ def others(name):
         "val_images.csv": "path,class_id,label\nval/a.jpg,n01,1\nval/b.jpg,n02,2\n",
         "groups.csv": "class id,coarse label\nn01,bird\nn02,bird\nn03,ape\n",
         "guesses.txt": "1 2\n2, 1\n",
+        "accuracies.csv": "net,full_seed1,full_seed2,part\na,50.5,51,40\nb,60,61,45\nc,70,70.25,60\n",
     }[name].encode()
 
 

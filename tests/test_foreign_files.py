@@ -355,7 +355,7 @@ def _subset(folder, **changes):
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_json_is_named(tmp_path, changes, message):
-    with pytest.raises(ArtifactError, match=f"class_subset.json: .*{message}.*Delete it"):
+    with pytest.raises(ArtifactError, match=f"class_subset.json: .*{message}.*Give the file that was meant"):
         ClassSubset.load(_subset(tmp_path, **changes))
 
 

@@ -18,7 +18,7 @@ from rescale_fast.image_subset.halves import halves
 from rescale_fast.image_subset.order import order_by, ranks_within, stable_keys
 from rescale_fast.image_subset.sample import Evidence, sample_images
 from rescale_fast.image_subset.settings import SampleSettings
-from rescale_fast.predictions.types import Predictions
+from rescale_fast.predictions.types import Predictions, Skipped
 from rescale_fast.run.settings import RunSettings, with_configuration
 
 NOWHERE = Origin({}, {})
@@ -93,6 +93,16 @@ def test_order_is_that_of_two_stable_sorts_even_if_keys_agree(rng, groups):
         assert order.tolist() == sorted(range(500), key=lambda i: (numbers[i], keys[i], i))
         ranks = ranks_within(numbers, order)
         assert all(ranks[i] == (numbers[order[:at]] == numbers[i]).sum() for at, i in enumerate(order))
+
+
+def test_keys_that_differ_in_their_last_bit_alone_still_decide():
+    """The bits that numbers take are lost to the quick sort."""
+    for numbers, keys, order in (
+        ([1, 1], [3, 2], [1, 0]),
+        ([0, 1, 1], [9, 3, 2], [0, 2, 1]),
+        ([0, 1, 1], [9, 2, 3], [0, 1, 2]),
+    ):
+        assert order_by(np.array(numbers), np.array(keys, np.uint64)).tolist() == order
 
 
 def test_random_takes_as_many_of_each_class_and_another_seed_takes_others():
@@ -210,6 +220,30 @@ def test_sensitive_takes_the_mistaken_images_of_the_chosen_classes_and_of_those_
         sample_images(dataset, chosen, NOWHERE, SampleSettings(images="sensitive"), none)
 
 
+def test_an_image_that_could_not_be_read_is_not_sensitive():
+    """It has no prediction, so nothing says that it was mistaken."""
+    dataset = made_up()
+    called = np.repeat(np.arange(5), 5)
+    called[[0, 5]] = [1, 0]  # an ape called bee, a bee called ape
+    whole = predicted_as(dataset, called)
+    unread = tuple(Skipped(i, whole.paths[i], int(whole.labels[i]), "truncated") for i in (1, 6))
+    kept = np.setdiff1d(np.arange(25), [1, 6])
+    evidence = Evidence(
+        predictions=replace(
+            whole,
+            indices=kept,
+            paths=tuple(whole.paths[i] for i in kept),
+            labels=whole.labels[kept],
+            top_ids=whole.top_ids[kept],
+            top_probabilities=whole.top_probabilities[kept],
+            true_probability=whole.true_probability[kept],
+            skipped=unread,
+        )
+    )
+    made = sample_images(dataset, all_of(dataset), NOWHERE, SampleSettings(images="sensitive"), evidence)
+    assert made.val.indices.tolist() == [0, 5]
+
+
 def test_sensitive_images_of_groups_are_those_called_another_group():
     dataset = made_up()
     grouping = ClassGrouping(
@@ -222,6 +256,11 @@ def test_sensitive_images_of_groups_are_those_called_another_group():
     made = sample_images(dataset, grouping, NOWHERE, SampleSettings(images="sensitive"), evidence)
     assert made.class_ids == ("x", "y")
     assert made.val.indices.tolist() == [5, 14]
+    inside = np.repeat([1, 0, 3, 2, 4], 5)  # all mistaken, none for a class of another group
+    inside[0] = 2
+    with pytest.raises(DatasetError, match=r"only 1 of 3 groups have misclassified"):
+        evidence = Evidence(predictions=predicted_as(dataset, inside))
+        sample_images(dataset, grouping, NOWHERE, SampleSettings(images="sensitive"), evidence)
 
 
 def test_predictions_of_something_else_are_refused():

@@ -19,6 +19,7 @@ from rescale_fast.export.types import FilesInfo
 from rescale_fast.image_subset.corrections import read_corrections
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.predictions.types import Predictions, Skipped
+from rescale_fast.quality.types import Protocol, Quality
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.scores.types import Scores
 from rescale_fast.small.batches import read_batch
@@ -109,6 +110,19 @@ def test_training(tmp_path):
     assert (state["step"], state["network"]["w"].tolist()) == (4, [0, 1, 2])
 
 
+def test_quality():
+    found = Quality.load(V1 / "quality.json")
+    networks = ("MAFNet", "VGG16", "ResNet18", "GoogLeNet", "ShuffleNetV2")
+    assert (found.networks, found.unit, found.draws) == (networks, "percent", 100)
+    assert [(one.measured.name, one.role) for one in found.sets] == [("part", "subset"), ("draw", "random")]
+    (part, draw) = found.sets
+    assert (part.tau.value, round(draw.tau.value, 6), round(part.above_random.value, 6)) == (0.8, 0.6, 0.2)
+    assert part.measured.protocol == Protocol((1, 2), (0.9486832980505138, 0.8), 0.9, None, 1, None, None)
+    assert (part.measured.val_images, part.measured.resolution.seeds, part.above_short) == (200, 2, None)
+    assert found.reference.accuracies == (0.605, 0.555, 0.525, 0.315, 0.265)
+    assert found.advice[0].startswith("part orders the networks most as full does (tau 0.80")
+
+
 def test_down_sampled_sets_and_exported_files():
     info = VariantInfo.load(V1 / "variant.json")
     assert (info.name, info.side, info.channels, info.forms) == ("x-8x8-sRGB-box-2", 8, 3, ("batches", "npz"))
@@ -148,6 +162,7 @@ def test_run_folders_and_the_rest(tmp_path):
         (ClassGrouping, "class_grouping.json"),
         (BetonInfo, "train.json"),
         (FilesInfo, ".export.json"),
+        (Quality, "quality.json"),
         (VariantInfo, "variant.json"),
     ],
 )

@@ -1,15 +1,17 @@
 """Bounds and proofs against brute force and against the solver on the whole problem."""
 
 import itertools
+import math
 import signal
 import time
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from rescale_fast.artifact import Origin
-from rescale_fast.class_subset.bounds import relax
+from rescale_fast.class_subset.bounds import relax, round_bound
 from rescale_fast.class_subset.choose import choose_classes
 from rescale_fast.class_subset.kernel_mip import solve_kernel
 from rescale_fast.class_subset.proof import prove_subset
@@ -210,3 +212,18 @@ def test_bounds_hold_for_the_largest_and_the_smallest_weights(rng):
         relaxation = relax(weight_graph(weights * scale))
         for k in range(2, 10):
             assert optimum(weights, k) * scale * (1 - 1e-12) <= relaxation.bound(k) < np.inf
+
+
+@pytest.mark.parametrize(
+    "bound", [Fraction(1, 3), Fraction(2, 3), Fraction(1, 10), Fraction(10**30 + 1, 7), Fraction(5)]
+)
+def test_a_bound_becomes_the_least_float_that_is_not_below_it(bound):
+    """float(1/3) lies below a third, so that a choice worth a third would exceed its bound."""
+    graph = weight_graph(np.array([[0, 1 / 3], [1 / 3, 0]]))
+    rounded = round_bound(graph, bound)
+    assert Fraction(rounded) >= bound > Fraction(math.nextafter(rounded, 0.0))
+
+
+def test_a_bound_of_whole_weights_becomes_the_whole_number_below_it():
+    graph = weight_graph(np.array([[0.0, 3.0], [3.0, 0.0]]))
+    assert [round_bound(graph, bound) for bound in (Fraction(7, 2), Fraction(3), 2.999)] == [3.0, 3.0, 2.0]

@@ -18,6 +18,7 @@ from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.networks.build import build_network
 from rescale_fast.predictions.types import Predictions
+from rescale_fast.quality.resolution import ResolutionSettings, assumed_resolution
 from rescale_fast.train.types import TrainRun
 from tests.conftest import interruptible
 
@@ -63,6 +64,18 @@ def test_the_artifacts_agree_with_one_another(finished):
     assert [record["epoch"] for record in log] == [1, 2] == [record["epoch"] for record in run.epochs]
     assert 0 <= run.last_top1 <= 1
     assert "chosen: 4 classes" in stdout
+
+
+def test_a_run_says_what_its_validation_images_can_tell(finished):
+    out, stdout, stderr = finished
+    images = {split: BetonInfo.load(out / f"{split}.json").num_images for split in ("train", "val")}
+    before = assumed_resolution(images["val"], ResolutionSettings(), all_images=sum(images.values()))
+    assert before.describe() in stderr  # as the subset is made
+    accuracy = TrainRun.load(out / "runs" / "small-fast-seed0").last_top1
+    after = assumed_resolution(images["val"], ResolutionSettings(accuracy), all_images=sum(images.values()))
+    assert after.describe() in stdout
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert after.describe() in page and f"{100 * after.least_significant:.2f} points</b>" in page
 
 
 def test_the_report_stands_by_itself(finished):

@@ -18,7 +18,7 @@ from tests.conftest import interruptible
 
 GLYPHS = ("--glyph-classes", 12, "--glyph-size", 24, "--glyph-train", 30, "--glyph-val", 10)
 QUICK = (*GLYPHS, "--k", 4, "--epochs", 1, "--train-batch-size", 16, "--device", "cpu")
-SCORE = ("--score-epochs", 25, "--score-batch-size", 16, "--device", "cpu")
+SCORE = ("--score-epochs", 2, "--score-batch-size", 16, "--device", "cpu")
 WANTED = ("--images", "difficulty", "--per-class", 15, "--label-errors", "list", "--near-duplicates", 3)
 
 

@@ -118,27 +118,27 @@ class Checker {
 
 }  // namespace
 
-std::vector<Digest> digest_file(int fd, std::int64_t size, Job& job) {
+Array<Digest> digest_file(int fd, std::int64_t size, Job& job) {
   constexpr auto kBlock = static_cast<std::int64_t>(kDigestBlock);
-  std::vector<Digest> blocks(static_cast<std::size_t>((size + kBlock - 1) / kBlock));
-  job.for_each(static_cast<std::int64_t>(blocks.size()), [&] {
+  Array<Digest> blocks((size + kBlock - 1) / kBlock);
+  job.for_each(blocks.size(), [&] {
     return [&, buffer = std::vector<std::uint8_t>(kDigestBlock)](std::int64_t i) mutable {
       const std::int64_t at = i * kBlock, part = std::min(kBlock, size - at);
       read_whole(fd, buffer.data(), static_cast<std::size_t>(part), static_cast<std::uint64_t>(at));
-      blocks[static_cast<std::size_t>(i)] = digest_bytes(buffer.data(), static_cast<std::size_t>(part));
+      blocks[i] = digest_bytes(buffer.data(), static_cast<std::size_t>(part));
       job.advance(part);
     };
   });
   return blocks;
 }
 
-BadImages check_payloads(int fd, const std::vector<JpegPlace>& places, std::int64_t max_pixels, Job& job) {
+BadImages check_payloads(int fd, const Array<JpegPlace>& places, std::int64_t max_pixels, Job& job) {
   BadImages bad;
   std::mutex mutex;
   Budgets budgets;
-  job.for_each(static_cast<std::int64_t>(places.size()), [&] {
+  job.for_each(places.size(), [&] {
     return [&, checker = Checker(fd, max_pixels, budgets)](std::int64_t i) mutable {
-      checker.check(i, places[static_cast<std::size_t>(i)], mutex, bad);
+      checker.check(i, places[i], mutex, bad);
       job.advance(1);
     };
   });

@@ -11,7 +11,7 @@ namespace {
 constexpr auto kBlock = static_cast<std::int64_t>(kDigestBlock);
 
 // Fills buffer with what the copies put at [at, at + kBlock), zeros elsewhere. Returns how many bytes were copied.
-std::int64_t fill_block(const std::vector<Copy>& copies, std::int64_t at, std::uint8_t* buffer) {
+std::int64_t fill_block(const Array<Copy>& copies, std::int64_t at, std::uint8_t* buffer) {
   const auto reaches_in = [at](const Copy& copy) { return copy.to + copy.size <= at; };
   auto copy = std::partition_point(copies.begin(), copies.end(), reaches_in);
   std::int64_t filled = at, copied = 0;
@@ -52,14 +52,13 @@ void place_payloads(const std::int64_t* sizes, std::int64_t num_samples, std::in
   }
 }
 
-std::vector<Digest> copy_payloads(int target, const std::vector<Copy>& copies, std::int64_t start, std::int64_t end,
-                                  Job& job) {
-  std::vector<Digest> blocks(static_cast<std::size_t>((end - start) / kBlock));
-  job.for_each(static_cast<std::int64_t>(blocks.size()), [&] {
+Array<Digest> copy_payloads(int target, const Array<Copy>& copies, std::int64_t start, std::int64_t end, Job& job) {
+  Array<Digest> blocks((end - start) / kBlock);
+  job.for_each(blocks.size(), [&] {
     return [&, buffer = std::vector<std::uint8_t>(kDigestBlock)](std::int64_t i) mutable {
       const std::int64_t at = start + i * kBlock;
       const std::int64_t copied = fill_block(copies, at, buffer.data());
-      blocks[static_cast<std::size_t>(i)] = digest_bytes(buffer.data(), buffer.size());
+      blocks[i] = digest_bytes(buffer.data(), buffer.size());
       if (copied > 0) {
         write_at(target, buffer.data(), buffer.size(), static_cast<std::uint64_t>(at));
         start_writeback(target, static_cast<std::uint64_t>(at), buffer.size());

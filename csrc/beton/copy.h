@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "beton/block_digest.h"
+#include "core/array.h"
 #include "core/job.h"
 
 namespace rescale_fast {
@@ -24,7 +24,6 @@ struct Copy {
 // zeros. Returns the digests of the blocks. The job advances by bytes copied. Precondition: copies are in the order of
 // `to`, do not overlap and lie in [start, end), which are multiples of kDigestBlock. Throws std::system_error; errno is
 // ENODATA when a source is shorter than it should be.
-std::vector<Digest> copy_payloads(int target, const std::vector<Copy>& copies, std::int64_t start, std::int64_t end,
-                                  Job& job);
+Array<Digest> copy_payloads(int target, const Array<Copy>& copies, std::int64_t start, std::int64_t end, Job& job);
 
 }  // namespace rescale_fast

@@ -26,8 +26,8 @@ class Writer {
         page_size_(options.page_size),
         placer_(start, options.page_size),
         stream_(start),
-        waiting_(static_cast<std::size_t>(8 * job.num_threads() + 8)) {
-    result_.samples.resize(static_cast<std::size_t>(count));
+        waiting_(8 * job.num_threads() + 8) {
+    result_.samples.resize(count);
   }
 
   // The next image to work on, or -1 when there is nothing more to do.
@@ -35,7 +35,7 @@ class Writer {
     std::unique_lock<std::mutex> lock(mutex_);
     const auto is_over = [&] { return ended_ || taken_ >= count_ || job_.is_stopped(); };
     const auto may_start = [&] {
-      const bool room = taken_ < next_ + static_cast<std::int64_t>(waiting_.size());
+      const bool room = taken_ < next_ + waiting_.size();
       return is_over() || (room && (held_ < kMaxHeld || taken_ == next_));
     };
     while (
@@ -77,10 +77,10 @@ class Writer {
     Payload payload;
   };
 
-  Slot& slot(std::int64_t index) { return waiting_[static_cast<std::size_t>(index) % waiting_.size()]; }
+  Slot& slot(std::int64_t index) { return waiting_[index % waiting_.size()]; }
 
   void settle(std::int64_t index, const Payload& payload, std::vector<Block>& full) {
-    Stored& stored = result_.samples[static_cast<std::size_t>(index)];
+    Stored& stored = result_.samples[index];
     stored.how = payload.how;
     if (payload.how == How::bad) {
       result_.reasons.emplace(index, payload.reason);
@@ -106,7 +106,7 @@ class Writer {
         start_writeback(fd_, at, block.bytes.size());
       }
       const std::lock_guard<std::mutex> lock(mutex_);
-      const auto number = static_cast<std::size_t>(block.number - start_ / kDigestBlock);
+      const auto number = static_cast<std::int64_t>(block.number - start_ / kDigestBlock);
       result_.blocks.resize(std::max(result_.blocks.size(), number + 1));
       result_.blocks[number] = digest;
       stream_.reuse(std::move(block));
@@ -122,7 +122,7 @@ class Writer {
   std::condition_variable changed_;
   Placer placer_;
   BlockStream stream_;
-  std::vector<Slot> waiting_;  // finished images from next_ on, each at its index modulo the size
+  Array<Slot> waiting_;  // finished images from next_ on, each at its index modulo the size
   std::int64_t taken_ = 0, next_ = 0;
   std::size_t held_ = 0;
   bool ended_ = false;  // at an image that cannot be stored
@@ -131,14 +131,14 @@ class Writer {
 
 }  // namespace
 
-Written write_images(int fd, const std::string& root, const std::vector<const char*>& paths, std::uint64_t start,
+Written write_images(int fd, const std::string& root, const Array<const char*>& paths, std::uint64_t start,
                      const ImageOptions& options, bool stop_at_bad, Patience& patience, const Fallback& fallback,
                      Job& job) {
-  const auto count = static_cast<std::int64_t>(paths.size());
+  const std::int64_t count = paths.size();
   Writer writer(fd, count, start, options, stop_at_bad, job);
   job.run(job.threads_for(count), [&](int) {
     for (std::int64_t index; (index = writer.take()) >= 0;) {
-      const std::string path = root + paths[static_cast<std::size_t>(index)];
+      const std::string path = root + paths[index];
       writer.give(index, make_payload(index, path, options, patience, fallback));
     }
   });

@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <vector>
 
 #include "beton/block_digest.h"
 #include "beton/image.h"
+#include "core/array.h"
 #include "core/job.h"
 
 namespace rescale_fast {
@@ -21,9 +21,9 @@ struct Stored {
 };
 
 struct Written {
-  std::vector<Stored> samples;                  // one a path
+  Array<Stored> samples;                        // one a path
   std::map<std::int64_t, std::string> reasons;  // of those that were not stored
-  std::vector<Digest> blocks;                   // of the file from `start` to the end of the last page
+  Array<Digest> blocks;                         // of the file from `start` to the end of the last page
 };
 
 // Stores the images of `paths` (each joined to root) in fd from `start` on, in their order, none across a page.
@@ -32,7 +32,7 @@ struct Written {
 // The job advances by images. Memory: about 64 MiB of payloads, and what the threads' decoders need.
 // Precondition: start and page_size are multiples of kDigestBlock. Throws FileError for a file that cannot be had, and
 // std::system_error when fd cannot be written.
-Written write_images(int fd, const std::string& root, const std::vector<const char*>& paths, std::uint64_t start,
+Written write_images(int fd, const std::string& root, const Array<const char*>& paths, std::uint64_t start,
                      const ImageOptions& options, bool stop_at_bad, Patience& patience, const Fallback& fallback,
                      Job& job);
 

@@ -5,6 +5,7 @@
 #include "beton/write.h"
 #include "bind/choice.h"
 #include "bind/work.h"
+#include "core/array.h"
 
 namespace rescale_fast {
 namespace {
@@ -35,16 +36,16 @@ py::tuple how_names() {
 }
 
 template <typename T, typename Get>
-py::array_t<T> column(const std::vector<Stored>& samples, Get get) {
-  py::array_t<T> values(static_cast<py::ssize_t>(samples.size()));
+py::array_t<T> column(const Array<Stored>& samples, Get get) {
+  py::array_t<T> values(samples.size());
   T* out = values.mutable_data();
-  for (std::size_t i = 0; i < samples.size(); ++i) out[i] = static_cast<T>(get(samples[i]));
+  for (std::int64_t i = 0; i < samples.size(); ++i) out[i] = static_cast<T>(get(samples[i]));
   return values;
 }
 
-py::array_t<std::uint8_t> to_array(const std::vector<Digest>& digests) {
-  const auto bytes = static_cast<py::ssize_t>(sizeof(Digest));
-  py::array_t<std::uint8_t> array({static_cast<py::ssize_t>(digests.size()), bytes});
+py::array_t<std::uint8_t> to_array(const Array<Digest>& digests) {
+  constexpr std::int64_t kBytes = sizeof(Digest);
+  py::array_t<std::uint8_t> array({digests.size(), kBytes});
   const auto* first = reinterpret_cast<const std::uint8_t*>(digests.data());
   std::copy_n(first, array.nbytes(), array.mutable_data());  // unlike memcpy, it may take no bytes from nowhere
   return array;
@@ -91,7 +92,7 @@ py::dict write_images_checked(int fd, const std::string& root, const std::string
                              apply_exif,
                              page_size,
                              max_pixels};
-  const std::vector<const char*> paths = split_names(names, count);
+  const Array<const char*> paths = split_names(names, count);
   const Fallback fallback = [&load](std::int64_t index, const std::vector<std::uint8_t>& bytes) {
     return load_in_python(load, index, bytes);
   };
@@ -134,14 +135,14 @@ py::array_t<std::uint8_t> copy_payloads_checked(int target, const IdArray& sourc
   check_range("num_threads", num_threads, 0, 1024);
   check_blocks("start", start, 0, std::uint64_t{1} << 62);
   check_blocks("end", end, start, std::uint64_t{1} << 62);
-  std::vector<Copy> copies(static_cast<std::size_t>(sources.size()));
+  Array<Copy> copies(sources.size());
   auto free_from = static_cast<std::int64_t>(start);
   for (py::ssize_t i = 0; i < sources.size(); ++i) {
     check_range("origin", origins.at(i), 0, std::int64_t{1} << 62);
     check_range("size", sizes.at(i), 0, static_cast<std::int64_t>(end));
     check_range("target", targets.at(i), free_from, static_cast<std::int64_t>(end) - sizes.at(i));
     free_from = targets.at(i) + sizes.at(i);
-    copies[static_cast<std::size_t>(i)] = {static_cast<int>(sources.at(i)), origins.at(i), targets.at(i), sizes.at(i)};
+    copies[i] = {static_cast<int>(sources.at(i)), origins.at(i), targets.at(i), sizes.at(i)};
   }
   Job job(num_threads);
   const auto work = [&] {
@@ -165,12 +166,11 @@ py::tuple check_payloads_checked(int fd, const IdArray& pointers, const IdArray&
   check_same_length(pointers, widths, "widths");
   check_same_length(pointers, heights, "heights");
   check_range("num_threads", num_threads, 0, 1024);
-  std::vector<JpegPlace> places(static_cast<std::size_t>(pointers.size()));
+  Array<JpegPlace> places(pointers.size());
   for (py::ssize_t i = 0; i < pointers.size(); ++i) {
     if (pointers.at(i) < 0) throw py::value_error("negative pointer");
     check_range("size", sizes.at(i), 1, std::int64_t{1} << 32);
-    places[static_cast<std::size_t>(i)] = {pointers.at(i), sizes.at(i), static_cast<int>(widths.at(i)),
-                                           static_cast<int>(heights.at(i))};
+    places[i] = {pointers.at(i), sizes.at(i), static_cast<int>(widths.at(i)), static_cast<int>(heights.at(i))};
   }
   Job job(num_threads);
   const BadImages bad = run_reported(job, advance, [&] { return check_payloads(fd, places, max_pixels, job); });

@@ -6,6 +6,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include <string>
 #include <system_error>
 
+#include "core/array.h"
 #include "core/file_io.h"
 #include "core/job.h"
 
@@ -31,6 +33,12 @@ std::string message(const Parts&... parts) {
   std::ostringstream text;
   (text << ... << parts);
   return text.str();
+}
+
+inline IdArray to_array(const Array<std::int64_t>& values) {
+  IdArray array(values.size());
+  std::copy(values.begin(), values.end(), array.mutable_data());
+  return array;
 }
 
 inline void check_dimensions(const py::array& array, const char* name, py::ssize_t dimensions) {
@@ -75,6 +83,7 @@ void register_confusion(py::module_& module);
 void register_weight_graph(py::module_& module);
 void register_class_subset(py::module_& module);
 void register_class_grouping(py::module_& module);
+void register_fidelity(py::module_& module);
 void register_beton(py::module_& module);
 void register_downsample(py::module_& module);
 void register_image_header(py::module_& module);

@@ -1,26 +1,19 @@
-#include <algorithm>
-
 #include "bind/bind.h"
 #include "classes/grouping.h"
+#include "core/array.h"
 
 namespace rescale_fast {
 namespace {
 
 using namespace pybind11::literals;
-using Groups = std::vector<std::int64_t>;
-
-IdArray to_array(const Groups& values) {
-  IdArray result(static_cast<py::ssize_t>(values.size()));
-  std::copy(values.begin(), values.end(), result.mutable_data());
-  return result;
-}
+using Groups = Array<std::int64_t>;
 
 Groups checked_groups(const WeightGraph& graph, const IdArray& group_of) {
   if (group_of.ndim() != 1 || group_of.size() != graph.num_classes()) {
     throw py::value_error(message("group_of has ", group_of.size(), " entries, expected ", graph.num_classes()));
   }
   Groups groups(group_of.data(), group_of.data() + group_of.size());
-  for (std::size_t c = 0; c < groups.size(); ++c) {
+  for (std::int64_t c = 0; c < groups.size(); ++c) {
     if (groups[c] < 0 || groups[c] >= graph.num_classes()) {
       throw py::value_error(message("group_of[", c, "] is ", groups[c], ", expected 0..", graph.num_classes() - 1));
     }

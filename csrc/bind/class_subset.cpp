@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <limits>
+#include <vector>
 
 #include "bind/bind.h"
 #include "classes/bound.h"
 #include "classes/greedy.h"
 #include "classes/search.h"
+#include "core/array.h"
 
 namespace rescale_fast {
 namespace {
@@ -17,15 +19,9 @@ void check_k(const WeightGraph& graph, std::int64_t k) {
   }
 }
 
-IdArray to_array(const std::vector<std::int64_t>& values) {
-  IdArray result(static_cast<py::ssize_t>(values.size()));
-  std::copy(values.begin(), values.end(), result.mutable_data());
-  return result;
-}
-
 IdArray greedy_checked(const WeightGraph& graph, std::int64_t k) {
   check_k(graph, k);
-  std::vector<std::int64_t> chosen;
+  Array<std::int64_t> chosen;
   {
     const py::gil_scoped_release nogil;  // reads a large matrix, touches no Python object
     chosen = greedy_class_subset(graph, k);
@@ -46,12 +42,12 @@ IdArray peel_checked(const WeightGraph& graph, std::int64_t k) {
   return to_array(run_job(job, [&] { return peel_class_subset(graph, k, job); }));
 }
 
-std::vector<std::vector<std::int64_t>> checked_starts(const WeightGraph& graph, std::int64_t k,
-                                                      const std::vector<IdArray>& starts) {
-  std::vector<std::vector<std::int64_t>> result;
+Array<Array<std::int64_t>> checked_starts(const WeightGraph& graph, std::int64_t k,
+                                          const std::vector<IdArray>& starts) {
+  Array<Array<std::int64_t>> result;
   for (const IdArray& start : starts) {
     result.emplace_back(start.data(), start.data() + start.size());
-    std::vector<std::int64_t> sorted = result.back();
+    Array<std::int64_t> sorted = result.back();
     std::sort(sorted.begin(), sorted.end());
     if (start.size() != k || sorted.front() < 0 || sorted.back() >= graph.num_classes() ||
         std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {

@@ -24,7 +24,7 @@ py::tuple downsample_images_checked(const std::string& root, const std::string& 
   const DownsampleOptions options{side,      choose("fit", fit, kFits), choose("filter", filter, kFilters), grey, fast,
                                   max_pixels};
   if (fast && options.filter == Filter::nearest) throw py::value_error("fast is not for nearest");
-  const std::vector<const char*> paths = split_names(names, count);
+  const Array<const char*> paths = split_names(names, count);
   const Fallback fallback = [&load](std::int64_t index, const std::vector<std::uint8_t>& bytes) {
     return load_in_python(load, index, bytes);
   };

@@ -14,8 +14,8 @@ py::array_t<std::uint8_t> to_array(std::vector<std::uint8_t>&& bytes) {
 }
 
 py::list read_encoded_images(const std::string& names, std::int64_t count) {
-  const std::vector<const char*> paths = split_names(names, count);
-  std::vector<EncodedImage> images;
+  const Array<const char*> paths = split_names(names, count);
+  Array<EncodedImage> images;
   images.reserve(paths.size());
   {
     const py::gil_scoped_release nogil;

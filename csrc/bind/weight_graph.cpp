@@ -5,6 +5,7 @@
 
 #include "bind/bind.h"
 #include "classes/weight_graph.h"
+#include "core/array.h"
 
 namespace rescale_fast {
 namespace {
@@ -29,8 +30,8 @@ void check_num_classes(std::int64_t n) {
   if (n < 2) throw py::value_error(message("weights are of ", n, " classes, expected at least 2"));
 }
 
-std::unique_ptr<WeightGraph> make_graph(std::vector<std::int64_t> offsets, std::vector<std::int32_t> neighbors,
-                                        std::vector<double> weights) {
+std::unique_ptr<WeightGraph> make_graph(Array<std::int64_t> offsets, Array<std::int32_t> neighbors,
+                                        Array<double> weights) {
   auto graph = std::make_unique<WeightGraph>(std::move(offsets), std::move(neighbors), std::move(weights));
   if (std::isinf(graph->total())) throw py::value_error("weights are finite, but their sum is not; divide them all");
   return graph;
@@ -44,9 +45,9 @@ std::unique_ptr<WeightGraph> from_dense(const RealArray& weights) {
   }
   check_num_classes(n);
   const double* values = weights.data();
-  std::vector<std::int64_t> offsets{0};
-  std::vector<std::int32_t> neighbors;
-  std::vector<double> kept;
+  Array<std::int64_t> offsets{0};
+  Array<std::int32_t> neighbors;
+  Array<double> kept;
   for (std::int64_t i = 0; i < n; ++i) {
     for (std::int64_t j = 0; j < n; ++j) {
       const double value = values[i * n + j];
@@ -57,7 +58,7 @@ std::unique_ptr<WeightGraph> from_dense(const RealArray& weights) {
       neighbors.push_back(static_cast<std::int32_t>(j));
       kept.push_back(value);
     }
-    offsets.push_back(static_cast<std::int64_t>(neighbors.size()));
+    offsets.push_back(neighbors.size());
   }
   return make_graph(std::move(offsets), std::move(neighbors), std::move(kept));
 }
@@ -105,30 +106,28 @@ std::unique_ptr<WeightGraph> from_rows(const IdArray& offsets, const NeighborArr
   return make_graph({ends, ends + n + 1}, {columns, columns + neighbors.size()}, {values, values + weights.size()});
 }
 
-std::vector<std::int64_t> checked_classes(const WeightGraph& graph, const IdArray& classes) {
-  std::vector<std::int64_t> result(classes.data(), classes.data() + classes.size());
-  std::vector<bool> seen(static_cast<std::size_t>(graph.num_classes()), false);
+Array<std::int64_t> checked_classes(const WeightGraph& graph, const IdArray& classes) {
+  Array<std::int64_t> result(classes.data(), classes.data() + classes.size());
+  Array<char> seen(graph.num_classes(), 0);
   for (const std::int64_t c : result) {
-    if (c < 0 || c >= graph.num_classes() || seen[static_cast<std::size_t>(c)]) {
+    if (c < 0 || c >= graph.num_classes() || seen[c]) {
       throw py::value_error(message("classes name ", c, ", expected each of 0..", graph.num_classes() - 1, " once"));
     }
-    seen[static_cast<std::size_t>(c)] = true;
+    seen[c] = 1;
   }
   return result;
 }
 
 RealArray among(const WeightGraph& graph, const IdArray& classes) {
-  const std::vector<std::int64_t> chosen = checked_classes(graph, classes);
-  const auto m = static_cast<py::ssize_t>(chosen.size());
+  const Array<std::int64_t> chosen = checked_classes(graph, classes);
+  const std::int64_t m = chosen.size();
   RealArray result({m, m});
   std::fill_n(result.mutable_data(), m * m, 0.0);
-  std::vector<std::int64_t> place(static_cast<std::size_t>(graph.num_classes()), -1);
-  for (std::size_t i = 0; i < chosen.size(); ++i)
-    place[static_cast<std::size_t>(chosen[i])] = static_cast<std::int64_t>(i);
-  for (py::ssize_t i = 0; i < m; ++i) {
-    const std::int64_t c = chosen[static_cast<std::size_t>(i)];
-    for (std::int64_t e = graph.begin(c); e < graph.end(c); ++e) {
-      const std::int64_t j = place[static_cast<std::size_t>(graph.neighbor(e))];
+  Array<std::int64_t> place(graph.num_classes(), -1);
+  for (std::int64_t i = 0; i < m; ++i) place[chosen[i]] = i;
+  for (std::int64_t i = 0; i < m; ++i) {
+    for (std::int64_t e = graph.begin(chosen[i]); e < graph.end(chosen[i]); ++e) {
+      const std::int64_t j = place[graph.neighbor(e)];
       if (j >= 0) result.mutable_data()[i * m + j] = graph.weight(e);
     }
   }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bind/bind.h"
+#include "core/array.h"
 #include "image/image_file.h"
 
 namespace rescale_fast {
@@ -41,9 +42,9 @@ inline Pixels load_in_python(const py::function& load, std::int64_t index, const
   }
 }
 
-inline std::vector<const char*> split_names(const std::string& names, std::int64_t count) {
-  std::vector<const char*> paths;
-  paths.reserve(static_cast<std::size_t>(count));
+inline Array<const char*> split_names(const std::string& names, std::int64_t count) {
+  Array<const char*> paths;
+  paths.reserve(count);
   const char *at = names.c_str(), *end = at + names.size();
   for (std::int64_t i = 0; i < count; ++i) {
     if (at > end) throw py::value_error(message("names holds ", i, " names, expected ", count));

@@ -35,8 +35,7 @@ std::int64_t best_neighbor(const WeightGraph& graph, const Selection& selection,
 
 // A member to drop, never one just added: the one worth least of all (exact), or of a dozen drawn at random, which
 // keeps the search moving.
-std::int64_t worst_member(const Selection& selection, const std::vector<std::int64_t>& added, bool exact,
-                          Random& random) {
+std::int64_t worst_member(const Selection& selection, const Array<std::int64_t>& added, bool exact, Random& random) {
   const auto fresh = [&](std::int64_t c) { return std::find(added.begin(), added.end(), c) != added.end(); };
   std::int64_t worst = -1;
   if (exact) {
@@ -58,8 +57,8 @@ std::int64_t worst_member(const Selection& selection, const std::vector<std::int
 
 class Chain {
  public:
-  Chain(const WeightGraph& graph, const DegreeSampler& sampler, const std::vector<std::int64_t>& start,
-        std::uint64_t seed, int chain)
+  Chain(const WeightGraph& graph, const DegreeSampler& sampler, const Array<std::int64_t>& start, std::uint64_t seed,
+        int chain)
       : graph_(graph), sampler_(sampler), selection_(graph, start), random_(seed), chain_(chain) {}
 
   SearchResult run(double hottest, double coldest, std::int64_t work, SearchWatch& watch) {
@@ -107,11 +106,10 @@ class Chain {
     const double before = selection_.value();
     added_.clear();
     dropped_.clear();
-    while (c >= 0 && static_cast<int>(added_.size()) < size) {
+    while (c >= 0 && added_.size() < size) {
       selection_.add(c);
       added_.push_back(c);
-      const std::int64_t seed = random_.below(static_cast<std::int64_t>(added_.size()));
-      c = best_neighbor(graph_, selection_, added_[static_cast<std::size_t>(seed)]);
+      c = best_neighbor(graph_, selection_, added_[random_.below(added_.size())]);
     }
     const bool exact = random_.uniform() < 0.2;
     while (dropped_.size() < added_.size()) {
@@ -129,14 +127,14 @@ class Chain {
   Random random_;
   int chain_;
   double temperature_ = 0;
-  std::vector<std::int64_t> added_, dropped_;
+  Array<std::int64_t> added_, dropped_;
 };
 
 // What temperatures are measured in. Sparse: what a member of a choice contributes, on average. Dense: by how much
 // classes differ in their weight to a choice (their standard deviation), which is far less than the contribution.
 constexpr double kColdest = 0.02;
 
-double natural_scale(const WeightGraph& graph, const std::vector<std::int64_t>& classes) {
+double natural_scale(const WeightGraph& graph, const Array<std::int64_t>& classes) {
   const Selection selection(graph, classes);
   const double k = static_cast<double>(classes.size()), n = static_cast<double>(graph.num_classes());
   double scale = 2 * selection.value() / k;
@@ -160,14 +158,14 @@ DegreeSampler::DegreeSampler(const WeightGraph& graph) {
 
 std::int64_t DegreeSampler::draw(double uniform) const {
   constexpr double kAnyClass = 0.1;  // the share of draws in which all classes are alike
-  const auto n = static_cast<std::int64_t>(cumulative_.size());
+  const std::int64_t n = cumulative_.size();
   if (uniform < kAnyClass) return static_cast<std::int64_t>(uniform / kAnyClass * static_cast<double>(n));
   const double at = (uniform - kAnyClass) / (1 - kAnyClass) * cumulative_.back();
   const auto found = std::upper_bound(cumulative_.begin(), cumulative_.end(), at) - cumulative_.begin();
   return std::min<std::int64_t>(found, n - 1);
 }
 
-SearchResult anneal(const WeightGraph& graph, const DegreeSampler& sampler, const std::vector<std::int64_t>& start,
+SearchResult anneal(const WeightGraph& graph, const DegreeSampler& sampler, const Array<std::int64_t>& start,
                     double hottest, std::int64_t work, std::uint64_t seed, int chain, SearchWatch& watch) {
   const double scale = natural_scale(graph, start);
   return Chain(graph, sampler, start, seed, chain).run(hottest * scale, kColdest * scale, work, watch);

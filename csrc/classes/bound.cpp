@@ -18,9 +18,9 @@ int choose_fraction_bits(double total) {
   return 44 - exponent;
 }
 
-std::vector<Pair> evenly_split_pairs(const WeightGraph& graph, int fraction_bits) {
-  std::vector<Pair> pairs;
-  pairs.reserve(static_cast<std::size_t>(graph.num_entries() / 2));
+Array<Pair> evenly_split_pairs(const WeightGraph& graph, int fraction_bits) {
+  Array<Pair> pairs;
+  pairs.reserve(graph.num_entries() / 2);
   for (std::int64_t c = 0; c < graph.num_classes(); ++c) {
     for (std::int64_t e = graph.begin(c); e < graph.end(c); ++e) {
       if (c > graph.neighbor(e)) continue;
@@ -31,14 +31,14 @@ std::vector<Pair> evenly_split_pairs(const WeightGraph& graph, int fraction_bits
   return pairs;
 }
 
-std::vector<std::int64_t> shares_by_entry(const WeightGraph& graph, const std::vector<Pair>& pairs) {
-  std::vector<std::int64_t> shares(static_cast<std::size_t>(graph.num_entries()));
-  std::vector<std::int64_t> next;  // the entry of each row that comes next: pairs are in order of (a, b)
+Array<std::int64_t> shares_by_entry(const WeightGraph& graph, const Array<Pair>& pairs) {
+  Array<std::int64_t> shares(graph.num_entries());
+  Array<std::int64_t> next;  // the entry of each row that comes next: pairs are in order of (a, b)
   for (std::int64_t c = 0; c < graph.num_classes(); ++c) next.push_back(graph.begin(c));
   // Row b's entries with a < b come first and in order of a; its own pairs follow when the walk reaches b.
   for (const Pair& pair : pairs) {
-    shares[static_cast<std::size_t>(next[static_cast<std::size_t>(pair.a)]++)] = pair.share_a;
-    shares[static_cast<std::size_t>(next[static_cast<std::size_t>(pair.b)]++)] = pair.weight - pair.share_a;
+    shares[next[pair.a]++] = pair.share_a;
+    shares[next[pair.b]++] = pair.weight - pair.share_a;
   }
   return shares;
 }
@@ -48,14 +48,14 @@ std::vector<std::int64_t> shares_by_entry(const WeightGraph& graph, const std::v
 EvenLoads even_loads(const WeightGraph& graph, std::int64_t max_steps, const Job& job) {
   EvenLoads result;
   result.fraction_bits = choose_fraction_bits(graph.total());
-  std::vector<Pair> pairs = evenly_split_pairs(graph, result.fraction_bits);
-  result.loads.assign(static_cast<std::size_t>(graph.num_classes()), 0);
-  const auto load = [&](std::int32_t c) -> std::int64_t& { return result.loads[static_cast<std::size_t>(c)]; };
+  Array<Pair> pairs = evenly_split_pairs(graph, result.fraction_bits);
+  result.loads.assign(graph.num_classes(), 0);
+  const auto load = [&](std::int32_t c) -> std::int64_t& { return result.loads[c]; };
   for (const Pair& pair : pairs) {
     load(pair.a) += pair.share_a;
     load(pair.b) += pair.weight - pair.share_a;
   }
-  for (std::int64_t steps = 0; steps < max_steps; steps += static_cast<std::int64_t>(pairs.size())) {
+  for (std::int64_t steps = 0; steps < max_steps; steps += pairs.size()) {
     bool moved = false;
     for (Pair& pair : pairs) {
       // Half the difference goes from the heavier to the lighter class, as far as the shares reach.

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "classes/weight_graph.h"
+#include "core/array.h"
 #include "core/job.h"
 
 namespace rescale_fast {
@@ -12,8 +12,8 @@ namespace rescale_fast {
 // Loads and shares are integers in units of 2^-fraction_bits, so that sums of them are exact.
 struct EvenLoads {
   int fraction_bits = 0;
-  std::vector<std::int64_t> loads;   // (n) of each class
-  std::vector<std::int64_t> shares;  // (entries) what the class of the entry's row carries of the pair's weight
+  Array<std::int64_t> loads;   // (n) of each class
+  Array<std::int64_t> shares;  // (entries) what the class of the entry's row carries of the pair's weight
 };
 
 // Splits the weight of each pair between its two classes, so that the loads of the classes (the sums of their

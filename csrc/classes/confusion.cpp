@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
+
+#include "core/array.h"
 
 namespace rescale_fast {
 namespace {
@@ -14,19 +15,19 @@ void accumulate(std::int64_t num_images, std::int64_t num_cells, Job& job, std::
   const std::int64_t worthwhile = std::max<std::int64_t>(1, num_images / num_cells);
   const int threads = job.threads_for(worthwhile);
   std::fill(table, table + num_cells, 0);
-  std::vector<std::vector<std::int64_t>> scratch(static_cast<std::size_t>(threads - 1));
+  Array<Array<std::int64_t>> scratch(threads - 1);
   job.run(threads, [&](int thread) {
     const std::int64_t begin = num_images * thread / threads, end = num_images * (thread + 1) / threads;
     if (thread == 0) {
       add(table, begin, end);
       return;
     }
-    auto& own = scratch[static_cast<std::size_t>(thread - 1)];
-    own.assign(static_cast<std::size_t>(num_cells), 0);
+    auto& own = scratch[thread - 1];
+    own.assign(num_cells, 0);
     add(own.data(), begin, end);
   });
   for (const auto& own : scratch) {
-    for (std::int64_t cell = 0; cell < num_cells; ++cell) table[cell] += own[static_cast<std::size_t>(cell)];
+    for (std::int64_t cell = 0; cell < num_cells; ++cell) table[cell] += own[cell];
   }
 }
 
@@ -44,7 +45,7 @@ void sum_probabilities(const std::int64_t* labels, const std::int64_t* ids, cons
                        std::int64_t num_images, std::int64_t top, std::int64_t num_classes, Job& job, double* soft) {
   constexpr int kFractionBits = 40;
   const std::int64_t num_cells = num_classes * num_classes;
-  std::vector<std::int64_t> fixed(static_cast<std::size_t>(num_cells));
+  Array<std::int64_t> fixed(num_cells);
   accumulate(num_images, num_cells, job, fixed.data(), [&](std::int64_t* table, std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       std::int64_t* row = table + labels[i] * num_classes;
@@ -54,7 +55,7 @@ void sum_probabilities(const std::int64_t* labels, const std::int64_t* ids, cons
     }
   });
   for (std::int64_t cell = 0; cell < num_cells; ++cell) {
-    soft[cell] = std::ldexp(static_cast<double>(fixed[static_cast<std::size_t>(cell)]), -kFractionBits);
+    soft[cell] = std::ldexp(static_cast<double>(fixed[cell]), -kFractionBits);
   }
 }
 

@@ -13,22 +13,22 @@ namespace {
 // up five numbers: n * groups * 8 bytes.
 class Grouping {
  public:
-  Grouping(const WeightGraph& graph, const std::vector<std::int64_t>& group_of)
+  Grouping(const WeightGraph& graph, const Array<std::int64_t>& group_of)
       : graph_(graph), group_of_(group_of), place_(group_of.size()) {
-    members_.resize(static_cast<std::size_t>(*std::max_element(group_of.begin(), group_of.end())) + 1);
-    weight_to_.assign(members_.size(), std::vector<double>(group_of.size(), 0.0));
-    for (std::size_t c = 0; c < group_of.size(); ++c) {
-      std::vector<std::int64_t>& group = members_[static_cast<std::size_t>(group_of[c])];
+    members_.resize(*std::max_element(group_of.begin(), group_of.end()) + 1);
+    weight_to_.assign(members_.size(), Array<double>(group_of.size(), 0.0));
+    for (std::int64_t c = 0; c < group_of.size(); ++c) {
+      Array<std::int64_t>& group = members_[group_of[c]];
       place_[c] = group.size();
-      group.push_back(static_cast<std::int64_t>(c));
-      update(static_cast<std::int64_t>(c), group_of[c], 1.0);
+      group.push_back(c);
+      update(c, group_of[c], 1.0);
     }
     value_ = weight_inside(graph, group_of);
   }
 
-  std::int64_t group(std::int64_t c) const { return group_of_[static_cast<std::size_t>(c)]; }
-  const std::vector<std::int64_t>& members(std::int64_t g) const { return members_[static_cast<std::size_t>(g)]; }
-  const std::vector<std::int64_t>& groups() const { return group_of_; }
+  std::int64_t group(std::int64_t c) const { return group_of_[c]; }
+  const Array<std::int64_t>& members(std::int64_t g) const { return members_[g]; }
+  const Array<std::int64_t>& groups() const { return group_of_; }
   double value() const { return value_; }
 
   // What the value grows by when the two, of different groups, change places.
@@ -37,12 +37,11 @@ class Grouping {
            2 * graph_.between(a, b);
   }
   void swap(std::int64_t a, std::int64_t b, double gain) {
-    const auto i = static_cast<std::size_t>(a), j = static_cast<std::size_t>(b);
     const std::int64_t of_a = group(a), of_b = group(b);
-    members_[static_cast<std::size_t>(of_a)][place_[i]] = b;
-    members_[static_cast<std::size_t>(of_b)][place_[j]] = a;
-    std::swap(place_[i], place_[j]);
-    std::swap(group_of_[i], group_of_[j]);
+    members_[of_a][place_[a]] = b;
+    members_[of_b][place_[b]] = a;
+    std::swap(place_[a], place_[b]);
+    std::swap(group_of_[a], group_of_[b]);
     update(a, of_a, -1.0);
     update(a, of_b, 1.0);
     update(b, of_b, -1.0);
@@ -51,26 +50,24 @@ class Grouping {
   }
 
  private:
-  double weight_to(std::int64_t g, std::int64_t c) const {
-    return weight_to_[static_cast<std::size_t>(g)][static_cast<std::size_t>(c)];
-  }
+  double weight_to(std::int64_t g, std::int64_t c) const { return weight_to_[g][c]; }
   void update(std::int64_t c, std::int64_t g, double sign) {
-    std::vector<double>& weight_to = weight_to_[static_cast<std::size_t>(g)];
+    Array<double>& weight_to = weight_to_[g];
     if (graph_.is_dense()) {
       const double* row = graph_.row(c);
-      for (std::size_t i = 0; i < weight_to.size(); ++i) weight_to[i] += sign * row[i];
+      for (std::int64_t i = 0; i < weight_to.size(); ++i) weight_to[i] += sign * row[i];
       return;
     }
     for (std::int64_t e = graph_.begin(c); e < graph_.end(c); ++e) {
-      weight_to[static_cast<std::size_t>(graph_.neighbor(e))] += sign * graph_.weight(e);
+      weight_to[graph_.neighbor(e)] += sign * graph_.weight(e);
     }
   }
 
   const WeightGraph& graph_;
-  std::vector<std::int64_t> group_of_;
-  std::vector<std::size_t> place_;  // of each class among its group's members
-  std::vector<std::vector<std::int64_t>> members_;
-  std::vector<std::vector<double>> weight_to_;  // (groups, n)
+  Array<std::int64_t> group_of_;
+  Array<std::int64_t> place_;  // of each class among its group's members
+  Array<Array<std::int64_t>> members_;
+  Array<Array<double>> weight_to_;  // (groups, n)
   double value_ = 0;
 };
 
@@ -82,7 +79,7 @@ bool draw_swap(const WeightGraph& graph, const Grouping& grouping, Random& rando
   const std::int64_t near = graph.neighbor(graph.begin(a) + random.below(degree));
   if (grouping.group(near) == grouping.group(a)) return false;
   const auto& others = grouping.members(grouping.group(near));
-  b = others[static_cast<std::size_t>(random.below(static_cast<std::int64_t>(others.size())))];
+  b = others[random.below(others.size())];
   return true;
 }
 
@@ -119,24 +116,21 @@ void descend(const WeightGraph& graph, Grouping& grouping, Budget budget, const 
 
 }  // namespace
 
-double weight_inside(const WeightGraph& graph, const std::vector<std::int64_t>& group_of) {
+double weight_inside(const WeightGraph& graph, const Array<std::int64_t>& group_of) {
   double twice = 0;
   for (std::int64_t c = 0; c < graph.num_classes(); ++c) {
     for (std::int64_t e = graph.begin(c); e < graph.end(c); ++e) {
-      if (group_of[static_cast<std::size_t>(graph.neighbor(e))] == group_of[static_cast<std::size_t>(c)]) {
-        twice += graph.weight(e);
-      }
+      if (group_of[graph.neighbor(e)] == group_of[c]) twice += graph.weight(e);
     }
   }
   return twice / 2;
 }
 
-std::vector<std::int64_t> extract_groups(const WeightGraph& graph, const std::vector<std::int64_t>& sizes,
-                                         const Job& job) {
+Array<std::int64_t> extract_groups(const WeightGraph& graph, const Array<std::int64_t>& sizes, const Job& job) {
   const std::int64_t n = graph.num_classes();
-  std::vector<std::int64_t> group_of(static_cast<std::size_t>(n), -1);
-  const auto is_free = [&](std::int64_t c) { return group_of[static_cast<std::size_t>(c)] < 0; };
-  for (std::size_t g = 0; g < sizes.size() && !job.is_stopped(); ++g) {
+  Array<std::int64_t> group_of(n, -1);
+  const auto is_free = [&](std::int64_t c) { return group_of[c] < 0; };
+  for (std::int64_t g = 0; g < sizes.size() && !job.is_stopped(); ++g) {
     // The heaviest pair that is left, then the class with the greatest weight to the group; ties go to the lower index.
     std::int64_t next = -1;
     double heaviest = -1;
@@ -150,29 +144,27 @@ std::vector<std::int64_t> extract_groups(const WeightGraph& graph, const std::ve
         }
       }
     }
-    std::vector<double> gain(static_cast<std::size_t>(n), 0.0);
+    Array<double> gain(n, 0.0);
     for (std::int64_t taken = 0; taken < sizes[g]; ++taken) {
       if (taken > 0) {
         next = -1;
         for (std::int64_t c = 0; c < n; ++c) {
-          if (is_free(c) && (next < 0 || gain[static_cast<std::size_t>(c)] > gain[static_cast<std::size_t>(next)])) {
-            next = c;
-          }
+          if (is_free(c) && (next < 0 || gain[c] > gain[next])) next = c;
         }
       }
-      group_of[static_cast<std::size_t>(next)] = static_cast<std::int64_t>(g);
+      group_of[next] = g;
       for (std::int64_t e = graph.begin(next); e < graph.end(next); ++e) {
-        gain[static_cast<std::size_t>(graph.neighbor(e))] += graph.weight(e);
+        gain[graph.neighbor(e)] += graph.weight(e);
       }
     }
   }
   return group_of;
 }
 
-std::vector<std::int64_t> anneal_groups(const WeightGraph& graph, const std::vector<std::int64_t>& start,
-                                        std::int64_t num_moves, std::uint64_t seed, const Job& job) {
+Array<std::int64_t> anneal_groups(const WeightGraph& graph, const Array<std::int64_t>& start, std::int64_t num_moves,
+                                  std::uint64_t seed, const Job& job) {
   Grouping grouping(graph, start);
-  std::vector<std::int64_t> best = start;
+  Array<std::int64_t> best = start;
   const double start_value = grouping.value();
   double best_value = start_value;
   Random random(seed);

@@ -11,7 +11,7 @@ namespace {
 
 // One-for-one swaps, best first, until none helps.
 void swap_to_local_optimum(const WeightGraph& graph, Selection& selection, const Job& job) {
-  std::vector<std::int64_t> outside;
+  Array<std::int64_t> outside;
   for (bool improved = true; improved && !job.is_stopped();) {
     improved = false;
     outside.clear();
@@ -43,17 +43,15 @@ void swap_to_local_optimum(const WeightGraph& graph, Selection& selection, const
   }
 }
 
-std::vector<std::int64_t> random_start(std::int64_t num_classes, std::int64_t k, Random& random) {
-  std::vector<std::int64_t> all(static_cast<std::size_t>(num_classes));
-  for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::int64_t>(i);
-  for (std::int64_t i = 0; i < k; ++i) {
-    std::swap(all[static_cast<std::size_t>(i)], all[static_cast<std::size_t>(i + random.below(num_classes - i))]);
-  }
-  all.resize(static_cast<std::size_t>(k));
+Array<std::int64_t> random_start(std::int64_t num_classes, std::int64_t k, Random& random) {
+  Array<std::int64_t> all(num_classes);
+  for (std::int64_t i = 0; i < all.size(); ++i) all[i] = i;
+  for (std::int64_t i = 0; i < k; ++i) std::swap(all[i], all[i + random.below(num_classes - i)]);
+  all.resize(k);
   return all;
 }
 
-SearchResult search_from(const WeightGraph& graph, const DegreeSampler& sampler, const std::vector<std::int64_t>& start,
+SearchResult search_from(const WeightGraph& graph, const DegreeSampler& sampler, const Array<std::int64_t>& start,
                          const SearchSettings& settings, Random& random, int chain, SearchWatch& watch) {
   const std::int64_t annealing = graph.is_dense() ? settings.chain_work / 4 : settings.chain_work;
   SearchResult found = anneal(graph, sampler, start, settings.hottest, annealing, random.bits(), chain, watch);
@@ -67,18 +65,16 @@ SearchResult search_from(const WeightGraph& graph, const DegreeSampler& sampler,
 
 }  // namespace
 
-SearchResult search_class_subset(const WeightGraph& graph, std::int64_t k,
-                                 const std::vector<std::vector<std::int64_t>>& starts, const SearchSettings& settings,
-                                 SearchWatch& watch) {
+SearchResult search_class_subset(const WeightGraph& graph, std::int64_t k, const Array<Array<std::int64_t>>& starts,
+                                 const SearchSettings& settings, SearchWatch& watch) {
   const DegreeSampler sampler(graph);
-  std::vector<SearchResult> results(static_cast<std::size_t>(settings.num_chains));
+  Array<SearchResult> results(settings.num_chains);
   const auto run = [&](std::int64_t number) {
     const int chain = static_cast<int>(number);
     if (watch.is_over(chain - 1)) return;
-    const auto i = static_cast<std::size_t>(chain);
-    Random random(settings.seed * 0x9e3779b97f4a7c15ULL + static_cast<std::uint64_t>(chain));
-    const auto start = i < starts.size() ? starts[i] : random_start(graph.num_classes(), k, random);
-    results[i] = search_from(graph, sampler, start, settings, random, chain, watch);
+    Random random(settings.seed * std::uint64_t{0x9e3779b97f4a7c15} + static_cast<std::uint64_t>(chain));
+    const auto start = chain < starts.size() ? starts[chain] : random_start(graph.num_classes(), k, random);
+    results[chain] = search_from(graph, sampler, start, settings, random, chain, watch);
   };
   watch.job.for_each(settings.num_chains, [&] { return run; });
   for (const auto& start : starts) results.push_back({start, graph.value(start)});

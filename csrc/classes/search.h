@@ -4,16 +4,16 @@
 #include <atomic>
 #include <cstdint>
 #include <limits>
-#include <vector>
 
 #include "classes/weight_graph.h"
+#include "core/array.h"
 #include "core/job.h"
 
 namespace rescale_fast {
 
 struct SearchResult {
-  std::vector<std::int64_t> classes;  // (k) increasing
-  double value = 0;                   // sum of the weights of the pairs inside
+  Array<std::int64_t> classes;  // (k) increasing
+  double value = 0;             // sum of the weights of the pairs inside
 };
 
 // Seen and set from other threads while a search runs.
@@ -53,8 +53,7 @@ struct SearchSettings {
 // the seed, not on the number of threads.
 // The search ends when the watch's target is met.
 // Preconditions: 2 <= k <= n, num_chains >= 1, each start is of k classes.
-SearchResult search_class_subset(const WeightGraph& graph, std::int64_t k,
-                                 const std::vector<std::vector<std::int64_t>>& starts, const SearchSettings& settings,
-                                 SearchWatch& watch);
+SearchResult search_class_subset(const WeightGraph& graph, std::int64_t k, const Array<Array<std::int64_t>>& starts,
+                                 const SearchSettings& settings, SearchWatch& watch);
 
 }  // namespace rescale_fast

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "classes/search.h"
+#include "core/array.h"
 
 namespace rescale_fast {
 
@@ -13,7 +13,7 @@ namespace rescale_fast {
 // search goes on from there. `classes` of the result are in no order. Ends when `watch` says that the chain is over.
 // Precondition: graph.is_dense(). Source: iterated tabu search is Palubeckis (2007); the constrained neighbourhood,
 // Zhou, Hao and Duval (2017).
-SearchResult tabu_search(const WeightGraph& graph, const std::vector<std::int64_t>& start, std::int64_t work,
+SearchResult tabu_search(const WeightGraph& graph, const Array<std::int64_t>& start, std::int64_t work,
                          std::uint64_t seed, int chain, SearchWatch& watch);
 
 }  // namespace rescale_fast

@@ -6,8 +6,7 @@
 
 namespace rescale_fast {
 
-WeightGraph::WeightGraph(std::vector<std::int64_t> offsets, std::vector<std::int32_t> neighbors,
-                         std::vector<double> weights)
+WeightGraph::WeightGraph(Array<std::int64_t> offsets, Array<std::int32_t> neighbors, Array<double> weights)
     : offsets_(std::move(offsets)), neighbors_(std::move(neighbors)), weights_(std::move(weights)) {
   for (const double weight : weights_) {
     total_ += weight / 2;
@@ -16,9 +15,9 @@ WeightGraph::WeightGraph(std::vector<std::int64_t> offsets, std::vector<std::int
   is_integral_ = is_integral_ && total_ < 0x1.0p52;
   const std::int64_t n = num_classes();
   if (num_entries() < n * (n - 1) / 4) return;
-  rows_.assign(static_cast<std::size_t>(n * n), 0.0);
+  rows_.assign(n * n, 0.0);
   for (std::int64_t c = 0; c < n; ++c) {
-    for (std::int64_t e = begin(c); e < end(c); ++e) rows_[static_cast<std::size_t>(c * n + neighbor(e))] = weight(e);
+    for (std::int64_t e = begin(c); e < end(c); ++e) rows_[c * n + neighbor(e)] = weight(e);
   }
 }
 
@@ -35,13 +34,13 @@ double WeightGraph::degree(std::int64_t c) const {
   return sum;
 }
 
-double WeightGraph::value(const std::vector<std::int64_t>& classes) const {
-  std::vector<bool> inside(static_cast<std::size_t>(num_classes()), false);
-  for (const std::int64_t c : classes) inside[static_cast<std::size_t>(c)] = true;
+double WeightGraph::value(const Array<std::int64_t>& classes) const {
+  Array<char> inside(num_classes(), 0);
+  for (const std::int64_t c : classes) inside[c] = 1;
   double twice = 0;
   for (const std::int64_t c : classes) {
     for (std::int64_t e = begin(c); e < end(c); ++e) {
-      if (inside[static_cast<std::size_t>(neighbor(e))]) twice += weight(e);
+      if (inside[neighbor(e)]) twice += weight(e);
     }
   }
   return twice / 2;

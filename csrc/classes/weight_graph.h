@@ -2,7 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
+
+#include "core/array.h"
 
 namespace rescale_fast {
 
@@ -12,14 +13,14 @@ class WeightGraph {
  public:
   // Row c holds neighbors[offsets[c] .. offsets[c + 1]), increasing, and their weights, all positive and finite.
   // Preconditions (bind/weight_graph.cpp checks them): symmetric, no class its own neighbour, sizes agree.
-  WeightGraph(std::vector<std::int64_t> offsets, std::vector<std::int32_t> neighbors, std::vector<double> weights);
+  WeightGraph(Array<std::int64_t> offsets, Array<std::int32_t> neighbors, Array<double> weights);
 
-  std::int64_t num_classes() const { return static_cast<std::int64_t>(offsets_.size()) - 1; }
+  std::int64_t num_classes() const { return offsets_.size() - 1; }
   std::int64_t num_entries() const { return offsets_.back(); }
-  std::int64_t begin(std::int64_t c) const { return offsets_[static_cast<std::size_t>(c)]; }
-  std::int64_t end(std::int64_t c) const { return offsets_[static_cast<std::size_t>(c) + 1]; }
-  std::int32_t neighbor(std::int64_t e) const { return neighbors_[static_cast<std::size_t>(e)]; }
-  double weight(std::int64_t e) const { return weights_[static_cast<std::size_t>(e)]; }
+  std::int64_t begin(std::int64_t c) const { return offsets_[c]; }
+  std::int64_t end(std::int64_t c) const { return offsets_[c + 1]; }
+  std::int32_t neighbor(std::int64_t e) const { return neighbors_[e]; }
+  double weight(std::int64_t e) const { return weights_[e]; }
 
   bool is_dense() const { return !rows_.empty(); }
   // Precondition: is_dense().
@@ -29,13 +30,13 @@ class WeightGraph {
   bool is_integral() const { return is_integral_; }      // whole weights whose sums doubles hold exactly
   double total() const { return total_; }                // sum over all pairs
   // Sum of the weights of the pairs inside; exact if is_integral().
-  double value(const std::vector<std::int64_t>& classes) const;
+  double value(const Array<std::int64_t>& classes) const;
 
  private:
-  std::vector<std::int64_t> offsets_;    // (n + 1)
-  std::vector<std::int32_t> neighbors_;  // (entries)
-  std::vector<double> weights_;          // (entries)
-  std::vector<double> rows_;             // (n, n), or empty
+  Array<std::int64_t> offsets_;    // (n + 1)
+  Array<std::int32_t> neighbors_;  // (entries)
+  Array<double> weights_;          // (entries)
+  Array<double> rows_;             // (n, n), or empty
   double total_ = 0;
   bool is_integral_ = true;
 };

@@ -109,13 +109,13 @@ class Downsampler {
 
   // From (height, width, channels) to the planes of the square.
   void put(const Placement& placed, std::uint8_t* out) const {
-    const auto side = static_cast<std::size_t>(options_.side), depth = static_cast<std::size_t>(channels());
+    const std::int64_t side = options_.side, depth = channels();
     const std::uint8_t* from = small_.data();
-    for (std::size_t y = 0; y < static_cast<std::size_t>(placed.height); ++y) {
-      const std::size_t row = static_cast<std::size_t>(placed.top) + y;
-      std::uint8_t* to = out + row * side + static_cast<std::size_t>(placed.left);
-      for (std::size_t x = 0; x < static_cast<std::size_t>(placed.width); ++x) {
-        for (std::size_t c = 0; c < depth; ++c) to[c * side * side + x] = *from++;
+    for (std::int64_t y = 0; y < placed.height; ++y) {
+      const std::int64_t row = placed.top + y;
+      std::uint8_t* to = out + row * side + placed.left;
+      for (std::int64_t x = 0; x < placed.width; ++x) {
+        for (std::int64_t c = 0; c < depth; ++c) to[c * side * side + x] = *from++;
       }
     }
   }
@@ -125,26 +125,24 @@ class Downsampler {
   const Fallback& fallback_;
   Resampler resampler_;
   Pixels image_;
-  std::vector<std::uint8_t> small_;
+  Array<std::uint8_t> small_;
 };
 
 }  // namespace
 
-std::map<std::int64_t, std::string> downsample_images(const std::string& root, const std::vector<const char*>& paths,
+std::map<std::int64_t, std::string> downsample_images(const std::string& root, const Array<const char*>& paths,
                                                       const DownsampleOptions& options, Patience& patience,
                                                       const Fallback& fallback, Job& job, std::uint8_t* out) {
-  const auto side = static_cast<std::size_t>(options.side);
-  const std::size_t size = side * side * (options.grey ? 1 : 3);
+  const std::int64_t side = options.side, size = side * side * (options.grey ? 1 : 3);
   std::map<std::int64_t, std::string> reasons;
   std::mutex mutex;  // guards reasons
-  job.for_each(static_cast<std::int64_t>(paths.size()), [&] {
-    return [&, downsampler = Downsampler(options, patience, fallback)](std::int64_t index) mutable {
-      const auto i = static_cast<std::size_t>(index);
+  job.for_each(paths.size(), [&] {
+    return [&, downsampler = Downsampler(options, patience, fallback)](std::int64_t i) mutable {
       std::fill_n(out + i * size, size, std::uint8_t{0});
-      const std::string reason = downsampler.try_make(index, root + paths[i], out + i * size);
+      const std::string reason = downsampler.try_make(i, root + paths[i], out + i * size);
       if (!reason.empty()) {
         const std::lock_guard<std::mutex> lock(mutex);
-        reasons.emplace(index, reason);
+        reasons.emplace(i, reason);
       }
       job.advance(1);
     };

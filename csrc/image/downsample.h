@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <vector>
 
+#include "core/array.h"
 #include "core/job.h"
 #include "image/image_file.h"
 #include "image/resample.h"
@@ -33,7 +33,7 @@ struct DownsampleOptions {
 // Returns why, by index. Unless options.fast, every pixel is what Pillow gives: Image.open, convert, then
 // resize, ImageOps.pad or ImageOps.fit (a side that ImageOps.pad would round to 0 becomes 1). The same for any number
 // of threads. The job advances by images. Throws FileError for a file that cannot be had.
-std::map<std::int64_t, std::string> downsample_images(const std::string& root, const std::vector<const char*>& paths,
+std::map<std::int64_t, std::string> downsample_images(const std::string& root, const Array<const char*>& paths,
                                                       const DownsampleOptions& options, Patience& patience,
                                                       const Fallback& fallback, Job& job, std::uint8_t* out);
 

@@ -1,31 +1,31 @@
 #include "image/jpeg_planes.h"
 
 #include <algorithm>
-#include <array>
 
+#include "core/array.h"
 #include "image/jpeg_library.h"
 #include "image/resize.h"
 
 namespace rescale_fast {
 namespace {
 
-constexpr std::size_t kMcu = 16;  // pixels of a side that a 4:2:0 JPEG encodes at once
-constexpr int kMaxRows = 64;      // of a plane that a decoder gives at once: 4 blocks of 16
+constexpr std::int64_t kMcu = 16;  // pixels of a side that a 4:2:0 JPEG encodes at once
+constexpr int kMaxRows = 64;       // of a plane that a decoder gives at once: 4 blocks of 16
 
 struct Planes {
-  std::array<std::vector<std::uint8_t>, 3> samples;
-  std::array<Plane, 3> planes;
-  std::size_t count = 0;  // 1 or 3; 0 when the JPEG has other colours
+  Array<std::uint8_t> samples[3];
+  Plane planes[3] = {};
+  int count = 0;  // 1 or 3; 0 when the JPEG has other colours
 };
 
-Plane make_plane(std::vector<std::uint8_t>& samples, std::size_t stride, std::size_t rows) {
+Plane make_plane(Array<std::uint8_t>& samples, std::int64_t stride, std::int64_t rows) {
   samples.assign(stride * rows, 128);  // a grey image has neutral colours
   return {samples.data(), stride, 0, 0, 0, 0};
 }
 
 // Rows of a component that the decoder gives at once.
-std::size_t band_rows(const jpeg_component_info& component) {
-  return static_cast<std::size_t>(component.v_samp_factor * block_height(component));
+std::int64_t band_rows(const jpeg_component_info& component) {
+  return component.v_samp_factor * block_height(component);
 }
 
 // Memory for what the decoder will give: whole blocks, of as many bands as there are.
@@ -36,9 +36,9 @@ Planes planes_for(const jpeg_decompress_struct& codec) {
   if (!grey && !colour) return planes;
   planes.count = grey ? 1 : 3;
   const double image_width = codec.image_width, image_height = codec.image_height;
-  for (std::size_t c = 0; c < planes.count; ++c) {
+  for (int c = 0; c < planes.count; ++c) {
     const jpeg_component_info& component = codec.comp_info[c];
-    const std::size_t stride = component.width_in_blocks * static_cast<std::size_t>(block_width(component));
+    const std::int64_t stride = std::int64_t{component.width_in_blocks} * block_width(component);
     Plane& plane = planes.planes[c];
     plane = make_plane(planes.samples[c], stride, codec.total_iMCU_rows * band_rows(component));
     plane.width = static_cast<int>(component.downsampled_width);
@@ -59,11 +59,11 @@ Planes decode(const std::uint8_t* data, std::size_t size, int eighths) {
     JSAMPROW rows[3][kMaxRows];
     JSAMPARRAY arrays[3] = {rows[0], rows[1], rows[2]};
     const auto lines = static_cast<unsigned>(codec.max_v_samp_factor * least_block_height(codec));
-    for (std::size_t band = 0; codec.output_scanline < codec.output_height; ++band) {
-      for (std::size_t c = 0; c < planes.count; ++c) {
-        const std::size_t high = band_rows(codec.comp_info[c]);
+    for (std::int64_t band = 0; codec.output_scanline < codec.output_height; ++band) {
+      for (int c = 0; c < planes.count; ++c) {
+        const std::int64_t high = band_rows(codec.comp_info[c]);
         const Plane& plane = planes.planes[c];
-        for (std::size_t i = 0; i < high; ++i) rows[c][i] = plane.data + (band * high + i) * plane.stride;
+        for (std::int64_t i = 0; i < high; ++i) rows[c][i] = plane.data + (band * high + i) * plane.stride;
       }
       jpeg_read_raw_data(&codec, arrays, lines);
     }
@@ -73,10 +73,10 @@ Planes decode(const std::uint8_t* data, std::size_t size, int eighths) {
 }
 
 // Repeats the last column and row up to the end of the memory, for the encoder takes whole blocks.
-void extend(const Plane& plane, std::size_t rows) {
-  for (std::size_t y = 0; y < rows; ++y) {
+void extend(const Plane& plane, std::int64_t rows) {
+  for (std::int64_t y = 0; y < rows; ++y) {
     std::uint8_t* row = plane.data + y * plane.stride;
-    const auto height = static_cast<std::size_t>(plane.height), width = static_cast<std::size_t>(plane.width);
+    const auto height = plane.height, width = plane.width;
     if (y >= height) std::copy_n(plane.data + (height - 1) * plane.stride, plane.stride, row);
     std::fill(row + width, row + plane.stride, row[width - 1]);
   }
@@ -85,11 +85,11 @@ void extend(const Plane& plane, std::size_t rows) {
 Planes resized(const Planes& from, int width, int height) {
   Planes to;
   to.count = 3;
-  for (std::size_t c = 0; c < 3; ++c) {
+  for (int c = 0; c < 3; ++c) {
     const int part = c == 0 ? 1 : 2;
-    const std::size_t mcu = kMcu / static_cast<std::size_t>(part);
-    const std::size_t stride = (static_cast<std::size_t>(width) + kMcu - 1) / kMcu * mcu;
-    const std::size_t rows = (static_cast<std::size_t>(height) + kMcu - 1) / kMcu * mcu;
+    const std::int64_t mcu = kMcu / part;
+    const std::int64_t stride = (width + kMcu - 1) / kMcu * mcu;
+    const std::int64_t rows = (height + kMcu - 1) / kMcu * mcu;
     Plane& plane = to.planes[c];
     plane = make_plane(to.samples[c], stride, rows);
     plane.width = (width + part - 1) / part;
@@ -111,11 +111,11 @@ std::vector<std::uint8_t> encode(const Planes& planes, int width, int height, in
   compressor.run([&] {
     JSAMPROW rows[3][kMcu];
     JSAMPARRAY arrays[3] = {rows[0], rows[1], rows[2]};
-    for (std::size_t band = 0; codec.next_scanline < codec.image_height; ++band) {
-      for (std::size_t c = 0; c < 3; ++c) {
-        const std::size_t high = c == 0 ? kMcu : kMcu / 2;
+    for (std::int64_t band = 0; codec.next_scanline < codec.image_height; ++band) {
+      for (int c = 0; c < 3; ++c) {
+        const std::int64_t high = c == 0 ? kMcu : kMcu / 2;
         const Plane& plane = planes.planes[c];
-        for (std::size_t i = 0; i < high; ++i) rows[c][i] = plane.data + (band * high + i) * plane.stride;
+        for (std::int64_t i = 0; i < high; ++i) rows[c][i] = plane.data + (band * high + i) * plane.stride;
       }
       jpeg_write_raw_data(&codec, arrays, static_cast<unsigned>(kMcu));
     }

@@ -2,7 +2,6 @@
 #include "image/resample.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "image/weigh.h"
 
@@ -12,22 +11,22 @@ namespace {
 constexpr std::size_t kMaxTables = 64;
 
 // Which input sample each output sample repeats; positions are summed up one by one, as Pillow does.
-std::vector<std::size_t> nearest_samples(float begin, float end, int out) {
+Array<std::int64_t> nearest_samples(float begin, float end, int out) {
   const double step = static_cast<double>(end - begin) / out;
-  std::vector<std::size_t> samples(static_cast<std::size_t>(out));
+  Array<std::int64_t> samples(out);
   double at = begin + step * 0.5;
-  for (std::size_t& sample : samples) {
-    sample = static_cast<std::size_t>(at);
+  for (std::int64_t& sample : samples) {
+    sample = static_cast<std::int64_t>(at);
     at += step;
   }
   return samples;
 }
 
-void pick_nearest(const std::uint8_t* image, std::size_t row_bytes, std::size_t channels, const Part& part,
+void pick_nearest(const std::uint8_t* image, std::int64_t row_bytes, std::int64_t channels, const Part& part,
                   int out_width, int out_height, std::uint8_t* out) {
-  const std::vector<std::size_t> columns = nearest_samples(part.left, part.right, out_width);
-  for (const std::size_t y : nearest_samples(part.top, part.bottom, out_height)) {
-    for (const std::size_t x : columns) {
+  const Array<std::int64_t> columns = nearest_samples(part.left, part.right, out_width);
+  for (const std::int64_t y : nearest_samples(part.top, part.bottom, out_height)) {
+    for (const std::int64_t x : columns) {
       out = std::copy_n(image + y * row_bytes + x * channels, channels, out);
     }
   }
@@ -43,11 +42,9 @@ const Taps& Resampler::taps(int in, float begin, float end, int out, int group) 
 }
 
 void Resampler::resize(const std::uint8_t* image, int width, int height, int channels, int group, const Part& part,
-                       int out_width, int out_height, std::vector<std::uint8_t>& out) {
-  const auto depth = static_cast<std::size_t>(channels);
-  const std::size_t out_row = static_cast<std::size_t>(out_width) * depth;
-  const std::size_t in_row = static_cast<std::size_t>((width + group - 1) / group) * depth;
-  out.resize(out_row * static_cast<std::size_t>(out_height));
+                       int out_width, int out_height, Array<std::uint8_t>& out) {
+  const std::int64_t depth = channels, out_row = out_width * depth, in_row = (width + group - 1) / group * depth;
+  out.resize(out_row * out_height);
   if (filter_ == Filter::nearest) {
     pick_nearest(image, in_row, depth, part, out_width, out_height, out.data());
     return;
@@ -58,21 +55,21 @@ void Resampler::resize(const std::uint8_t* image, int width, int height, int cha
   // As Pillow does from version 13 on; versions before never go down first.
   if (height - out_height > std::max(0, 2 * (width - out_width))) {
     line_.resize(in_row + kBehind);
-    for (std::size_t y = 0; y < static_cast<std::size_t>(out_height); ++y) {
-      weigh_down(image + static_cast<std::size_t>(down.first[y]) * in_row, in_row, in_row, down, y, line_.data());
+    for (std::int64_t y = 0; y < out_height; ++y) {
+      weigh_down(image + down.first[y] * in_row, in_row, in_row, down, y, line_.data());
       weigh_across(line_.data(), depth, across, out.data() + y * out_row);
     }
     return;
   }
   const int first = down.first.front(), rows = down.first.back() + down.count.back() - first;
   line_.resize(in_row + kBehind);
-  middle_.resize(out_row * static_cast<std::size_t>(rows));
-  for (std::size_t y = 0; y < static_cast<std::size_t>(rows); ++y) {
-    std::memcpy(line_.data(), image + (static_cast<std::size_t>(first) + y) * in_row, in_row);
+  middle_.resize(out_row * rows);
+  for (std::int64_t y = 0; y < rows; ++y) {
+    std::copy_n(image + (first + y) * in_row, in_row, line_.data());
     weigh_across(line_.data(), depth, across, middle_.data() + y * out_row);
   }
-  for (std::size_t y = 0; y < static_cast<std::size_t>(out_height); ++y) {
-    const std::uint8_t* row = middle_.data() + static_cast<std::size_t>(down.first[y] - first) * out_row;
+  for (std::int64_t y = 0; y < out_height; ++y) {
+    const std::uint8_t* row = middle_.data() + (down.first[y] - first) * out_row;
     weigh_down(row, out_row, out_row, down, y, out.data() + y * out_row);
   }
 }

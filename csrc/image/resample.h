@@ -1,12 +1,11 @@
 // Changes the size of images to exactly the pixels that Pillow's Image.resize gives.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <tuple>
-#include <vector>
 
+#include "core/array.h"
 #include "image/resample_taps.h"
 
 namespace rescale_fast {
@@ -25,7 +24,7 @@ class Resampler {
   // With group > 1 only the averages of each group x group pixels are given, rows and columns rounded up; the result
   // is an approximation. Precondition: not so for Filter::nearest.
   void resize(const std::uint8_t* image, int width, int height, int channels, int group, const Part& part,
-              int out_width, int out_height, std::vector<std::uint8_t>& out);
+              int out_width, int out_height, Array<std::uint8_t>& out);
 
  private:
   using Key = std::tuple<int, float, float, int, int>;
@@ -34,7 +33,7 @@ class Resampler {
 
   const Filter filter_;
   std::map<Key, Taps> taps_;
-  std::vector<std::uint8_t> line_, middle_;
+  Array<std::uint8_t> line_, middle_;
 };
 
 }  // namespace rescale_fast

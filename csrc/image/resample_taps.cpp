@@ -49,21 +49,19 @@ double weight_at(Filter filter, double x) {
 // The weights of neighbouring samples, the first of which has the number `first`.
 struct Row {
   int first;
-  std::vector<double> weights;
+  Array<double> weights;
 };
 
 // The same sum when only the averages of each `group` samples are known: a sample between them is taken from the
 // parabola that has the averages of its cell and the two beside it, as finite-volume methods do.
 Row over_averages(const Row& row, int in, int group) {
   const int last = (in + group - 1) / group - 1;
-  const auto cell = [&](std::size_t k) { return (row.first + static_cast<int>(k)) / group; };
+  const auto cell = [&](std::int64_t k) { return (row.first + static_cast<int>(k)) / group; };
   Row averages{std::max(cell(0) - 1, 0), {}};
   const int end = std::min(cell(row.weights.size() - 1) + 1, last);
-  averages.weights.resize(static_cast<std::size_t>(end - averages.first + 1));
-  const auto add = [&](int at, double weight) {
-    averages.weights[static_cast<std::size_t>(std::clamp(at, 0, last) - averages.first)] += weight;
-  };
-  for (std::size_t k = 0; k < row.weights.size(); ++k) {
+  averages.weights.resize(end - averages.first + 1);
+  const auto add = [&](int at, double weight) { averages.weights[std::clamp(at, 0, last) - averages.first] += weight; };
+  for (std::int64_t k = 0; k < row.weights.size(); ++k) {
     const int at = cell(k);
     const int within = row.first + static_cast<int>(k) - at * group;
     const double t = (within + 0.5) / group - 0.5;  // cells, from the middle of this one
@@ -80,9 +78,9 @@ Row exact_row(Filter filter, int in, double begin, double scale, int i) {
   const double reach = support(filter) * stretch, step = 1.0 / stretch, centre = begin + (i + 0.5) * scale;
   const int first = std::clamp(static_cast<int>(centre - reach + 0.5), 0, in - 1);
   const int last = std::clamp(static_cast<int>(centre + reach + 0.5), first + 1, in);
-  Row row{first, std::vector<double>(static_cast<std::size_t>(last - first))};
+  Row row{first, Array<double>(last - first)};
   double sum = 0;
-  for (std::size_t k = 0; k < row.weights.size(); ++k) {
+  for (std::int64_t k = 0; k < row.weights.size(); ++k) {
     row.weights[k] = weight_at(filter, (static_cast<int>(k) + first - centre + 0.5) * step);
     sum += row.weights[k];
   }
@@ -93,7 +91,7 @@ Row exact_row(Filter filter, int in, double begin, double scale, int i) {
 Taps empty_taps(Filter filter, int out, double scale, bool coarse) {
   Taps taps;
   const double reach = support(filter) * std::max(scale, 1.0);
-  const auto outputs = static_cast<std::size_t>(out), most = static_cast<std::size_t>(std::ceil(reach)) * 2 + 3;
+  const std::int64_t outputs = out, most = 2 * std::lround(std::ceil(reach)) + 3;
   taps.widest = (most + kTaps - 1) / kTaps * kTaps;
   taps.first.resize(outputs);
   taps.count.resize(outputs);
@@ -107,12 +105,12 @@ Taps empty_taps(Filter filter, int out, double scale, bool coarse) {
 Taps make_taps(Filter filter, int in, float begin, float end, int out, int group) {
   const double scale = static_cast<double>(end - begin) / out;
   Taps taps = empty_taps(filter, out, scale, false);
-  for (std::size_t i = 0; i < taps.first.size(); ++i) {
+  for (std::int64_t i = 0; i < taps.first.size(); ++i) {
     Row row = exact_row(filter, in, begin, scale, static_cast<int>(i));
     if (group > 1) row = over_averages(row, in, group);
     taps.first[i] = row.first;
     taps.count[i] = static_cast<int>(row.weights.size());
-    for (std::size_t k = 0; k < row.weights.size(); ++k) {
+    for (std::int64_t k = 0; k < row.weights.size(); ++k) {
       const double weight = row.weights[k] * (1 << kWeightBits);
       const auto fixed = static_cast<std::int32_t>(weight < 0 ? weight - 0.5 : weight + 0.5);
       taps.high[i * taps.widest + k] = static_cast<std::int16_t>(fixed >> kLowBits);
@@ -124,13 +122,13 @@ Taps make_taps(Filter filter, int in, float begin, float end, int out, int group
 
 Taps make_coarse_taps(int in, int out, double step) {
   Taps taps = empty_taps(Filter::bilinear, out, step, true);
-  for (std::size_t i = 0; i < taps.first.size(); ++i) {
+  for (std::int64_t i = 0; i < taps.first.size(); ++i) {
     const Row row = exact_row(Filter::bilinear, in, 0, step, static_cast<int>(i));
     taps.first[i] = row.first;
     taps.count[i] = static_cast<int>(row.weights.size());
     std::int16_t* fixed = taps.high.data() + i * taps.widest;
     int left = 1 << kCoarseBits;
-    for (std::size_t k = 0; k < row.weights.size(); ++k) {
+    for (std::int64_t k = 0; k < row.weights.size(); ++k) {
       fixed[k] = static_cast<std::int16_t>(std::lround(row.weights[k] * (1 << kCoarseBits)));
       left -= fixed[k];
     }

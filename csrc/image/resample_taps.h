@@ -1,15 +1,15 @@
 // The weights of Pillow's resampling filters.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <vector>
+
+#include "core/array.h"
 
 namespace rescale_fast {
 
 constexpr int kWeightBits = 22, kLowBits = 11;  // of Pillow's weights
 constexpr int kCoarseBits = 14;
-constexpr std::size_t kTaps = 8;  // weights of a row come in multiples of this
+constexpr std::int64_t kTaps = 8;  // weights of a row come in multiples of this
 
 enum class Filter : std::uint8_t { nearest, box, bilinear, hamming, bicubic, lanczos };
 
@@ -17,10 +17,10 @@ enum class Filter : std::uint8_t { nearest, box, bilinear, hamming, bicubic, lan
 // behind the point, each split into high * 2^kLowBits + low, so that 16-bit multiplications do; or with kCoarseBits, in
 // `high` alone, which takes half the time. Rows are padded with zeros.
 struct Taps {
-  std::vector<int> first;               // of each output sample: its first input sample
-  std::vector<int> count;               // how many
-  std::vector<std::int16_t> high, low;  // (outputs, widest); low: empty if coarse
-  std::size_t widest = 0;
+  Array<int> first;               // of each output sample: its first input sample
+  Array<int> count;               // how many
+  Array<std::int16_t> high, low;  // (outputs, widest); low: empty if coarse
+  std::int64_t widest = 0;
 };
 
 // For `out` samples that cover [begin, end) of `in` samples. With group > 1 only the averages of each `group` samples

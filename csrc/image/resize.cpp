@@ -2,14 +2,14 @@
 
 #include <utility>
 
+#include "core/array.h"
 #include "image/weigh.h"
 
 namespace rescale_fast {
 namespace {
 
-Plane channel(std::vector<std::uint8_t>& samples, int width, int height) {
-  return {samples.data(), static_cast<std::size_t>(width), width,
-          height,         static_cast<double>(width),      static_cast<double>(height)};
+Plane channel(Array<std::uint8_t>& samples, int width, int height) {
+  return {samples.data(), width, width, height, static_cast<double>(width), static_cast<double>(height)};
 }
 
 }  // namespace
@@ -17,24 +17,24 @@ Plane channel(std::vector<std::uint8_t>& samples, int width, int height) {
 void resize_plane(const Plane& from, const Plane& to) {
   const Taps across = make_coarse_taps(from.width, to.width, from.across / to.across);
   const Taps down = make_coarse_taps(from.height, to.height, from.down / to.down);
-  const auto in_width = static_cast<std::size_t>(from.width);
-  std::vector<std::uint8_t> line(in_width + kBehind);
-  for (std::size_t y = 0; y < static_cast<std::size_t>(to.height); ++y) {
-    const std::uint8_t* rows = from.data + static_cast<std::size_t>(down.first[y]) * from.stride;
-    weigh_down(rows, from.stride, in_width, down, y, line.data());
+  Array<std::uint8_t> line(from.width + kBehind);
+  for (std::int64_t y = 0; y < to.height; ++y) {
+    const std::uint8_t* rows = from.data + down.first[y] * from.stride;
+    weigh_down(rows, from.stride, from.width, down, y, line.data());
     weigh_across(line.data(), 1, across, to.data + y * to.stride);
   }
 }
 
 Pixels resize_rgb(const Pixels& image, int width, int height) {
-  const auto in_size = static_cast<std::size_t>(image.width) * static_cast<std::size_t>(image.height);
-  const auto out_size = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
-  Pixels out{width, height, std::vector<std::uint8_t>(out_size * 3)};
-  std::vector<std::uint8_t> before(in_size), after(out_size);
-  for (std::size_t c = 0; c < 3; ++c) {
-    for (std::size_t i = 0; i < in_size; ++i) before[i] = image.data[3 * i + c];
+  const std::int64_t in_size = std::int64_t{image.width} * image.height, out_size = std::int64_t{width} * height;
+  Pixels out{width, height, Array<std::uint8_t>(out_size * 3)};
+  const std::uint8_t* rgb_in = image.data.data();
+  std::uint8_t* rgb_out = out.data.data();
+  Array<std::uint8_t> before(in_size), after(out_size);
+  for (std::int64_t c = 0; c < 3; ++c) {
+    for (std::int64_t i = 0; i < in_size; ++i) before[i] = rgb_in[3 * i + c];
     resize_plane(channel(before, image.width, image.height), channel(after, width, height));
-    for (std::size_t i = 0; i < out_size; ++i) out.data[3 * i + c] = after[i];
+    for (std::int64_t i = 0; i < out_size; ++i) rgb_out[3 * i + c] = after[i];
   }
   return out;
 }
@@ -53,8 +53,7 @@ Pixels turn_upright(Pixels image, int orientation) {
       int sx = transpose ? y : x, sy = transpose ? x : y;
       if (flip_x) sx = image.width - 1 - sx;
       if (flip_y) sy = image.height - 1 - sy;
-      const auto row = static_cast<std::size_t>(sy) * static_cast<std::size_t>(image.width);
-      const std::uint8_t* from = image.data.data() + (row + static_cast<std::size_t>(sx)) * 3;
+      const std::uint8_t* from = image.data.data() + (std::int64_t{sy} * image.width + sx) * 3;
       to[0] = from[0];
       to[1] = from[1];
       to[2] = from[2];

@@ -1,7 +1,6 @@
 // Changes the size of images, without aliasing, and turns them.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "image/jpeg_codec.h"
@@ -12,7 +11,7 @@ namespace rescale_fast {
 // a chroma plane of half the size has 128 samples a row for an image of 255 pixels, which covers 127.5 of them.
 struct Plane {
   std::uint8_t* data;  // (height, width), rows `stride` bytes apart
-  std::size_t stride;
+  std::int64_t stride;
   int width, height;
   double across, down;
 };

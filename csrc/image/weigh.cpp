@@ -9,7 +9,7 @@
 namespace rescale_fast {
 namespace {
 
-constexpr std::size_t kColumns = 16;  // weighed at once
+constexpr std::int64_t kColumns = 16;  // weighed at once
 
 // What one output sample is a sum of, with weights of one part or of two.
 template <int kParts>
@@ -17,14 +17,14 @@ struct Weights {
   static constexpr int kBits = kParts == 1 ? kCoarseBits : kWeightBits;
   static constexpr std::int32_t kHalf = 1 << (kBits - 1);
 
-  Weights(const Taps& taps, std::size_t i)
+  Weights(const Taps& taps, std::int64_t i)
       : high(taps.high.data() + i * taps.widest),
         low(kParts == 1 ? nullptr : taps.low.data() + i * taps.widest),
-        count(static_cast<std::size_t>(taps.count[i])) {}
+        count(taps.count[i]) {}
 
-  std::uint8_t sum(const std::uint8_t* sample, std::size_t step) const {
+  std::uint8_t sum(const std::uint8_t* sample, std::int64_t step) const {
     std::uint32_t sum = kHalf;
-    for (std::size_t k = 0; k < count; ++k) {
+    for (std::int64_t k = 0; k < count; ++k) {
       const std::int32_t weight = kParts == 1 ? high[k] : high[k] * (1 << kLowBits) + low[k];
       sum += static_cast<std::uint32_t>(weight) * sample[k * step];
     }
@@ -32,7 +32,7 @@ struct Weights {
   }
 
   const std::int16_t *high, *low;
-  std::size_t count;
+  std::int64_t count;
 };
 
 // Four sums, or the parts of them.
@@ -41,11 +41,11 @@ struct Sums {
   U32x4 high{}, low{};
 
   // Adds products with one pair of weights, or with eight weights.
-  void add_pair(I16x8 samples, const Weights<kParts>& weights, std::size_t k) {
+  void add_pair(I16x8 samples, const Weights<kParts>& weights, std::int64_t k) {
     high += multiply_pairs(samples, repeat_pair(weights.high + k));
     if constexpr (kParts == 2) low += multiply_pairs(samples, repeat_pair(weights.low + k));
   }
-  void add_eight(I16x8 samples, const Weights<kParts>& weights, std::size_t k) {
+  void add_eight(I16x8 samples, const Weights<kParts>& weights, std::int64_t k) {
     high += multiply_pairs(samples, load_number<I16x8>(weights.high + k));
     if constexpr (kParts == 2) low += multiply_pairs(samples, load_number<I16x8>(weights.low + k));
   }
@@ -57,9 +57,9 @@ struct Sums {
 
 // Weighs kColumns columns, two rows with each multiplication; an odd last row goes with zeros.
 template <int kParts>
-void weigh_columns(const std::uint8_t* row, std::size_t stride, const Weights<kParts>& weights, std::uint8_t* out) {
+void weigh_columns(const std::uint8_t* row, std::int64_t stride, const Weights<kParts>& weights, std::uint8_t* out) {
   Sums<kParts> a, b, c, d;
-  for (std::size_t k = 0; k < weights.count; k += 2, row += 2 * stride) {
+  for (std::int64_t k = 0; k < weights.count; k += 2, row += 2 * stride) {
     const U8x16 above = load16(row), below = k + 1 < weights.count ? load16(row + stride) : U8x16{};
     const U8x16 low = zip_low(above, below), high = zip_high(above, below);
     a.add_pair(widen_low(low), weights, k);
@@ -72,9 +72,9 @@ void weigh_columns(const std::uint8_t* row, std::size_t stride, const Weights<kP
 }
 
 template <int kParts>
-void weigh_row(const std::uint8_t* rows, std::size_t stride, std::size_t row_bytes, const Weights<kParts>& weights,
+void weigh_row(const std::uint8_t* rows, std::int64_t stride, std::int64_t row_bytes, const Weights<kParts>& weights,
                std::uint8_t* out) {
-  std::size_t x = 0;
+  std::int64_t x = 0;
   for (; x + kColumns <= row_bytes; x += kColumns) weigh_columns(rows + x, stride, weights, out + x);
   for (; x < row_bytes; ++x) out[x] = weights.sum(rows + x, stride);
 }
@@ -83,7 +83,7 @@ void weigh_row(const std::uint8_t* rows, std::size_t stride, std::size_t row_byt
 template <int kParts>
 void weigh_pixels(const std::uint8_t* pixel, const Weights<kParts>& weights, std::uint8_t* out) {
   Sums<kParts> sums;
-  for (std::size_t k = 0; k < weights.count; k += 4, pixel += 12) {
+  for (std::int64_t k = 0; k < weights.count; k += 4, pixel += 12) {
     sums.add_pair(widen_low(zip_low(load8(pixel), load8(pixel + 3))), weights, k);
     sums.add_pair(widen_low(zip_low(load8(pixel + 6), load8(pixel + 9))), weights, k + 2);
   }
@@ -94,19 +94,19 @@ void weigh_pixels(const std::uint8_t* pixel, const Weights<kParts>& weights, std
 
 // The parts of the sum of one output sample, eight samples with each multiplication, beyond the last with weight 0.
 template <int kParts>
-Sums<kParts> weigh_samples(const std::uint8_t* line, const Taps& taps, std::size_t i) {
+Sums<kParts> weigh_samples(const std::uint8_t* line, const Taps& taps, std::int64_t i) {
   const Weights<kParts> weights(taps, i);
   const std::uint8_t* sample = line + taps.first[i];
   Sums<kParts> sums;
-  for (std::size_t k = 0; k < weights.count; k += 8) sums.add_eight(widen_low(load8(sample + k)), weights, k);
+  for (std::int64_t k = 0; k < weights.count; k += 8) sums.add_eight(widen_low(load8(sample + k)), weights, k);
   return sums;
 }
 
 // Weighs a line of one channel; four output samples together.
 template <int kParts>
 void weigh_line(const std::uint8_t* line, const Taps& taps, std::uint8_t* out) {
-  const std::size_t outputs = taps.first.size();
-  std::size_t x = 0;
+  const std::int64_t outputs = taps.first.size();
+  std::int64_t x = 0;
   for (; x + 4 <= outputs; x += 4) {
     const Sums<kParts> a = weigh_samples<kParts>(line, taps, x), b = weigh_samples<kParts>(line, taps, x + 1);
     const Sums<kParts> c = weigh_samples<kParts>(line, taps, x + 2), d = weigh_samples<kParts>(line, taps, x + 3);
@@ -121,19 +121,19 @@ void weigh_line(const std::uint8_t* line, const Taps& taps, std::uint8_t* out) {
 }
 
 template <int kParts>
-void weigh_line_of(std::size_t channels, const std::uint8_t* line, const Taps& taps, std::uint8_t* out) {
+void weigh_line_of(std::int64_t channels, const std::uint8_t* line, const Taps& taps, std::uint8_t* out) {
   if (channels == 1) {
     weigh_line<kParts>(line, taps, out);
     return;
   }
-  for (std::size_t x = 0; x < taps.first.size(); ++x, out += 3) {
-    weigh_pixels(line + 3 * static_cast<std::size_t>(taps.first[x]), Weights<kParts>(taps, x), out);
+  for (std::int64_t x = 0; x < taps.first.size(); ++x, out += 3) {
+    weigh_pixels(line + 3 * taps.first[x], Weights<kParts>(taps, x), out);
   }
 }
 
 }  // namespace
 
-void weigh_down(const std::uint8_t* rows, std::size_t stride, std::size_t row_bytes, const Taps& taps, std::size_t i,
+void weigh_down(const std::uint8_t* rows, std::int64_t stride, std::int64_t row_bytes, const Taps& taps, std::int64_t i,
                 std::uint8_t* out) {
   if (taps.low.empty()) {
     weigh_row(rows, stride, row_bytes, Weights<1>(taps, i), out);
@@ -142,7 +142,7 @@ void weigh_down(const std::uint8_t* rows, std::size_t stride, std::size_t row_by
   }
 }
 
-void weigh_across(const std::uint8_t* line, std::size_t channels, const Taps& taps, std::uint8_t* out) {
+void weigh_across(const std::uint8_t* line, std::int64_t channels, const Taps& taps, std::uint8_t* out) {
   if (taps.low.empty()) {
     weigh_line_of<1>(channels, line, taps, out);
   } else {

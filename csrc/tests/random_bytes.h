@@ -2,15 +2,15 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "classes/selection.h"
+#include "core/array.h"
 
 namespace rescale_fast {
 
-inline std::vector<std::uint8_t> random_bytes(std::size_t size, std::uint64_t seed) {
+inline Array<std::uint8_t> random_bytes(std::int64_t size, std::uint64_t seed) {
   Random random(seed);
-  std::vector<std::uint8_t> bytes(size);
+  Array<std::uint8_t> bytes(size);
   for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random.below(256));
   return bytes;
 }

@@ -15,6 +15,7 @@
 #include "beton/copy.h"
 #include "beton/placer.h"
 #include "beton/write.h"
+#include "core/array.h"
 #include "core/file_io.h"
 #include "image/downsample.h"
 #include "random_bytes.h"
@@ -55,7 +56,7 @@ class Images {
     for (std::size_t i = 0; i < kCount; ++i) {
       paths_.push_back(files_[i].name());
       const int width = 40 + 7 * static_cast<int>(i), height = 90 - 5 * static_cast<int>(i % 7);
-      const auto size = static_cast<std::size_t>(width * height) * 3;
+      const std::int64_t size = std::int64_t{width} * height * 3;
       const auto bytes =
           i + 1 == kCount ? std::vector<std::uint8_t>(10, 65) : encode_jpeg({width, height, random_bytes(size, i)}, 90);
       write_at(files_[i].fd(), bytes.data(), bytes.size(), 0);
@@ -99,14 +100,14 @@ TEST_CASE("images are written, digested, copied and checked alike by any number 
 
       Job digesting(threads);
       const auto size = static_cast<std::int64_t>(bytes.size());
-      std::vector<Digest> digests = digest_file(beton.fd(), size, digesting);
+      Array<Digest> digests = digest_file(beton.fd(), size, digesting);
       CHECK(digesting.done() == size);
       digests.erase(digests.begin());  // of what comes before the images
       digests.resize(written.blocks.size(), digests.back());
       CHECK(std::equal(digests.begin(), digests.end() - 1, written.blocks.begin()));
 
-      std::vector<Copy> copies;
-      std::vector<JpegPlace> places;
+      Array<Copy> copies;
+      Array<JpegPlace> places;
       for (const Stored& stored : written.samples) {
         if (stored.size == 0) continue;
         const auto at = static_cast<std::int64_t>(stored.pointer);
@@ -114,10 +115,11 @@ TEST_CASE("images are written, digested, copied and checked alike by any number 
         places.push_back({at, stored.size, stored.width, stored.height});
       }
       Job copying(threads), checking(threads);
-      const auto end = static_cast<std::int64_t>(kDigestBlock * (written.blocks.size() + 1));
+      const std::int64_t end = static_cast<std::int64_t>(kDigestBlock) * (written.blocks.size() + 1);
       CHECK(copy_payloads(copied.fd(), copies, kDigestBlock, end, copying) == written.blocks);
       const BadImages bad = check_payloads(copied.fd(), places, 1 << 20, checking);
-      CHECK(bad.errors.size() == (mode == Mode::raw ? places.size() : 0));  // which are no JPEGs
+      CHECK(static_cast<std::int64_t>(bad.errors.size()) ==
+            (mode == Mode::raw ? places.size() : 0));  // which are no JPEGs
       CHECK(bad.warnings.empty());
     }
   }
@@ -230,7 +232,7 @@ TEST_CASE("a stream of pieces gives the blocks of the file that they make") {
     full.clear();
   };
   for (const std::size_t gap : {std::size_t{0}, std::size_t{5}, std::size_t{2} << 20, std::size_t{100}}) {
-    const std::vector<std::uint8_t> piece = random_bytes(static_cast<std::size_t>(500'000 + random.below(900'000)), at);
+    const std::vector<std::uint8_t> piece = random_bytes(500'000 + random.below(900'000), at);
     at += gap;
     std::copy(piece.begin(), piece.end(), file.begin() + static_cast<std::ptrdiff_t>(at));
     stream.add(at, piece.data(), piece.size(), full);

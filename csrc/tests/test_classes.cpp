@@ -9,35 +9,36 @@
 #include "classes/grouping.h"
 #include "classes/search.h"
 #include "classes/selection.h"
+#include "core/array.h"
 
 using namespace rescale_fast;
 
 namespace {
 
-using Matrix = std::vector<std::vector<double>>;
-using Classes = std::vector<std::int64_t>;
+using Matrix = Array<Array<double>>;
+using Classes = Array<std::int64_t>;
 
 WeightGraph graph_of(const Matrix& matrix) {
-  std::vector<std::int64_t> offsets{0};
-  std::vector<std::int32_t> neighbors;
-  std::vector<double> weights;
+  Array<std::int64_t> offsets{0};
+  Array<std::int32_t> neighbors;
+  Array<double> weights;
   for (const auto& row : matrix) {
-    for (std::size_t j = 0; j < row.size(); ++j) {
+    for (std::int64_t j = 0; j < row.size(); ++j) {
       if (row[j] == 0) continue;
       neighbors.push_back(static_cast<std::int32_t>(j));
       weights.push_back(row[j]);
     }
-    offsets.push_back(static_cast<std::int64_t>(neighbors.size()));
+    offsets.push_back(neighbors.size());
   }
   return {offsets, neighbors, weights};
 }
 
 // Whole weights of 1..9 in about `share` of the pairs.
-Matrix random_matrix(std::size_t n, double share, std::uint64_t seed) {
-  Matrix matrix(n, std::vector<double>(n, 0));
+Matrix random_matrix(std::int64_t n, double share, std::uint64_t seed) {
+  Matrix matrix(n, Array<double>(n, 0));
   Random random(seed);
-  for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t j = 0; j < i; ++j) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    for (std::int64_t j = 0; j < i; ++j) {
       if (random.uniform() < share) matrix[i][j] = matrix[j][i] = static_cast<double>(1 + random.below(9));
     }
   }
@@ -46,8 +47,8 @@ Matrix random_matrix(std::size_t n, double share, std::uint64_t seed) {
 
 double value_of(const Matrix& matrix, unsigned set) {
   double sum = 0;
-  for (std::size_t i = 0; i < matrix.size(); ++i) {
-    for (std::size_t j = 0; j < i; ++j) {
+  for (std::int64_t i = 0; i < matrix.size(); ++i) {
+    for (std::int64_t j = 0; j < i; ++j) {
       if ((set >> i & 1) && (set >> j & 1)) sum += matrix[i][j];
     }
   }
@@ -113,8 +114,8 @@ TEST_CASE("a search that is stopped gives the best of its starts, at least") {
 
 TEST_CASE("greedy, its many starts and peeling choose what they choose by hand") {
   // 0-1 is the heaviest pair; 2, 3, 4 are a heavier triple; 5 is alone.
-  Matrix matrix(6, std::vector<double>(6, 0));
-  const auto join = [&](std::size_t a, std::size_t b, double weight) { matrix[a][b] = matrix[b][a] = weight; };
+  Matrix matrix(6, Array<double>(6, 0));
+  const auto join = [&](std::int64_t a, std::int64_t b, double weight) { matrix[a][b] = matrix[b][a] = weight; };
   join(0, 1, 9);
   join(2, 3, 8);
   join(2, 4, 7);
@@ -136,7 +137,7 @@ TEST_CASE("loads bound every set of every size, and the largest is the density o
       std::sort(even.loads.rbegin(), even.loads.rend());
       double density = 0, bound = 0;
       for (int k = 1; k <= 11; ++k) {
-        bound += std::ldexp(static_cast<double>(even.loads[static_cast<std::size_t>(k - 1)]), -even.fraction_bits);
+        bound += std::ldexp(static_cast<double>(even.loads[k - 1]), -even.fraction_bits);
         const double best = best_of_size(matrix, k);
         CHECK(bound >= best);
         density = std::max(density, best / k);
@@ -152,13 +153,13 @@ TEST_CASE("shares of a pair add up to its weight, entry by entry") {
   for (std::int64_t c = 0; c < graph.num_classes(); ++c) {
     std::int64_t load = 0;
     for (std::int64_t e = graph.begin(c); e < graph.end(c); ++e) {
-      load += even.shares[static_cast<std::size_t>(e)];
+      load += even.shares[e];
       std::int64_t back = graph.begin(graph.neighbor(e));
       while (graph.neighbor(back) != c) ++back;
-      const auto whole = even.shares[static_cast<std::size_t>(e)] + even.shares[static_cast<std::size_t>(back)];
+      const auto whole = even.shares[e] + even.shares[back];
       CHECK(std::ldexp(static_cast<double>(whole), -even.fraction_bits) == graph.weight(e));
     }
-    CHECK(load == even.loads[static_cast<std::size_t>(c)]);
+    CHECK(load == even.loads[c]);
   }
 }
 
@@ -197,19 +198,19 @@ TEST_CASE("grouping finds the best split of six classes into threes") {
 TEST_CASE("confusion counts and sums are those of a plain loop, whatever the threads") {
   constexpr std::int64_t kImages = 1009, kClasses = 5, kTop = 2;
   Random random(30);
-  std::vector<std::int64_t> labels, ids;
-  std::vector<double> probabilities;
+  Array<std::int64_t> labels, ids;
+  Array<double> probabilities;
   for (std::int64_t i = 0; i < kImages; ++i) labels.push_back(random.below(kClasses));
   for (std::int64_t i = 0; i < kImages * kTop; ++i) {
     ids.push_back(random.below(kClasses));
     probabilities.push_back(static_cast<double>(random.below(1 << 20)) * 0x1.0p-20);
   }
-  std::vector<std::int64_t> counts(kClasses * kClasses, -1), expected(kClasses * kClasses, 0);
-  std::vector<double> sums(kClasses * kClasses, -1), expected_sums(kClasses * kClasses, 0);
-  for (std::size_t i = 0; i < kImages; ++i) {
-    ++expected[static_cast<std::size_t>(labels[i] * kClasses + ids[i])];
-    for (std::size_t j = i * kTop; j < (i + 1) * kTop; ++j) {
-      expected_sums[static_cast<std::size_t>(labels[i] * kClasses + ids[j])] += probabilities[j];
+  Array<std::int64_t> counts(kClasses * kClasses, -1), expected(kClasses * kClasses, 0);
+  Array<double> sums(kClasses * kClasses, -1), expected_sums(kClasses * kClasses, 0);
+  for (std::int64_t i = 0; i < kImages; ++i) {
+    ++expected[labels[i] * kClasses + ids[i]];
+    for (std::int64_t j = i * kTop; j < (i + 1) * kTop; ++j) {
+      expected_sums[labels[i] * kClasses + ids[j]] += probabilities[j];
     }
   }
   for (const int threads : {1, 2, 7}) {

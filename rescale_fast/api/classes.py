@@ -1,8 +1,8 @@
 """Who is mistaken for whom; and which classes that makes one choose, group or compare."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias, overload
+from typing import TypeAlias, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,14 +12,16 @@ from rescale_fast.artifact import Origin, json_sha256
 from rescale_fast.class_subset import choose, group
 from rescale_fast.class_subset.compare import Comparison, compare_subsets, find_subset, labels_in
 from rescale_fast.class_subset.lists import ALL, ClassList, GivenIds, find_list
+from rescale_fast.class_subset.network_hits import NetworkHits
 from rescale_fast.class_subset.settings import Effort, GroupSettings, Method, Rule, SelectSettings
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.class_subset.weights import PairWeights
-from rescale_fast.confusion import ConfusionMatrix, count_confusion, make_confusion
+from rescale_fast.confusion import ConfusionMatrix, count_confusion, pool_confusion
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import SettingError
 from rescale_fast.files.reading import DamageError, check_class_ids
 from rescale_fast.machine import MachineSettings
+from rescale_fast.predictions.several import check_alike
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.types import IntArray
 
@@ -27,7 +29,7 @@ Classes: TypeAlias = "ClassSubset | ClassGrouping | str | Path | Sequence[str]" 
 
 
 @overload
-def confusion(labels: Predictions, *, num_threads: int = 0) -> ConfusionMatrix: ...
+def confusion(labels: Predictions | Sequence[Predictions], *, num_threads: int = 0) -> ConfusionMatrix: ...
 
 
 @overload
@@ -42,7 +44,7 @@ def confusion(
 
 
 def confusion(
-    labels: Predictions | ArrayLike,
+    labels: Predictions | Sequence[Predictions] | ArrayLike,
     predicted: ArrayLike | None = None,
     class_ids: Sequence[str] = (),
     *,
@@ -50,32 +52,58 @@ def confusion(
     num_threads: int = 0,
 ) -> ConfusionMatrix:
     """Count who is mistaken for whom: `confusion(labels, predicted, class_ids)`, or `confusion(predictions)`, which
-    also sums the probabilities that each class was given.
+    also sums the probabilities that each class was given. Those of several networks, in a list, are pooled.
 
     Args:
-        labels: (N,) whole numbers, the true class of each image, 0..K-1; or Predictions, as `validate` makes them.
+        labels: (N,) whole numbers, the true class of each image, 0..K-1; or Predictions, as `validate` makes them, or a
+            list of Predictions of the same images.
         predicted: (N,) whole numbers, the class that each image was called. class_ids: (K,) keys of the classes, such
             as their folders' names. class_names: (K,) for people; by default the ids.
         num_threads: 0 = all cores; the result does not depend on it.
     Returns: ConfusionMatrix: counts (K, K) int64, images; row = true class, column = predicted class.
     Raises: SettingError for arrays that are no (N,) whole numbers, ids that are not unique, and a class outside
-        [0, K), naming the first bad position.
+        [0, K), naming the first bad position; ArtifactError for networks that looked at different images.
     """
     machine = MachineSettings(num_threads=num_threads)
-    if isinstance(labels, Predictions):
+    networks = _networks(labels)
+    if networks:
         if predicted is not None or class_ids or class_names:
             raise SettingError("confusion: Predictions say all there is to say. Pass nothing beside them.")
-        return make_confusion(labels, Origin({"predictions": content_digest(labels)}, {}), num_threads=machine.threads)
+        return pool_confusion(_alike(networks), Origin(_digests(networks), {}), num_threads=machine.threads)
     if predicted is None:
         raise SettingError("confusion: expected labels, predicted and class_ids, or Predictions.")
     ids, names = _checked_ids(class_ids, class_names)
-    true, called = whole_numbers("labels", labels, 1), whole_numbers("predicted", predicted, 1)
+    true, called = whole_numbers("labels", cast(ArrayLike, labels), 1), whole_numbers("predicted", predicted, 1)
     try:
         counts = count_confusion(true, called, len(ids), num_threads=machine.threads)
     except ValueError as error:
         raise SettingError(f"confusion: {error}") from error
     made_from = {"labels": array_digest(true), "predicted": array_digest(called), "class_ids": json_sha256(ids)}
     return ConfusionMatrix(Origin(made_from, {}), counts, counts.astype(np.float64), ids, names)
+
+
+def _networks(predictions: object) -> Sequence[Predictions]:
+    """The networks' predictions, if that is what was passed."""
+    if isinstance(predictions, Predictions):
+        return [predictions]
+    if isinstance(predictions, (list, tuple)) and predictions and isinstance(predictions[0], Predictions):
+        for i, one in enumerate(predictions):
+            expect(f"predictions[{i}]", one, Predictions)
+        return predictions
+    return []
+
+
+def _alike(networks: Sequence[Predictions]) -> Iterator[Predictions]:
+    return check_alike(networks, [f"predictions[{i}]" for i in range(len(networks))])
+
+
+def _digests(networks: Sequence[Predictions]) -> dict[str, str]:
+    found = [content_digest(one) for one in networks]
+    if len(set(found)) < len(found):
+        raise SettingError("predictions: the same are there twice. Pass those of different networks.")
+    if len(found) == 1:
+        return {"predictions": found[0]}
+    return {f"predictions {number}": one for number, one in enumerate(found, 1)}
 
 
 def _checked_ids(class_ids: Sequence[str], class_names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -105,6 +133,9 @@ def choose_classes(
     search_seed: int = 0,
     classes: "str | Path | Sequence[str] | None" = None,
     published: str | None = None,
+    predictions: Sequence[Predictions] = (),
+    held_out: float = 0.33,
+    hardness: float = 0.0,
     num_threads: int = 0,
 ) -> ClassSubset:
     """Choose k of the K classes, by default those most confused with one another; or take those of a list, for which
@@ -113,12 +144,14 @@ def choose_classes(
     Args:
         confusion: what is known of the classes; or, for a list, the Dataset that they are of.
         k: 2..K. method: "max-confusion", "validation-outcomes" (a reconstruction of ReIN and RePL, by `rule`, with
-            `vote_pool`), "lowest-accuracy" or "random".
+            `vote_pool`), "lowest-accuracy", "random" or "rank-fidelity" (several networks keep their order).
         pair_weights: what counts as confused: "counts" (images), "rates" or "soft" (probability).
         effort: how hard to search: "greedy", "fast", "thorough" (for `seconds`) or "prove" (also bounds what any
             choice could reach). search_seed: of the search, and of "random".
         classes: take these: "all", a published list's name, a file with an id a line, or the ids; published: take those
             of a published list, such as "ReIN30".
+        predictions: of "rank-fidelity": those of at least 4 networks, of the same images; held_out: the share of them
+            that is held out at a time to judge the choice; hardness: from 0, order alone, to 1, confusion alone.
         num_threads: 0 = all cores.
     Returns: ClassSubset: classes (k,) labels, increasing, their class_ids and class_names; facts: its `value` (images
         confused inside), `upper_bound` and more.
@@ -128,17 +161,20 @@ def choose_classes(
     ids = None if classes is None or isinstance(classes, (str, Path)) else as_list(classes)
     settings = SelectSettings(
         k, method, rule, vote_pool, pair_weights, effort, seconds, search_seed,
-        classes if ids is None else ALL, published,  # type: ignore[arg-type]  # it makes a text of a path
+        classes if ids is None else ALL, published, held_out, hardness,  # type: ignore[arg-type]  # it makes texts of paths
     )  # fmt: skip
+    if predictions and method != "rank-fidelity":
+        raise SettingError(f"predictions: would have no effect, as method is {method}. Leave out one or the other.")
     listed = ids or settings.listed
     if listed is not None:
         return take_listed(confusion, listed)
     expect("confusion", confusion, ConfusionMatrix)
     assert isinstance(confusion, ConfusionMatrix)
-    origin = choose.choice_origin(settings, content_digest(confusion))
-    return choose.choose_classes(
-        confusion, settings, origin, num_threads=MachineSettings(num_threads=num_threads).threads
-    )
+    threads = MachineSettings(num_threads=num_threads).threads
+    settings.check_networks(len(predictions))
+    origin = choose.choice_origin(settings, content_digest(confusion), _digests(predictions))
+    networks = NetworkHits.of(_alike(predictions)) if predictions else None
+    return choose.choose_classes(confusion, settings, origin, networks=networks, num_threads=threads)
 
 
 def as_list(classes: "str | Path | Sequence[str]") -> ClassList:

@@ -4,7 +4,7 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from rescale_fast.api.origins import expect, weights_digest
 from rescale_fast.artifact import Origin
@@ -50,7 +50,7 @@ def open_dataset(
     Raises: SettingError for arguments that do not go together; DatasetError saying what was looked for, what was found
         and what to do.
     """
-    if root is None and dataset not in get_args(Kind):
+    if root is None and dataset not in ("glyphs", *opening.LAYOUTS):
         dataset, root = "folder", dataset
     glyphs = (glyph_classes, glyph_size, glyph_train, glyph_val, glyph_seed)
     settings = DatasetSettings(dataset, root, *glyphs)  # type: ignore[arg-type]  # it checks them

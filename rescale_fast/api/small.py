@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from rescale_fast.api.classes import as_list, take_listed
 from rescale_fast.api.origins import content_digest, expect
@@ -19,6 +19,7 @@ from rescale_fast.machine import MachineSettings
 from rescale_fast.small.make import find_variant, make_set
 from rescale_fast.small.settings import Colours, DownsampleSettings, Filter, Fit, VariantForm
 from rescale_fast.small.types import VariantInfo
+from rescale_fast.small.write import FORMS
 from rescale_fast.terminal import track
 from rescale_fast.types import silent
 
@@ -77,9 +78,8 @@ def downsample(
 
 
 def _checked(forms: Sequence[VariantForm]) -> tuple[VariantForm, ...]:
-    known = get_args(VariantForm)
-    if isinstance(forms, str) or not forms or any(form not in known for form in forms):
-        raise SettingError(f"--forms {forms!r}: expected at least one of {', '.join(known)}, in a tuple.")
+    if isinstance(forms, str) or not forms or any(form not in FORMS for form in forms):
+        raise SettingError(f"--forms {forms!r}: expected at least one of {', '.join(FORMS)}, in a tuple.")
     return tuple(forms)
 
 

@@ -13,6 +13,7 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,7 +131,7 @@ def _read(path: Path) -> BetonFile:
         header = np.frombuffer(start, HEADER)[0]
         page_size, count, table_at = int(header["page_size"]), int(header["num_samples"]), int(header["table"])
         _check_header(path, header, size)
-        descriptors = np.frombuffer(file.read(DESCRIPTOR.itemsize * int(header["num_fields"])), DESCRIPTOR)
+        descriptors = np.frombuffer(_read_all(path, file, DESCRIPTOR.itemsize * int(header["num_fields"])), DESCRIPTOR)
         fields = tuple(_field(path, descriptor) for descriptor in descriptors)
         dtype = record_type(fields)
         records_end = HEADER.itemsize + descriptors.nbytes + dtype.itemsize * count
@@ -139,11 +140,9 @@ def _read(path: Path) -> BetonFile:
         entries, expected = (size - table_at) // ALLOCATION.itemsize, count * sum(field.has_payload for field in fields)
         if entries != expected:
             raise _damaged(path, f"its allocation table has {entries:,} entries, expected {expected:,}")
-        records = np.frombuffer(file.read(dtype.itemsize * count), dtype)
+        records = np.frombuffer(_read_all(path, file, dtype.itemsize * count), dtype)
         file.seek(table_at)
-        table = np.frombuffer(file.read(size - table_at), ALLOCATION)
-    if len(records) != count or len(table) != entries:
-        raise _damaged(path, "it became shorter while it was read")
+        table = np.frombuffer(_read_all(path, file, size - table_at), ALLOCATION)
     pointers = _pointers(records, fields)
     sizes = _match(path, pointers, table, records_end, table_at, page_size)
     beton = BetonFile(path, fields, page_size, records, pointers, sizes, size)
@@ -153,6 +152,13 @@ def _read(path: Path) -> BetonFile:
             _check_payloads(beton, i, sizes[:, payload])
             payload += 1
     return beton
+
+
+def _read_all(path: Path, file: BinaryIO, num_bytes: int) -> bytes:
+    content = file.read(num_bytes)
+    if len(content) < num_bytes:
+        raise _damaged(path, "it became shorter while it was read")
+    return content
 
 
 def _check_header(path: Path, header: np.void, size: int) -> None:
@@ -214,7 +220,7 @@ def _match(path: Path, pointers: IntArray, table: Records, first: int, end: int,
     if not lengths.all():
         row = int(table["sample"][np.flatnonzero(lengths == 0)[0]])
         raise _damaged(path, f"sample {row:,} has an empty payload, which FFCV confuses with the one that follows")
-    bad = (places < first) | (lengths <= 0) | (lengths > page_size) | (ends > end)
+    bad = (places < first) | (lengths <= 0) | (lengths > end - places)  # a sum of what is forged may overflow
     bad |= places // page_size != (ends - 1) // page_size
     bad[1:] |= places[1:] < ends[:-1]
     if bad.any():

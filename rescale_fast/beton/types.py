@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, TypeAlias
 
 from rescale_fast.artifact import JsonArtifact
-from rescale_fast.files.fields import At, Count, member
+from rescale_fast.files.fields import At, Count, Means, member
 from rescale_fast.files.reading import check_class_ids
 
 LeftOut: TypeAlias = Mapping[str, str]  # {"path", "reason"}: asked for, not written
@@ -19,19 +19,20 @@ class BetonInfo(JsonArtifact):
     """
 
     schema: ClassVar[str] = "beton_info/2"
+    THEN: ClassVar[str] = "Put the JSON that belongs to the beton there, or make both again."
 
-    split: str
-    num_images: Count
-    class_ids: Annotated[tuple[str, ...], At("classes[].id")]  # (k,) by new label
-    class_names: Annotated[tuple[str, ...], At("classes[].name")]  # (k,)
-    original_labels: Annotated[tuple[tuple[Count, ...], ...], At("classes[].original_labels")]  # (k,) ascending
-    images_per_class: Annotated[tuple[Count, ...], At("classes[].num_images")]  # (k,)
-    stored: Mapping[str, Count]  # how images were stored -> how many
-    skipped: tuple[LeftOut, ...]
-    max_width: Count  # pixels
-    max_height: Count
-    bytes: Count
-    digest: str  # of the .beton's content, "<algorithm>:<hex>"
+    split: Annotated[str, Means("train or val")]
+    num_images: Annotated[Count, Means("samples")]
+    class_ids: Annotated[tuple[str, ...], At("classes[].id"), Means("(k,) by new label")]
+    class_names: Annotated[tuple[str, ...], At("classes[].name"), Means("(k,)")]
+    original_labels: Annotated[tuple[tuple[Count, ...], ...], At("classes[].original_labels"), Means("(k,) ascending")]
+    images_per_class: Annotated[tuple[Count, ...], At("classes[].num_images"), Means("(k,)")]
+    stored: Annotated[Mapping[str, Count], Means("how images were stored -> how many")]
+    skipped: Annotated[tuple[LeftOut, ...], Means("path and reason of each file that was asked for and not written")]
+    max_width: Annotated[Count, Means("pixels")]
+    max_height: Annotated[Count, Means("pixels")]
+    bytes: Annotated[Count, Means("of the .beton")]
+    digest: Annotated[str, Means("of the .beton's content, '<algorithm>:<hex>'")]
 
     def tree(self) -> dict[str, Any]:
         tree = super().tree()

@@ -10,7 +10,9 @@ import numpy as np
 
 from rescale_fast.artifact import Origin, json_sha256, to_json
 from rescale_fast.class_subset.bounds import Relaxation, relax
+from rescale_fast.class_subset.fidelity import rank_fidelity
 from rescale_fast.class_subset.lists import ClassList
+from rescale_fast.class_subset.network_hits import NetworkHits
 from rescale_fast.class_subset.outcomes import by_errors_and_half, by_lowest_accuracy, by_votes, lowest_and_confused
 from rescale_fast.class_subset.proof import Proof, proof_by_relaxation, prove_subset
 from rescale_fast.class_subset.search import check_k, fast_subset, greedy_subset, thorough_subset
@@ -18,6 +20,7 @@ from rescale_fast.class_subset.settings import SelectSettings
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.class_subset.weights import pair_graph
 from rescale_fast.confusion import ConfusionMatrix
+from rescale_fast.settings import Registry
 from rescale_fast.types import JSON, IntArray, Track, silent
 
 Chosen: TypeAlias = tuple[IntArray, str, dict[str, JSON]]  # labels; how; what is known of them
@@ -28,18 +31,19 @@ def choose_classes(
     settings: SelectSettings,
     origin: Origin,
     *,
+    networks: NetworkHits | None = None,
     num_threads: int = 0,
     track: Track = silent,
 ) -> ClassSubset:
-    """Choose classes as the settings say.
+    """Choose classes as the settings say; `networks` are those that `rank-fidelity` looks at.
 
-    Raises: SettingError for k above K, or a list that does not fit the data set.
+    Raises: SettingError for k above K, a list that does not fit the data set, or networks that are missing.
     """
     if settings.listed is not None:
         return take_classes(settings.listed, confusion.class_ids, confusion.class_names, origin, confusion)
     choose = METHODS[settings.method]
     check_k(settings.k, confusion.num_classes)
-    chosen, method, facts = choose(confusion, settings, num_threads, track)
+    chosen, method, facts = choose(confusion, settings, num_threads, track, networks)
     return ClassSubset(
         origin=origin,
         method=method,
@@ -84,14 +88,19 @@ def list_origin(listed: ClassList, made_from: Mapping[str, str] | tuple[str, ...
     return Origin({**made_from, **listed.origin.made_from}, listed.origin.config)
 
 
-def choice_origin(settings: SelectSettings, confusion_digest: str) -> Origin:
-    """What a choice is made from: the confusion matrix with this digest, and the list or the settings.
+def choice_origin(
+    settings: SelectSettings, confusion_digest: str, predictions: Mapping[str, str] | None = None
+) -> Origin:
+    """What a choice is made from: the confusion matrix with this digest, and the list or the settings; for
+    `rank-fidelity`, the networks' predictions, too, by name.
 
     Raises: SettingError for a list that is not there.
     """
     made_from = {"confusion": confusion_digest}
     if settings.listed is not None:  # the list decides; k and the file's place do not
         return list_origin(settings.listed, made_from)
+    if settings.method == "rank-fidelity":
+        made_from |= predictions or {}
     return Origin(made_from, dict(to_json(settings)))  # type: ignore[arg-type]
 
 
@@ -106,7 +115,9 @@ def check_choice(settings: SelectSettings, class_ids: tuple[str, ...]) -> int:
     return settings.k
 
 
-def _by_confusion(confusion: ConfusionMatrix, settings: SelectSettings, num_threads: int, track: Track) -> Chosen:
+def _by_confusion(
+    confusion: ConfusionMatrix, settings: SelectSettings, num_threads: int, track: Track, *_: object
+) -> Chosen:
     chosen, facts = max_confusion(confusion, settings, num_threads=num_threads, track=track)
     return chosen, f"max-confusion, {settings.effort}", facts
 
@@ -125,17 +136,35 @@ def _at_random(confusion: ConfusionMatrix, settings: SelectSettings, *_: object)
     return np.sort(drawn), f"random, seed {settings.search_seed}", {}
 
 
-METHODS: Mapping[str, Callable[[ConfusionMatrix, SelectSettings, int, Track], Chosen]] = {
-    "max-confusion": _by_confusion,
-    "validation-outcomes": _by_outcomes,
-    "lowest-accuracy": _by_accuracy,
-    "random": _at_random,
-}
-RULES: Mapping[str, Callable[[IntArray, SelectSettings], IntArray]] = {
-    "votes": lambda counts, settings: by_votes(counts, settings.k, settings.vote_pool),
-    "errors+half": lambda counts, settings: by_errors_and_half(counts, settings.k),
-    "lowest+confused": lambda counts, settings: lowest_and_confused(counts, settings.k),
-}
+def _by_fidelity(
+    confusion: ConfusionMatrix,
+    settings: SelectSettings,
+    num_threads: int,
+    track: Track,
+    networks: NetworkHits | None,
+) -> Chosen:
+    settings.check_networks(0 if networks is None else networks.num_networks)
+    assert networks is not None  # as there are enough
+    chosen, facts = rank_fidelity(confusion, networks, settings, num_threads=num_threads, track=track)
+    return chosen, f"rank-fidelity, hardness {settings.hardness:g}" if settings.hardness else "rank-fidelity", facts
+
+
+METHODS: Registry[Callable[[ConfusionMatrix, SelectSettings, int, Track, NetworkHits | None], Chosen]] = Registry(
+    {
+        "max-confusion": _by_confusion,
+        "validation-outcomes": _by_outcomes,
+        "lowest-accuracy": _by_accuracy,
+        "random": _at_random,
+        "rank-fidelity": _by_fidelity,
+    }
+)
+RULES: Registry[Callable[[IntArray, SelectSettings], IntArray]] = Registry(
+    {
+        "votes": lambda counts, settings: by_votes(counts, settings.k, settings.vote_pool),
+        "errors+half": lambda counts, settings: by_errors_and_half(counts, settings.k),
+        "lowest+confused": lambda counts, settings: lowest_and_confused(counts, settings.k),
+    }
+)
 
 
 def max_confusion(
@@ -169,49 +198,35 @@ def _greedy(relaxation: Relaxation, settings: SelectSettings, *_: object) -> Pro
     return proof_by_relaxation(relaxation, greedy_subset(relaxation.graph, settings.k))
 
 
-def _fast(relaxation: Relaxation, settings: SelectSettings, num_threads: int, track: Track) -> Proof:
-    chosen = fast_subset(
-        relaxation.graph,
-        settings.k,
-        seed=settings.search_seed,
-        num_threads=num_threads,
-        relaxation=relaxation,
-        track=track,
-    )
-    return proof_by_relaxation(relaxation, chosen)
+def _search(
+    search: Callable[..., IntArray | Proof],
+    *options: str,
+) -> Callable[[Relaxation, SelectSettings, int, Track], Proof]:
+    """An effort that searches, with these settings beside its seed; what has no proof yet gets the relaxation's."""
+
+    def effort(relaxation: Relaxation, settings: SelectSettings, num_threads: int, track: Track) -> Proof:
+        found = search(
+            relaxation.graph,
+            settings.k,
+            **{name: getattr(settings, name) for name in options},
+            seed=settings.search_seed,
+            num_threads=num_threads,
+            relaxation=relaxation,
+            track=track,
+        )
+        return found if isinstance(found, Proof) else proof_by_relaxation(relaxation, found)
+
+    return effort
 
 
-def _thorough(relaxation: Relaxation, settings: SelectSettings, num_threads: int, track: Track) -> Proof:
-    chosen = thorough_subset(
-        relaxation.graph,
-        settings.k,
-        seconds=settings.seconds,
-        seed=settings.search_seed,
-        num_threads=num_threads,
-        relaxation=relaxation,
-        track=track,
-    )
-    return proof_by_relaxation(relaxation, chosen)
-
-
-def _prove(relaxation: Relaxation, settings: SelectSettings, num_threads: int, track: Track) -> Proof:
-    return prove_subset(
-        relaxation.graph,
-        settings.k,
-        seconds=settings.seconds,
-        seed=settings.search_seed,
-        num_threads=num_threads,
-        relaxation=relaxation,
-        track=track,
-    )
-
-
-EFFORTS: Mapping[str, Callable[[Relaxation, SelectSettings, int, Track], Proof]] = {
-    "greedy": _greedy,
-    "fast": _fast,
-    "thorough": _thorough,
-    "prove": _prove,
-}
+EFFORTS: Registry[Callable[[Relaxation, SelectSettings, int, Track], Proof]] = Registry(
+    {
+        "greedy": _greedy,
+        "fast": _search(fast_subset),
+        "thorough": _search(thorough_subset, "seconds"),
+        "prove": _search(prove_subset, "seconds"),
+    }
+)
 
 
 def describe(confusion: ConfusionMatrix, chosen: IntArray) -> dict[str, float | int]:

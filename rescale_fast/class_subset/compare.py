@@ -25,6 +25,7 @@ class Hardness:
     """How hard a subset is for the network that made the confusion matrix."""
 
     k: int
+    images: float  # of its classes
     value: float  # images of its classes called another of its classes
     errors: float  # misclassified images of its classes
     share_inside: float  # value / errors, 0..1; 0 without errors
@@ -49,6 +50,7 @@ def hardness(confusion: ConfusionMatrix, chosen: IntArray, predictions: Predicti
         low, high, images = _allowed(predictions, chosen)
     return Hardness(
         k=len(chosen),
+        images=int(counts.sum()),
         value=value,
         errors=errors,
         share_inside=value / max(1, errors),
@@ -88,7 +90,7 @@ def random_choice(
         hardness(confusion, np.sort(rng.choice(confusion.num_classes, k, replace=False)), predictions)
         for _ in range(NUM_DRAWS)
     ]
-    names = ("value", "errors", "share_inside", "accuracy", "allowed_low", "allowed_high")
+    names = ("images", "value", "errors", "share_inside", "accuracy", "allowed_low", "allowed_high")
     columns = {name: np.array([getattr(draw, name) for draw in draws], float) for name in names}
 
     def summary(reduce: Callable[[np.ndarray], float]) -> Hardness:
@@ -129,12 +131,12 @@ def compare_subsets(
     )
 
 
-def find_subset(name: str, class_ids: tuple[str, ...]) -> IntArray:
+def find_subset(name: str, class_ids: tuple[str, ...], option: str = "--subsets") -> IntArray:
     """(k,) int64 labels of a class_subset.json, a list, or a published list. Raises: SettingError, ArtifactError."""
     path = Path(name)
     if path.suffix == ".json":
         return labels_in(ClassSubset.load(path), class_ids, str(path))
-    return find_list(name, "--subsets").labels(class_ids)
+    return find_list(name, option).labels(class_ids)
 
 
 def labels_in(subset: ClassSubset, class_ids: tuple[str, ...], source: str) -> IntArray:

@@ -6,7 +6,8 @@ Measured: benchmarks/results/class_grouping.csv, by benchmarks/bench_class_group
 """
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -16,7 +17,7 @@ import numpy as np
 
 from rescale_fast import _core
 from rescale_fast.artifact import Origin, file_sha256, to_json
-from rescale_fast.class_subset.settings import BY_WORDNET, NUMBERED, GroupSettings
+from rescale_fast.class_subset.settings import GroupSettings
 from rescale_fast.class_subset.types import ClassGrouping
 from rescale_fast.class_subset.weights import pair_graph
 from rescale_fast.class_subset.wordnet import (
@@ -29,6 +30,7 @@ from rescale_fast.class_subset.wordnet import (
 )
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.errors import SettingError
+from rescale_fast.settings import Registry
 from rescale_fast.types import JSON, IntArray
 
 MOVES = 40_000_000  # proposals; a second or so
@@ -43,7 +45,7 @@ def group_classes(confusion: ConfusionMatrix, settings: GroupSettings, origin: O
     Raises: SettingError for more groups than classes, a table that does not fit the data set, or an unknown way.
     """
     check_grouping(settings, confusion.num_classes)
-    groups = GROUPINGS.get(settings.grouping or "", _by_table)(confusion, settings)
+    groups = _maker(settings)(confusion, settings)
     return ClassGrouping(
         origin=origin,
         method=Path(settings.grouping or "").name,
@@ -61,7 +63,7 @@ def grouping_origin(settings: GroupSettings, confusion_digest: str) -> Origin:
     made_from, table = {"confusion": confusion_digest}, Path(settings.grouping or "").expanduser()
     if table.is_file():
         made_from["table"] = file_sha256(table)
-    if settings.grouping in BY_WORDNET and settings.wordnet.is_file():
+    if "wordnet" in settings.uses and settings.wordnet.is_file():
         made_from["wordnet"] = file_sha256(settings.wordnet)
     return Origin(made_from, dict(to_json(settings)))  # type: ignore[arg-type]
 
@@ -70,7 +72,7 @@ def check_grouping(settings: GroupSettings, num_classes: int) -> None:
     """Raise SettingError for more groups than there are classes, or a way of grouping that is no name and no file."""
     if settings.grouping is None:
         raise SettingError(f"--grouping: say how, with one of {', '.join(GROUPINGS)} or a CSV (see --help).")
-    if settings.grouping in NUMBERED and settings.num_groups > num_classes:
+    if "num_groups" in settings.uses and settings.num_groups > num_classes:
         raise SettingError(
             f"--num-groups {settings.num_groups}: expected 2 to {num_classes:,}, the number of classes there are."
         )
@@ -84,11 +86,16 @@ def check_classes(settings: GroupSettings, class_ids: tuple[str, ...]) -> int:
     Raises: SettingError when they cannot be grouped so: a table or WordNet is absent, or of other classes.
     """
     check_grouping(settings, len(class_ids))
-    if settings.grouping not in NUMBERED:
+    if _maker(settings) is _by_table:
         return len(_read_groups(settings, class_ids))
-    if settings.grouping in BY_WORDNET:
+    if "wordnet" in settings.uses:
         paths_of(read_nouns(settings.wordnet), class_ids)
-    return settings.num_groups
+    return settings.num_groups if "num_groups" in settings.uses else len(class_ids)
+
+
+def _maker(settings: GroupSettings) -> Callable[[ConfusionMatrix, GroupSettings], Groups]:
+    found = GROUPINGS.get(settings.grouping or "")
+    return found.make if found else _by_table
 
 
 def _at_random(confusion: ConfusionMatrix, settings: GroupSettings) -> Groups:
@@ -136,13 +143,24 @@ def _by_wordnet(confusion: ConfusionMatrix, settings: GroupSettings, cut: Cut) -
     return list(zip(ids, names, members.values(), strict=True))
 
 
-GROUPINGS: Mapping[str, Callable[[ConfusionMatrix, GroupSettings], Groups]] = {  # beside a table of one's own
-    "random": _at_random,
-    "confused": _by_confusion,
-    "wordnet": partial(_by_wordnet, cut=merge_deepest),
-    "wordnet-balanced": partial(_by_wordnet, cut=merge_smallest),
-    "coarse67": _by_table,
-}
+@dataclass(frozen=True)
+class Grouping:
+    """A way to make groups, and the settings that it looks at beside the classes: those of OF_GROUPINGS."""
+
+    make: Callable[[ConfusionMatrix, GroupSettings], Groups]
+    uses: frozenset[str] = frozenset()
+
+
+SEEDED, BY_WORDNET = frozenset({"num_groups", "group_seed"}), frozenset({"num_groups", "wordnet"})
+GROUPINGS = Registry(  # beside a table of one's own
+    {
+        "random": Grouping(_at_random, SEEDED),
+        "confused": Grouping(_by_confusion, SEEDED),
+        "wordnet": Grouping(partial(_by_wordnet, cut=merge_deepest), BY_WORDNET),
+        "wordnet-balanced": Grouping(partial(_by_wordnet, cut=merge_smallest), BY_WORDNET),
+        "coarse67": Grouping(_by_table),
+    }
+)
 
 
 def _numbered(group_of: IntArray, confusion: ConfusionMatrix) -> Groups:

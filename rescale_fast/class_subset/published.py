@@ -3,15 +3,15 @@
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 
 import numpy as np
 
 from rescale_fast.artifact import Origin
 from rescale_fast.errors import SettingError
+from rescale_fast.settings import Registry
 from rescale_fast.types import JSON, IntArray
 
 
@@ -57,19 +57,20 @@ class PublishedList:
         return np.sort(np.array([label_of[class_id] for class_id in self.class_ids], np.int64))
 
 
-@cache
-def published_lists() -> tuple[PublishedList, ...]:
-    """All that are known."""
+def _read() -> dict[str, PublishedList]:
     text = files("rescale_fast.class_subset").joinpath("published.json").read_text(encoding="utf-8")
-    return tuple(
-        PublishedList(name, row["data_set"], row["source"], tuple(row["classes"]))
+    return {
+        name: PublishedList(name, row["data_set"], row["source"], tuple(row["classes"]))
         for name, row in json.loads(text).items()
-    )
+    }
+
+
+PUBLISHED = Registry(_read())
 
 
 def is_published(name: str) -> bool:
     """Whether a list has just that name; case, `-` and `_` do not matter."""
-    return any(_plain(published.name) == _plain(name) for published in published_lists())
+    return any(_plain(published.name) == _plain(name) for published in PUBLISHED.values())
 
 
 def find_published(name: str) -> PublishedList:
@@ -83,21 +84,21 @@ def find_published(name: str) -> PublishedList:
 def published_named(name: str, problem: str, also: str = "") -> PublishedList:
     """As find_published. Args: problem: how the message begins. also: what may stand there beside their names."""
     wanted = _plain(name)
-    for published in published_lists():
+    for published in PUBLISHED.values():
         if _plain(published.name) == wanted:
             return published
-    alike = [published for published in published_lists() if wanted and _plain(published.name).startswith(wanted)]
+    alike = [published for published in PUBLISHED.values() if wanted and _plain(published.name).startswith(wanted)]
     if alike:
         raise SettingError(f"published list {name!r}: could be any of {_names(alike)}. Which is meant?")
-    by_plain = {_plain(published.name): published.name for published in published_lists()}
+    by_plain = {_plain(published.name): published.name for published in PUBLISHED.values()}
     close = difflib.get_close_matches(wanted, by_plain, n=1)
     meant = f" Is {by_plain[close[0]]} meant?" if close else ""
-    raise SettingError(f"{problem}. There are {_names(published_lists())}{also}.{meant}")
+    raise SettingError(f"{problem}. There are {_names(PUBLISHED.values())}{also}.{meant}")
 
 
 def _plain(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "").replace(" ", "")
 
 
-def _names(lists: Sequence[PublishedList]) -> str:
+def _names(lists: Iterable[PublishedList]) -> str:
     return ", ".join(published.name for published in lists)

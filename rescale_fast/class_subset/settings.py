@@ -1,18 +1,25 @@
 """Which classes, and how they are chosen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 from rescale_fast.class_subset.lists import ClassList, find_list
+from rescale_fast.class_subset.network_hits import check_number
 from rescale_fast.class_subset.published import find_published
 from rescale_fast.class_subset.weights import PairWeights
 from rescale_fast.errors import SettingError
-from rescale_fast.settings import Between, Seed, Settings
+from rescale_fast.settings import Between, OneOf, Seed, Settings
 
-Method: TypeAlias = Literal["max-confusion", "validation-outcomes", "lowest-accuracy", "random"]
-Rule: TypeAlias = Literal["votes", "errors+half", "lowest+confused"]
-Effort: TypeAlias = Literal["greedy", "fast", "thorough", "prove"]
+Method: TypeAlias = Annotated[str, OneOf("rescale_fast.class_subset.choose:METHODS")]
+Rule: TypeAlias = Annotated[str, OneOf("rescale_fast.class_subset.choose:RULES")]
+Effort: TypeAlias = Annotated[str, OneOf("rescale_fast.class_subset.choose:EFFORTS")]
+Published: TypeAlias = Annotated[
+    str, OneOf("rescale_fast.class_subset.published:PUBLISHED", or_else="another spelling of one")
+]
+Listed: TypeAlias = Annotated[  # what `find_list` finds
+    str, OneOf("rescale_fast.class_subset.published:PUBLISHED", or_else="all, or a file with a class id a line")
+]
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,8 @@ class SelectSettings(Settings):
     """Number of classes to choose."""
     method: Method = "max-confusion"
     """How: those most confused with one another; those that misclassified images point to (a reconstruction of
-    ReIN/RePL, see --rule); those of the lowest accuracy; or any."""
+    ReIN/RePL, see --rule); those of the lowest accuracy; any; or those on which several networks (--predictions of
+    each) keep the order that they have on all classes."""
     rule: Rule = "votes"
     """The reading of ReIN/RePL's rule that `validation-outcomes` follows."""
     vote_pool: Annotated[float, Between(0, open=True)] = 1.5
@@ -37,25 +45,32 @@ class SelectSettings(Settings):
     seconds: Annotated[float, Between(0, open=True)] = 120.0
     """Time that `thorough` and `prove` may take."""
     search_seed: Seed = 0
-    """Seed of the search, and of `random`. `greedy` and `fast` depend on nothing else; the others on their time too."""
-    classes: str | None = None
-    """Take the classes of this list instead: a file with a class id a line, a published list's name, or `all`."""
-    published: str | None = None
-    """Take a published list instead: ReIN30/50/100/150/200, RePL30/50, Imagenette, Imagewoof, Imagewang, ImageBirds,
-    ImageNet100-CMC, ImageNet100-Kaggle, ImageNet16-120 or TinyImageNet-200."""
+    """Seed of the search, of `random`, and of which networks are held out. `greedy`, `fast` and `rank-fidelity` depend
+    on nothing else; the others on their time too."""
+    classes: Listed | None = None
+    """Take the classes of this list instead: a file with a class id a line, `all`, or a published list."""
+    published: Published | None = None
+    """Take a published list instead."""
+    held_out: Annotated[float, Between(0, 0.5)] = 0.33
+    """rank-fidelity: the share of the networks that is held out at a time, to see whether the choice is good for
+    networks that had no part in it."""
+    hardness: Annotated[float, Between(0, 1)] = 0.0
+    """rank-fidelity: from 0, order alone, to 1, confusion alone."""
 
     def check(self) -> None:
         """Raises: SettingError for an unknown list, and for settings that others leave without effect."""
         if self.classes is not None and self.published is not None:
             raise SettingError("--classes and --published: give one of them.")
         if self.listed is not None:
-            of_methods = ("k", "method", "rule", "vote_pool", "pair_weights", "effort", "seconds", "search_seed")
+            of_methods = [field.name for field in fields(self) if field.name not in ("classes", "published")]
             source = "--published" if self.classes is None else "--classes"
             self.refuse(*of_methods, because=f"as {source} says which classes to take")
         if self.method != "validation-outcomes":
             self.refuse("rule", "vote_pool", because=f"as --method is {self.method}")
         if self.method != "max-confusion":
             self.refuse("pair_weights", "effort", "seconds", because=f"as --method is {self.method}")
+        if self.method != "rank-fidelity":
+            self.refuse("held_out", "hardness", because=f"as --method is {self.method}")
         if self.rule != "votes":
             self.refuse("vote_pool", because=f"as --rule is {self.rule}")
         if self.effort in ("greedy", "fast"):
@@ -68,17 +83,21 @@ class SelectSettings(Settings):
             return find_published(self.published)
         return None if self.classes is None else find_list(self.classes)
 
+    def check_networks(self, number: int) -> None:
+        """Raises: SettingError when the method compares networks, and there are predictions of so few."""
+        if self.method == "rank-fidelity":
+            check_number(number)
 
-SEEDED = ("random", "confused")
-BY_WORDNET = ("wordnet", "wordnet-balanced")
-NUMBERED = (*SEEDED, *BY_WORDNET)
+
+GroupingName: TypeAlias = Annotated[str, OneOf("rescale_fast.class_subset.group:GROUPINGS", or_else="a CSV")]
+OF_GROUPINGS = ("num_groups", "group_seed", "wordnet")  # settings that not every grouping looks at
 
 
 @dataclass(frozen=True)
 class GroupSettings(Settings):
     """Coarse classes: many classes become one."""
 
-    grouping: str | None = None
+    grouping: GroupingName | None = None
     """How: `random` (drawn); `confused` (classes that are most confused with one another come together); `wordnet` (by
     common parents among WordNet's nouns); `wordnet-balanced` (the same, in groups of like size); `coarse67` (a
     published table of 67 labels for ImageNet's classes); or a CSV of class ids and coarse labels."""
@@ -92,12 +111,15 @@ class GroupSettings(Settings):
     def check(self) -> None:
         """Raises: SettingError for settings that the grouping leaves without effect."""
         if self.grouping is None:
-            self.refuse("num_groups", "group_seed", "wordnet", because="as no --grouping is asked for")
+            self.refuse(*OF_GROUPINGS, because="as no --grouping is asked for")
             return
-        because = f"as --grouping is {self.grouping}"
-        if self.grouping not in NUMBERED:
-            self.refuse("num_groups", because=because)
-        if self.grouping not in SEEDED:
-            self.refuse("group_seed", because=because)
-        if self.grouping not in BY_WORDNET:
-            self.refuse("wordnet", because=because)
+        unused = [name for name in OF_GROUPINGS if name not in self.uses]
+        self.refuse(*unused, because=f"as --grouping is {self.grouping}")
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """Which of OF_GROUPINGS the grouping looks at; a table at none."""
+        from rescale_fast.class_subset.group import GROUPINGS
+
+        found = GROUPINGS.get(self.grouping or "")
+        return found.uses if found else frozenset()

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from rescale_fast.artifact import JsonArtifact, write_whole
-from rescale_fast.files.fields import At, Count, Positive, Share, member, typed
-from rescale_fast.files.reading import DamageError, check_class_ids
+from rescale_fast.errors import ArtifactError
+from rescale_fast.files.fields import At, Count, Means, Positive, Share, member, typed
+from rescale_fast.files.reading import DamageError, check_class_ids, read_lines
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,12 @@ class ClassSubset(JsonArtifact):
 
     schema: ClassVar[str] = "class_subset/1"
 
-    method: str  # "max-confusion", "list", ...
-    num_classes: Positive  # K, of the set chosen from
-    classes: Annotated[tuple[Count, ...], At("classes[].label")]  # (k,) increasing, original labels
-    class_ids: Annotated[tuple[str, ...], At("classes[].id")]  # (k,)
-    class_names: Annotated[tuple[str, ...], At("classes[].name")]  # (k,)
-    facts: Mapping[str, Any]  # what the method knows of its result, e.g. {"value": 310}; JSON values
+    method: Annotated[str, Means("'max-confusion', 'list', ...")]
+    num_classes: Annotated[Positive, Means("K, of the set chosen from")]
+    classes: Annotated[tuple[Count, ...], At("classes[].label"), Means("(k,) increasing, original labels")]
+    class_ids: Annotated[tuple[str, ...], At("classes[].id"), Means("(k,)")]
+    class_names: Annotated[tuple[str, ...], At("classes[].name"), Means("(k,)")]
+    facts: Annotated[Mapping[str, Any], Means("what the method knows of its result, e.g. {'value': 310}; JSON values")]
 
     def members(self) -> tuple[tuple[int, ...], ...]:
         """Original labels of each new label: one each."""
@@ -34,6 +35,15 @@ class ClassSubset(JsonArtifact):
             temporary.write_text("".join(f"{name}\n" for name in self.class_ids), encoding="utf-8")
         super().save(path)
 
+    def check_list(self, path: Path) -> None:
+        """Raise ArtifactError where the .txt beside `path`, the JSON, lists other classes: which are meant?"""
+        beside = path.with_suffix(".txt")
+        if beside.exists() and tuple(line for line in read_lines(beside) if line) != self.class_ids:
+            raise ArtifactError(
+                f"{beside}: lists other classes than {path.name} beside it, which is what is read. To take those "
+                f"of the list, `rescale-fast select --classes` a copy of it; else `rescale-fast select` again."
+            )
+
     def check(self) -> None:
         _check_labels("classes", self.classes, self.num_classes)
         check_class_ids("classes", self.class_ids)
@@ -41,6 +51,8 @@ class ClassSubset(JsonArtifact):
         if "upper_bound" in self.facts:
             how_good = {"upper_bound": float, "objective_of_greedy": float, "pair_weights": str, "is_optimal": bool}
             _check_facts(self.facts, how_good)
+        if "held_out_tau" in self.facts:
+            _check_facts(self.facts, {"held_out_tau": float, "random_tau_95": float, "verdict": str})
 
 
 @dataclass(frozen=True)
@@ -49,12 +61,12 @@ class ClassGrouping(JsonArtifact):
 
     schema: ClassVar[str] = "class_grouping/1"
 
-    method: str  # "confused", "wordnet", ...
-    num_classes: Positive  # K, of the set grouped
-    class_ids: Annotated[tuple[str, ...], At("groups[].id")]  # (g,) of the groups, by new label; unique
-    class_names: Annotated[tuple[str, ...], At("groups[].name")]  # (g,)
-    labels: Annotated[tuple[tuple[Count, ...], ...], At("groups[].classes[].label")]  # (g,) original, increasing
-    member_ids: Annotated[tuple[tuple[str, ...], ...], At("groups[].classes[].id")]  # (g,) their class ids
+    method: Annotated[str, Means("'confused', 'wordnet', ...")]
+    num_classes: Annotated[Positive, Means("K, of the set grouped")]
+    class_ids: Annotated[tuple[str, ...], At("groups[].id"), Means("(g,) of the groups, by new label; unique")]
+    class_names: Annotated[tuple[str, ...], At("groups[].name"), Means("(g,)")]
+    labels: Annotated[tuple[tuple[Count, ...], ...], At("groups[].classes[].label"), Means("(g,) original, increasing")]
+    member_ids: Annotated[tuple[tuple[str, ...], ...], At("groups[].classes[].id"), Means("(g,) their class ids")]
     facts: Mapping[str, Any]
 
     def members(self) -> tuple[tuple[int, ...], ...]:

@@ -1,20 +1,20 @@
 """Pair weights: how strongly two classes are confused, as the graph that searches and bounds work on."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import numpy as np
 
 from rescale_fast import _core
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.errors import ArtifactError
-from rescale_fast.settings import find_choice
+from rescale_fast.settings import OneOf, Registry, find_choice
 from rescale_fast.types import FloatArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-PairWeights: TypeAlias = Literal["counts", "rates", "soft"]
+PairWeights: TypeAlias = Annotated[str, OneOf("rescale_fast.class_subset.weights:DIRECTED")]
 
 
 def pair_graph(confusion: ConfusionMatrix, kind: PairWeights = "counts") -> _core.WeightGraph:
@@ -41,11 +41,13 @@ def _rates(confusion: ConfusionMatrix) -> FloatArray:
     return rates
 
 
-DIRECTED: Mapping[str, Callable[[ConfusionMatrix], FloatArray]] = {  # how much each class is called each other
-    "counts": lambda confusion: confusion.counts.astype(np.float64),
-    "rates": _rates,
-    "soft": lambda confusion: confusion.soft,
-}
+DIRECTED: Registry[Callable[[ConfusionMatrix], FloatArray]] = Registry(  # how much each class is called each other
+    {
+        "counts": lambda confusion: confusion.counts.astype(np.float64),
+        "rates": _rates,
+        "soft": lambda confusion: confusion.soft,
+    }
+)
 
 
 def weight_graph(weights: "FloatArray | csr_array") -> _core.WeightGraph:

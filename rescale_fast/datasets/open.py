@@ -1,10 +1,18 @@
 """Opens a data set of any kind: what other parts call."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 from rescale_fast.datasets import folder, glyphs, imagenet, places365
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import DatasetError
+from rescale_fast.settings import Registry
 from rescale_fast.types import Track, silent
+
+LAYOUTS: Registry[Callable[[Path], Dataset]] = Registry(  # of what lies in a folder; glyphs are drawn
+    {"folder": folder.open_folder, "imagenet": imagenet.open_imagenet, "places365": places365.open_places365}
+)
 
 
 def open_dataset(settings: DatasetSettings, *, track: Track = silent) -> Dataset:
@@ -24,13 +32,8 @@ def open_dataset(settings: DatasetSettings, *, track: Track = silent) -> Dataset
             track=track,
         )
     assert settings.root is not None  # the settings have seen to it
-    openers = {
-        "folder": folder.open_folder,
-        "imagenet": imagenet.open_imagenet,
-        "places365": places365.open_places365,
-    }
     try:
         root = settings.root.expanduser().resolve()
     except RuntimeError as error:  # a link in a circle, or the home of nobody
         raise DatasetError(f"--root {settings.root}: no such folder ({error}).") from error
-    return openers[settings.dataset](root)
+    return LAYOUTS[settings.dataset](root)

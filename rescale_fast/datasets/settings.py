@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from rescale_fast.errors import SettingError
-from rescale_fast.settings import Between, Settings
+from rescale_fast.settings import Between, OneOf, Settings
 
-Kind = Literal["glyphs", "folder", "imagenet", "places365"]
+Kind: TypeAlias = Literal["glyphs"] | Annotated[str, OneOf("rescale_fast.datasets.open:LAYOUTS")]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 One folder a split. It gets its name when all is in it, and holds a hidden JSON (FilesInfo) with what it was made from.
 """
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from rescale_fast.artifact import Origin, write_whole_folder
@@ -10,12 +12,18 @@ from rescale_fast.errors import OutputError
 from rescale_fast.export.folder import write_folder
 from rescale_fast.export.parquet import write_parquet
 from rescale_fast.export.settings import FilesSettings
-from rescale_fast.export.source import SourceImages
+from rescale_fast.export.source import SourceImage, SourceImages
 from rescale_fast.export.tars import write_tars
 from rescale_fast.export.types import FilesInfo
 from rescale_fast.files.images import name_as_text
 from rescale_fast.image_subset.types import ImageSubset
+from rescale_fast.settings import Registry
 from rescale_fast.types import Track, silent
+
+# Each takes an empty folder, the images in order, and the subset that they are of.
+FORMS: Registry[Callable[[Path, Iterator[SourceImage], ImageSubset], None]] = Registry(
+    {"folder": partial(write_folder, link="copy"), "webdataset": write_tars, "parquet": write_parquet}
+)
 
 
 def export_files(
@@ -37,17 +45,15 @@ def export_files(
     """
     if target.exists() and not (target / FilesInfo.NAME).exists():
         raise OutputError(f"{target}: is there already, and no export made it. Move it away, or pass another --out.")
-    is_linked = settings.form == "folder" and settings.link != "copy"
+    is_linked = settings.link != "copy"  # which the form `folder` alone allows
     source = SourceImages(root, subset, split, settings.on_bad, is_linked=is_linked)
     with write_whole_folder(target) as temporary:
         with track(f"Writing {target.name}", total=len(source.images)) as advance:
             images = source.read(advance)
-            if settings.form == "folder":
+            if is_linked:
                 write_folder(temporary, images, subset, settings.link)
-            elif settings.form == "webdataset":
-                write_tars(temporary, images, subset)
             else:
-                write_parquet(temporary, images, subset)
+                FORMS[settings.form](temporary, images, subset)
         info = _describe(subset, source, split, settings, temporary, origin)
         info.save(temporary / FilesInfo.NAME)
     return info

@@ -1,13 +1,13 @@
 """How images are stored: in betons and as files."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
-from rescale_fast.settings import Between, Settings
+from rescale_fast.settings import Between, OneOf, Settings
 
 Store = Literal["passthrough", "resize", "raw"]
 ResizeBy = Literal["short-side", "long-side", "cap"]
-Form = Literal["folder", "webdataset", "parquet"]
+Form: TypeAlias = Annotated[str, OneOf("rescale_fast.export.files:FORMS")]
 Link = Literal["copy", "hard", "symlink", "reflink"]
 Scale = Literal["8/8", "7/8", "6/8", "5/8", "4/8", "3/8", "2/8", "1/8"]
 

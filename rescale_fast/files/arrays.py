@@ -15,7 +15,7 @@ from typing import IO, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rescale_fast.files.reading import REMAKE, DamageError, reading
+from rescale_fast.files.reading import GIVE, DamageError, reading
 from rescale_fast.settings import Between
 
 Kind: TypeAlias = Literal["int64", "int32", "float64", "float32", "text"]
@@ -30,13 +30,14 @@ EXACT = 2.0**53  # whole numbers up to here are exact as floats
 
 @dataclass(frozen=True)
 class Values:
-    """An array of an artifact: its name in the file, what it holds, and which lengths it has."""
+    """An array of an artifact: its name in the file, what it holds and means, and which lengths it has."""
 
     name: str
     kind: Kind  # as it is stored
     shape: tuple[str, ...]  # a name a dimension; arrays of one artifact that share a name share the length
     limits: Between | None = None
     optional: bool = False  # others' files need not have it
+    meaning: str = ""
 
     def take(self, found: AnyArray) -> AnyArray:
         """The values as int64, as the declared float, or as str objects. Raises: DamageError naming the first wrong."""
@@ -113,7 +114,7 @@ def texts(name: str, found: AnyArray) -> NDArray[np.object_]:
 
 
 def read_npz(
-    path: Path, names: Collection[str] = (), then: str = REMAKE, *, one_of: Collection[str] = ()
+    path: Path, names: Collection[str] = (), then: str = GIVE, *, one_of: Collection[str] = ()
 ) -> dict[str, AnyArray]:
     """Read an .npz of numbers and texts, or those members of it that are named, as far as they are there.
 
@@ -138,7 +139,7 @@ def read_npz(
         return arrays
 
 
-def read_npy(path: Path, then: str = REMAKE) -> AnyArray:
+def read_npy(path: Path, then: str = GIVE) -> AnyArray:
     """Read an .npy of numbers or texts. Raises: ArtifactError."""
     with reading(path, "an .npy of a plain array", then), path.open("rb") as file:
         header = _Header.read("it", file)

@@ -1,13 +1,14 @@
 """Fields of artifacts that are JSON: what a field may hold is its type, and where it stands a note beside the type.
 
-    num_images: Annotated[int, Between(0)]
+    num_images: Annotated[int, Between(0), Means("that could be read")]
     class_ids: Annotated[tuple[str, ...], At("classes[].id")]  # of each of the objects in the list "classes"
 
-Reading, writing, checking and the words of messages all come from that.
+Reading, writing, checking, the words of messages and docs/formats.md all come from that.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from rescale_fast.files.reading import DamageError
@@ -30,20 +31,48 @@ class At:
         return self.place.split("[].")
 
 
-def from_tree(cls: type, tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a dataclass, but its origin, from an object read. Raises: DamageError naming one that is wrong."""
-    return {name: _get(tree, at.keys, hint, "") for name, at, hint in _declared(cls)}
+@dataclass(frozen=True)
+class Means:
+    """What a field is, for docs/formats.md, where its name and type do not say it."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ClassesMeta:
+    """What a table says of the classes that its labels number."""
+
+    class_ids: Annotated[tuple[str, ...], Means("by label: unique, without control characters")]
+    class_names: Annotated[tuple[str, ...], Means("by label: for people; need not be unique")]
+
+
+def from_tree(cls: type, tree: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """The fields of a dataclass, but its origin, from an object read; those with a default may be absent.
+
+    Raises: DamageError naming one that is wrong.
+    """
+    return {
+        name: _get(tree, at.keys, hint, where)
+        for name, at, hint in declared(cls)
+        if name not in may_be_absent(cls) or at.keys[0] in tree
+    }
+
+
+def may_be_absent(cls: type) -> set[str]:
+    """The fields with a default: those that came later than the first files of their kind."""
+    return {field.name for field in fields(cls) if field.default is not MISSING}
 
 
 def to_tree(instance: Any) -> dict[str, Any]:
     """The object that from_tree reads."""
     tree: dict[str, Any] = {}
-    for name, at, _ in _declared(type(instance)):
+    for name, at, _ in declared(type(instance)):
         _put(tree, at.keys, getattr(instance, name))
     return tree
 
 
-def _declared(cls: type) -> list[tuple[str, At, Any]]:
+def declared(cls: type) -> list[tuple[str, At, Any]]:
+    """(name, where it stands, its type with all notes) of each field but the origin."""
     hints = get_type_hints(cls, include_extras=True)
     names = [field.name for field in fields(cls) if field.name != "origin"]
     return [
@@ -93,10 +122,17 @@ def _list(value: Any, where: str) -> list[Any]:
 
 
 def typed(value: Any, hint: Any, where: str) -> Any:
-    """A value read, as the type that it should have: lists become tuples. Raises: DamageError when it is of another."""
+    """A value read, as the type that it should have: lists become tuples, objects dataclasses.
+
+    Raises: DamageError when it is of another.
+    """
     bare = _bare(hint)
     if bare is Any:
         return value
+    kinds: list[Any] = [one for one, _ in alternatives(hint)]
+    inner: Any = next((one for one in kinds if is_dataclass(one)), None)
+    if inner is not None:
+        return None if value is None and NoneType in kinds else inner(**from_tree(inner, value, f"{where}."))
     kind = get_origin(bare)
     if kind is tuple:
         (item, *_) = get_args(bare)

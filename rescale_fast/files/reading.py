@@ -7,10 +7,9 @@ from contextlib import contextmanager, suppress
 from io import StringIO
 from pathlib import Path
 
-from rescale_fast.errors import ArtifactError, RescaleError
+from rescale_fast.errors import ArtifactError, RescaleError, UnreadableFileError
 
-REMAKE = "Delete it to have it made again."
-REMAKE_OR_GIVE = "README.md says what a file of your own should hold; one that a stage made is made again once deleted."
+GIVE = "Give the file that was meant; docs/formats.md says what it should hold."
 
 
 class DamageError(ValueError):
@@ -18,8 +17,8 @@ class DamageError(ValueError):
 
 
 @contextmanager
-def reading(path: Path, kind: str, then: str = REMAKE) -> Iterator[None]:
-    """Turn what goes wrong inside into an ArtifactError about `path`.
+def reading(path: Path, kind: str, then: str = GIVE) -> Iterator[None]:
+    """Turn what goes wrong inside into an UnreadableFileError about `path`.
 
     Args: kind: what the file should be, such as "JSON". then: what to do next.
     """
@@ -31,21 +30,21 @@ def reading(path: Path, kind: str, then: str = REMAKE) -> Iterator[None]:
     except FileNotFoundError as error:
         raise ArtifactError(f"{path}: no such file.") from error
     except IsADirectoryError as error:
-        raise ArtifactError(f"{path}: is a folder, expected a file. {then}") from error
+        raise UnreadableFileError(path, "is a folder, expected a file", then) from error
     except DamageError as error:
-        raise ArtifactError(f"{path}: {error}. {then}") from error
+        raise UnreadableFileError(path, str(error), then) from error
     except (
         Exception
     ) as error:  # what parsers raise on damaged bytes has no end: zlib.error, RecursionError, KeyError ...
-        raise ArtifactError(f"{path}: not readable as {kind} ({reason(error)}). {then}") from error
+        raise UnreadableFileError(path, f"not readable as {kind} ({reason(error)})", then) from error
 
 
-def refuse_special(path: Path, then: str = REMAKE_OR_GIVE) -> None:
+def refuse_special(path: Path, then: str = GIVE) -> None:
     """Raise ArtifactError for a pipe, socket or device, which could be waited for without end."""
     with suppress(OSError):
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            raise ArtifactError(f"{path}: is not a regular file. {then}")
+            raise UnreadableFileError(path, "is not a regular file", then)
 
 
 def reason(error: Exception) -> str:

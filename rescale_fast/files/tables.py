@@ -13,7 +13,7 @@ import numpy as np
 
 from rescale_fast.artifact import parse_json, to_json, write_whole
 from rescale_fast.files.arrays import AnyArray, Values
-from rescale_fast.files.reading import REMAKE, DamageError, reading, reason
+from rescale_fast.files.reading import GIVE, DamageError, reading, reason
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,7 +95,7 @@ def _matrix(name: str, column: "pa.ChunkedArray") -> AnyArray:
     return np.asarray(flat.to_numpy()).reshape(len(column), -1)
 
 
-def read_table(path: Path, columns: Sequence[Values], then: str = REMAKE) -> Table:
+def read_table(path: Path, columns: Sequence[Values], then: str = GIVE) -> Table:
     """Read the declared columns of a parquet file.
 
     Raises: ArtifactError for a file that is damaged, lacks a column, or has one that cannot be what it should be.

@@ -6,27 +6,48 @@ A parquet table with the columns COLUMNS, one row an image, in the order in whic
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 
 from rescale_fast.artifact import Artifact, Origin, check_schema
 from rescale_fast.files.arrays import Values
 from rescale_fast.files.csv_files import write_csv
-from rescale_fast.files.fields import member, typed
+from rescale_fast.files.fields import ClassesMeta, Means, from_tree, typed
 from rescale_fast.files.reading import DamageError, check_class_ids, reading
 from rescale_fast.files.tables import read_table, write_table
 from rescale_fast.settings import Between
 from rescale_fast.types import Float32Array, IntArray
 
 COLUMNS = (
-    Values("split", "text", ("n",)),  # "train" or "val": the split it will be in
-    Values("source", "text", ("n",)),  # the split it comes from
-    Values("index", "int64", ("n",), Between(0)),  # position in the source split's list
-    Values("path", "text", ("n",)),  # relative to the data set's root
-    Values("label", "int32", ("n",), Between(0)),  # original label
-    Values("new_label", "int32", ("n",), Between(0)),  # 0..k-1
+    Values("split", "text", ("n",), meaning="train or val: the split it will be in"),
+    Values("source", "text", ("n",), meaning="the split it comes from"),
+    Values("index", "int64", ("n",), Between(0), meaning="position in the source split's list"),
+    Values("path", "text", ("n",), meaning="relative to the data set's root"),
+    Values("label", "int32", ("n",), Between(0), meaning="original label"),
+    Values("new_label", "int32", ("n",), Between(0), meaning="0..k-1"),
 )
+
+
+LABEL_ERRORS = {  # column -> meaning
+    "path": "relative to the data set's root",
+    "class": "class id that is more plausible; empty leaves the image out when the file is given as --corrections",
+    "given": "class id that the data set gives",
+    "given_probability": "of that class, 0 to 1",
+    "suggested_probability": "of the more plausible one, 0 to 1",
+}
+NEAR_DUPLICATES = {
+    "train": "path of the training image",
+    "val": "path of the validation image",
+    "bits": "in which their perceptual hashes differ, of 64",
+}
+
+
+@dataclass(frozen=True)
+class SubsetMeta(ClassesMeta):
+    """What an image subset says of itself, beside its columns."""
+
+    facts: Annotated[Mapping[str, Any], Means("what is known of the choice; may be left out")]
 
 
 @dataclass(frozen=True)
@@ -99,7 +120,7 @@ class ImageSubset(Artifact):
         table = read_table(path, COLUMNS)
         with reading(path, "an image subset"):
             meta = table.meta or {}
-            check_schema(path, meta.get("schema"), cls.schema)
+            check_schema(meta.get("schema"), cls.schema)
             splits = np.array(table.texts("split"), object)
             other = np.flatnonzero((splits != "train") & (splits != "val"))
             if len(other):
@@ -113,11 +134,9 @@ class ImageSubset(Artifact):
             )
             made = cls(
                 origin=Origin.from_dict(meta),
-                class_ids=typed(member(meta, "class_ids"), tuple[str, ...], "class_ids"),
-                class_names=typed(member(meta, "class_names"), tuple[str, ...], "class_names"),
+                **from_tree(SubsetMeta, {"facts": {}, **meta}),
                 train=images.take(np.flatnonzero(splits == "train")),
                 val=images.take(np.flatnonzero(splits == "val")),
-                facts=typed(meta.get("facts", {}), Mapping[str, Any], "facts"),
             )
             made._check(images)
             return made
@@ -165,8 +184,7 @@ class LabelErrors:
 
     def save(self, path: Path) -> None:
         """Write the CSV."""
-        header = ("path", "class", "given", "given_probability", "suggested_probability")
-        write_csv(path, header, [(*row[:3], f"{row[3]:.4f}", f"{row[4]:.4f}") for row in self.rows()])
+        write_csv(path, tuple(LABEL_ERRORS), [(*row[:3], f"{row[3]:.4f}", f"{row[4]:.4f}") for row in self.rows()])
 
 
 NO_ERRORS = LabelErrors((), (), (), np.zeros(0, np.float32), np.zeros(0, np.float32))
@@ -202,7 +220,7 @@ class NearDuplicates:
 
     def save(self, path: Path) -> None:
         """Write the CSV."""
-        write_csv(path, ("train", "val", "bits"), self.rows())
+        write_csv(path, tuple(NEAR_DUPLICATES), self.rows())
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from rescale_fast.beton.agreement import agreed_info
 from rescale_fast.beton.file import read_beton
 from rescale_fast.errors import SettingError
 from rescale_fast.loaders.augment import Augment
 from rescale_fast.loaders.base import BetonLoader
-from rescale_fast.loaders.checks import check_fields, check_info, check_memory
+from rescale_fast.loaders.checks import check_fields, check_memory
 from rescale_fast.loaders.settings import LoaderKind, LoaderSettings
+from rescale_fast.settings import Registry
 
 if TYPE_CHECKING:
     import torch
@@ -67,10 +69,10 @@ def beton_loader(
     found = _torch_device(device)
     beton = read_beton(Path(settings.path))
     check_fields(beton)
-    check_info(beton)
+    agreed_info(beton)
     if loader == "ffcv":
         check_memory(beton, settings)
-    return _LOADERS[loader]()(beton, settings, found)
+    return LOADERS[loader]()(beton, settings, found)
 
 
 def _torch_device(device: "torch.device | str") -> "torch.device":
@@ -108,4 +110,4 @@ def _through_torchvision() -> type[BetonLoader]:
     return TorchvisionLoader
 
 
-_LOADERS = {"dali": _through_dali, "ffcv": _through_ffcv, "torchvision": _through_torchvision}
+LOADERS = Registry({"ffcv": _through_ffcv, "dali": _through_dali, "torchvision": _through_torchvision})

@@ -4,20 +4,40 @@ The choice depends on (seed, epoch, row and size of the image) alone. So it is t
 ranks, for every loader, whatever the other images are, and for a training that was interrupted and resumed.
 """
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Annotated, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rescale_fast.loaders.draws import Purpose, RowDraws
+from rescale_fast.settings import OneOf, Registry
 from rescale_fast.types import FloatArray, IntArray
 
-Augment: TypeAlias = Literal["crop-flip", "shift", "shift-flip"]
+Augment: TypeAlias = Annotated[str, OneOf("rescale_fast.loaders.augment:AUGMENTS")]
 FILL = (124, 116, 104)  # RGB of what moves in from outside: ImageNet's mean, which normalisation takes to about 0
 AREA = (0.08, 1.0)  # share of the image that a random crop takes
 LOG_RATIO = (np.log(3 / 4), np.log(4 / 3))  # of its width to its height
 ATTEMPTS = 10
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is drawn for each training image."""
+
+    mirrors: bool = False  # half of the images
+    crops: bool = False  # a random resized crop; val's are then the centre's 7/8. Else the centre's square
+    shift: Callable[[int], int] = lambda side: 0  # pixels that an image of that side is moved by at most
+
+
+AUGMENTS = Registry(
+    {
+        "crop-flip": Augmentation(mirrors=True, crops=True),
+        "shift": Augmentation(shift=lambda side: max(1, side // 16)),
+        "shift-flip": Augmentation(mirrors=True, shift=lambda side: 4),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +56,7 @@ def place_centrally(sizes: IntArray, augment: Augment) -> Placements:
     Source: Resize(256) and CenterCrop(224), in one step.
     """
     short = sizes.min(axis=1)
-    boxes = _central(sizes, short * 7 // 8 if augment == "crop-flip" else short)
+    boxes = _central(sizes, short * 7 // 8 if AUGMENTS[augment].crops else short)
     return Placements(boxes, np.zeros(len(sizes), bool), np.zeros((len(sizes), 2), np.int64))
 
 
@@ -47,14 +67,16 @@ def place_randomly(sizes: IntArray, augment: Augment, image_size: int, seed: int
     "shift-flip" by up to 4 px, and mirrors half of the images.
     Args: sizes: (n, 2) heights and widths, pixels. image_size: side of the squares made, pixels.
     """
-    rows, central = np.arange(len(sizes)), place_centrally(sizes, augment)
-    mirrored = RowDraws(seed, epoch, Purpose.MIRROR).uniform(rows, range(1))[0] < 0.5
-    if augment == "crop-flip":
-        return Placements(random_boxes(sizes, RowDraws(seed, epoch, Purpose.CROP)), mirrored, central.shifts)
-    most = 4 if augment == "shift-flip" else max(1, image_size // 16)
-    shares = RowDraws(seed, epoch, Purpose.SHIFT).uniform(rows, range(2)).T
-    shifts = (shares * (2 * most + 1)).astype(np.int64) - most
-    return Placements(central.boxes, mirrored if augment == "shift-flip" else central.mirrored, shifts)
+    rows, places, how = np.arange(len(sizes)), place_centrally(sizes, augment), AUGMENTS[augment]
+    if how.crops:
+        places = replace(places, boxes=random_boxes(sizes, RowDraws(seed, epoch, Purpose.CROP)))
+    if how.mirrors:
+        mirrored = RowDraws(seed, epoch, Purpose.MIRROR).uniform(rows, range(1))[0] < 0.5
+        places = replace(places, mirrored=mirrored)
+    if most := how.shift(image_size):
+        shares = RowDraws(seed, epoch, Purpose.SHIFT).uniform(rows, range(2)).T
+        places = replace(places, shifts=(shares * (2 * most + 1)).astype(np.int64) - most)
+    return places
 
 
 def random_boxes(sizes: IntArray, draws: RowDraws) -> IntArray:

@@ -1,8 +1,5 @@
 """Whether a beton can be read as it was asked for, found out before anything is decoded."""
 
-import numpy as np
-
-from rescale_fast.beton.classes import info_beside
 from rescale_fast.beton.file import IMAGE_FIELD, INT_FIELD, BetonFile
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.loaders.settings import LoaderSettings
@@ -19,42 +16,6 @@ def check_fields(beton: BetonFile) -> None:
         raise ArtifactError(
             f"{beton.path}: has the fields {', '.join(found)}; expected image (RGB), label and index (integers)."
         )
-
-
-def check_info(beton: BetonFile) -> None:
-    """Raise ArtifactError unless the beton is the one that the JSON beside it describes, if there is one.
-
-    Compared is what costs nothing: length, samples, and those of each label. `rescale-fast check` compares contents.
-    """
-    beside = beton.path.with_suffix(".json")
-    info = info_beside(beton)
-    if info is None:
-        return
-    labels = beton.integers("label")
-    assert labels is not None  # check_fields has looked
-    is_named = bool(info.class_ids)  # labels may be numbers of another kind, which no class is called by
-    wrong = np.flatnonzero((labels < 0) | (labels >= len(info.images_per_class)))
-    if is_named and len(wrong):
-        raise ArtifactError(
-            f"{beton.path}: sample {wrong[0]:,} has the label {labels[wrong[0]]}, but {beside.name} beside it names "
-            f"{len(info.images_per_class)} classes, from 0. Export it again, or `rescale-fast relabel` it."
-        )
-    counts = tuple(np.bincount(labels, minlength=len(info.images_per_class)).tolist()) if is_named else ()
-    for what, found, said in (
-        ("samples", len(beton), info.num_images),
-        ("bytes", beton.bytes, info.bytes),
-        ("images of each label", counts, tuple(info.images_per_class)),
-    ):
-        if found != said:
-            raise ArtifactError(
-                f"{beton.path}: is not the beton that {beside.name} beside it describes: {what} {_shown(found)}, "
-                f"expected {_shown(said)}. Export it again, or remove {beside.name} if it belongs to another file."
-            )
-
-
-def _shown(value: object) -> str:
-    text = f"{value:,}" if isinstance(value, int) else str(value)
-    return text if len(text) < 80 else f"{text[:80]} ..."
 
 
 def check_memory(beton: BetonFile, settings: LoaderSettings) -> None:

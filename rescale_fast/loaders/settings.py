@@ -6,9 +6,9 @@ from typing import Annotated, Literal, TypeAlias
 
 from rescale_fast.errors import SettingError
 from rescale_fast.loaders.augment import Augment
-from rescale_fast.settings import Between, Seed, Settings
+from rescale_fast.settings import Between, OneOf, Seed, Settings
 
-LoaderKind: TypeAlias = Literal["ffcv", "dali", "torchvision"]
+LoaderKind: TypeAlias = Annotated[str, OneOf("rescale_fast.loaders:LOADERS")]
 COUNT, SIDE = Between(1, 2**31 - 1), Between(1, 65_535)
 
 

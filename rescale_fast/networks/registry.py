@@ -5,12 +5,15 @@ The table is that of Nguyen and Nguyen, Pattern Recognition Letters 185, 73-80 (
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rescale_fast.errors import NetworkError, SettingError, UnknownNetworkError
 from rescale_fast.networks.build import build_network, check_name
 from rescale_fast.networks.own import check_number, check_outputs, is_reference, num_outputs, short_name
+from rescale_fast.settings import Registry
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,31 +36,29 @@ def _googlenet(num_classes: int) -> "nn.Module":
     return plain_googlenet(num_classes)
 
 
-OF_LIBRARIES = {
-    "MobileNetV2": "mobilenet_v2",
-    "MobileNetV3": "mobilenet_v3_large",
-    "ShuffleNetV2": "shufflenet_v2_x1_0",
-    "ResNet18": "resnet18",
-    "InceptionV4": "timm:inception_v4",
-    "VGG16": "vgg16",
-}
+@dataclass(frozen=True)
+class OfLibrary:
+    """A network that a library has, by its name there."""
+
+    name: str
+
+    def __call__(self, num_classes: int) -> "nn.Module":
+        return build_network(self.name, num_classes)
 
 
-def _by_library(name: str) -> "Callable[[int], nn.Module]":
-    return lambda num_classes: build_network(OF_LIBRARIES[name], num_classes)
-
-
-TABLE: "Mapping[str, Callable[[int], nn.Module]]" = {  # name -> builder for a number of classes
-    "MAFNet": lambda num_classes: _mobilenet_v1(num_classes, gated=True),
-    "MobileNetV1": _mobilenet_v1,
-    "MobileNetV2": _by_library("MobileNetV2"),
-    "MobileNetV3": _by_library("MobileNetV3"),
-    "ShuffleNetV2": _by_library("ShuffleNetV2"),
-    "ResNet18": _by_library("ResNet18"),
-    "GoogLeNet": _googlenet,
-    "InceptionV4": _by_library("InceptionV4"),
-    "VGG16": _by_library("VGG16"),
-}
+TABLE: "Registry[Callable[[int], nn.Module]]" = Registry(  # name -> builder for a number of classes
+    {
+        "MAFNet": partial(_mobilenet_v1, gated=True),
+        "MobileNetV1": _mobilenet_v1,
+        "MobileNetV2": OfLibrary("mobilenet_v2"),
+        "MobileNetV3": OfLibrary("mobilenet_v3_large"),
+        "ShuffleNetV2": OfLibrary("shufflenet_v2_x1_0"),
+        "ResNet18": OfLibrary("resnet18"),
+        "GoogLeNet": _googlenet,
+        "InceptionV4": OfLibrary("timm:inception_v4"),
+        "VGG16": OfLibrary("vgg16"),
+    }
+)
 
 
 def network_names(wanted: str) -> tuple[str, ...]:
@@ -114,8 +115,10 @@ def check_network(name: str) -> None:
     name = plain_name(name)
     if wide := WIDE.fullmatch(name):
         _wide_shape(name, int(wide[1]), float(wide[2]))
-    elif name in OF_LIBRARIES or name not in TABLE:
-        _check_library_name(OF_LIBRARIES.get(name, name.removeprefix("torchvision:")))
+    elif name not in TABLE:
+        _check_library_name(name.removeprefix("torchvision:"))
+    elif isinstance(known := TABLE[name], OfLibrary):
+        _check_library_name(known.name)
 
 
 def check_own(reference: str, num_classes: int | None, image_size: int | None) -> None:

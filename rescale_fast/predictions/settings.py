@@ -2,12 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, TypeAlias
 
 from rescale_fast.errors import SettingError
-from rescale_fast.settings import Between, Settings
+from rescale_fast.settings import Between, OneOf, Settings
 
-Loader = Literal["dali", "torchvision"]
+Loader: TypeAlias = Annotated[str, OneOf("rescale_fast.predictions.validate:LOADERS")]
 
 CHUNK_SIZE = 1024  # images: the unit of finished work, one parquet part
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from rescale_fast.artifact import Artifact, Origin, check_schema
 from rescale_fast.datasets.types import Dataset
-from rescale_fast.errors import ArtifactError
+from rescale_fast.errors import ArtifactError, UnreadableFileError
 from rescale_fast.files.arrays import AnyArray, Values, check_lengths
-from rescale_fast.files.fields import member, typed
-from rescale_fast.files.reading import REMAKE_OR_GIVE, DamageError, check_class_ids, reading
+from rescale_fast.files.fields import ClassesMeta, from_tree
+from rescale_fast.files.reading import DamageError, check_class_ids, reading
 from rescale_fast.files.tables import Table, read_table, write_table
 from rescale_fast.settings import Between
 from rescale_fast.types import Float32Array, IntArray
@@ -25,15 +25,32 @@ from rescale_fast.types import Float32Array, IntArray
 TOP = 5
 LABELS = Between(0, 2**31 - 1)
 COLUMNS = (
-    Values("index", "int64", ("N",), Between(0), optional=True),  # position in the data set's val list; else the row
-    Values("path", "text", ("N",)),  # relative to the data set's root
-    Values("label", "int32", ("N",), LABELS),  # true class
-    # Those of the classes ranked highest, best first: 5, or fewer when K < 5. Null where the file could not be read, as
-    # are the probabilities.
-    Values("top_ids", "int32", ("N", "T"), LABELS),
-    Values("top_probabilities", "float32", ("N", "T"), Between(0, 1)),
-    Values("true_probability", "float32", ("N",), Between(0, 1)),  # of the true class
-    Values("skipped", "text", ("N",), optional=True),  # why the file could not be read; else null or empty
+    Values(
+        "index",
+        "int64",
+        ("N",),
+        Between(0),
+        optional=True,
+        meaning="position in the data set's val list; by default the row",
+    ),
+    Values("path", "text", ("N",), meaning="relative to the data set's root"),
+    Values("label", "int32", ("N",), LABELS, meaning="true class"),
+    Values(
+        "top_ids",
+        "int32",
+        ("N", "T"),
+        LABELS,
+        meaning="classes ranked highest, best first: 5, or K if that is less; null if skipped",
+    ),
+    Values(
+        "top_probabilities", "float32", ("N", "T"), Between(0, 1), meaning="of these, never increasing; null if skipped"
+    ),
+    Values("true_probability", "float32", ("N",), Between(0, 1), meaning="of the true class; null if skipped"),
+    Values("skipped", "text", ("N",), optional=True, meaning="why the file could not be read; else null or empty"),
+)
+THEN = (
+    "Give a parquet file, or a folder of part-*.parquet of one run, with path, label, top_ids, top_probabilities and "
+    "true_probability: docs/formats.md describes these columns."
 )
 OF_PREDICTED = COLUMNS[2:6]
 MOST_CLASSES = 10**6  # called by their numbers
@@ -147,20 +164,20 @@ class Predictions(Artifact):
             begin = sum(len(one.indices) + len(one.skipped) for _, one in read)
             read.append((part, cls._read(part, begin)))
         joined = cls._join(path, read)
-        with reading(path, "predictions", REMAKE_OR_GIVE):
+        with reading(path, "predictions", THEN):
             return joined._named(class_ids, class_names)
 
     @classmethod
     def _read(cls, path: Path, begin: int) -> Self:
         """Without class ids, if the file has none. Args: begin: the index of the first row, if it has none."""
-        table = read_table(path, COLUMNS, REMAKE_OR_GIVE)
-        with reading(path, "predictions", REMAKE_OR_GIVE):
+        table = read_table(path, COLUMNS, THEN)
+        with reading(path, "predictions", THEN):
             origin, class_ids, class_names = Origin({}, {}), (), ()
             if table.meta is not None:
-                check_schema(path, table.meta.get("schema"), cls.schema)
+                check_schema(table.meta.get("schema"), cls.schema)
                 origin = Origin.from_dict(table.meta)
-                class_ids = typed(member(table.meta, "class_ids"), tuple[str, ...], "class_ids")
-                class_names = typed(member(table.meta, "class_names"), tuple[str, ...], "class_names")
+                meta = from_tree(ClassesMeta, table.meta)
+                class_ids, class_names = meta["class_ids"], meta["class_names"]
             index = table.array("index") if "index" in table else np.arange(begin, begin + len(table))
             is_read = np.array([reason is None for reason in table.texts_or_none("skipped")], bool)
             read, bad = table.where(is_read), table.where(~is_read)
@@ -204,17 +221,14 @@ class Predictions(Artifact):
         (_, first) = parts[0]
         for path, part in parts[1:]:
             if part.class_ids != first.class_ids or not part.origin.same_as(first.origin):
-                raise ArtifactError(
-                    f"{path}: was made by another run than {parts[0][0].name}. "
-                    "Delete the folder to have all parts made again."
-                )
+                raise UnreadableFileError(path, f"was made by another run than {parts[0][0].name}", THEN)
         skipped = tuple(one for _, part in parts for one in part.skipped)
         indices = np.concatenate([part.indices for _, part in parts])
         paths = [path for _, part in parts for path in part.paths]
         _check_once(source, np.concatenate([indices, np.array([one.index for one in skipped], np.int64)]).tolist())
         _check_once(source, [*paths, *(one.path for one in skipped)])
         if len({part.top_ids.shape[1] for _, part in parts if len(part.top_ids)}) > 1:
-            raise ArtifactError(f"{source}: its parts rank different numbers of classes. {REMAKE_OR_GIVE}")
+            raise UnreadableFileError(source, "its parts rank different numbers of classes", THEN)
         order = np.argsort(indices, kind="stable")
 
         def joined(name: str) -> AnyArray:
@@ -253,4 +267,4 @@ def _check_once(source: Path, images: Sequence[int | str]) -> None:
     if len(set(images)) < len(images):
         seen: set[int | str] = set()
         twice = next(one for one in images if one in seen or seen.add(one))  # type: ignore[func-returns-value]
-        raise ArtifactError(f"{source}: image {twice!r} is in more than one place. {REMAKE_OR_GIVE}")
+        raise UnreadableFileError(source, f"image {twice!r} is in more than one place", THEN)

@@ -23,6 +23,7 @@ from rescale_fast.predictions.quiet import quiet_libraries
 from rescale_fast.predictions.settings import Loader, ValidateSettings
 from rescale_fast.predictions.types import Predictions, Skipped
 from rescale_fast.ranks import Meeting, Ranks
+from rescale_fast.settings import Registry
 from rescale_fast.types import JSON, Advance, IntArray, Track, silent
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from rescale_fast.networks.types import EvalTransform
     from rescale_fast.predictions._loader_torchvision import LoadedBatch
     from rescale_fast.predictions._runner import Outcome
+
+    Batches = Callable[[Sequence[str], EvalTransform, int, int, torch.device], Iterator[LoadedBatch]]
 
 
 def validate(
@@ -123,13 +126,22 @@ def load_batches(
     device: "torch.device",
 ) -> "Iterator[LoadedBatch]":
     """Read all paths in order, each exactly once, whole batches as long as there are so many."""
-    if loader == "torchvision":
-        from rescale_fast.predictions._loader_torchvision import torchvision_batches
+    return LOADERS[loader]()(paths, transform, batch_size, num_threads, device)
 
-        return torchvision_batches(paths, transform, batch_size, num_threads, device)
+
+def _through_dali() -> "Batches":
     from rescale_fast.predictions._loader_dali import dali_batches
 
-    return dali_batches(paths, transform, batch_size, num_threads, device)
+    return dali_batches
+
+
+def _through_torchvision() -> "Batches":
+    from rescale_fast.predictions._loader_torchvision import torchvision_batches
+
+    return torchvision_batches
+
+
+LOADERS: "Registry[Callable[[], Batches]]" = Registry({"dali": _through_dali, "torchvision": _through_torchvision})
 
 
 def run_network(

@@ -12,8 +12,10 @@ from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.predictions.types import Predictions
+from rescale_fast.quality.types import Quality, Resolution
 from rescale_fast.report.pictures import data_uri, thumbnail
 from rescale_fast.report.plots import confusion_heat_map, training_curve
+from rescale_fast.report.quality import quality_parts
 from rescale_fast.report.template import write_page
 from rescale_fast.train.types import TrainRun
 
@@ -35,6 +37,8 @@ class ReportInputs:
     runs: Sequence[TrainRun]
     timings: Mapping[str, Mapping[str, Any]]  # stage -> {"seconds", "items", "unit"}
     settings: Mapping[str, Any]
+    resolution: Resolution | None  # of val.beton
+    quality: Quality | None
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ def write_report(inputs: ReportInputs, path: Path) -> None:
         pairs=_gallery(inputs, inputs.confusion) if inputs.confusion else [],
         curves=[data_uri(training_curve(run), "png") for run in inputs.runs],
         rates=_rates(inputs.timings),
+        quality=quality_parts(inputs.quality) if inputs.quality else None,
         small_images=any(info.max_width < THUMBNAIL_SIDE for info in inputs.betons.values()),
     )
 
@@ -88,6 +93,8 @@ def summary(inputs: ReportInputs) -> str:
     for split, info in inputs.betons.items():
         skipped = f", {len(info.skipped)} skipped" if info.skipped else ""
         lines.append(f"{split}.beton: {info.num_images:,} images, {info.bytes / 1e6:.1f} MB{skipped}")
+    if inputs.resolution is not None:
+        lines.append(f"resolution: {inputs.resolution.describe()}")
     lines += [
         f"{run.network} trained on the subset: top-1 {100 * run.last_top1:.1f} % "
         f"(last of {len(run.epochs)} epochs, chance {100 / run.num_classes:.1f} %)"
@@ -103,7 +110,7 @@ def _chosen(classes: ClassSubset) -> str:
     return (
         f"{text}, {facts['value']:,} images confused among them "
         f"(a random choice: {facts['value_of_a_random_choice']:.1f}), "
-        f"top-1 on them {100 * facts['accuracy']:.1f} %"
+        f"top-1 on them {100 * facts['accuracy']:.1f} %" + (f"; {facts['verdict']}" if "verdict" in facts else "")
     )
 
 

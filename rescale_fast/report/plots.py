@@ -20,13 +20,13 @@ def confusion_heat_map(confusion: ConfusionMatrix, classes: ClassSubset) -> byte
     shares = 100 * confusion.counts[np.ix_(chosen, chosen)] / images
     off_diagonal = np.ma.masked_array(shares, np.eye(len(chosen), dtype=bool))
     side = min(12.0, max(5.0, 0.32 * len(chosen) + 2))
-    figure, axes = _figure(side + 1, side)
+    figure, axes = new_figure(side + 1, side)
     cells = axes.imshow(off_diagonal, cmap="YlOrRd", vmin=0, interpolation="nearest")
     axes.set_facecolor("#d9d9d9")
     axes.set_xlabel("called")
     axes.set_ylabel("true class")
     if len(chosen) <= MAX_LABELS:
-        names = [_short(printable(name)) for name in classes.class_names]
+        names = [shorten(printable(name)) for name in classes.class_names]
         upright = max(map(len, names)) <= 2
         axes.set_xticks(range(len(chosen)), names, rotation=0 if upright else 90)
         axes.set_yticks(range(len(chosen)), names)
@@ -44,12 +44,12 @@ def confusion_heat_map(confusion: ConfusionMatrix, classes: ClassSubset) -> byte
                     color="white" if dark else "black",
                 )
     figure.colorbar(cells, ax=axes, label="% of the class's images", fraction=0.046, pad=0.03)
-    return _png(figure)
+    return to_png(figure)
 
 
 def training_curve(run: TrainRun) -> bytes:
     """Accuracy on val and training loss, epoch by epoch."""
-    figure, axes = _figure(6.5, 3.4)
+    figure, axes = new_figure(6.5, 3.4)
     epochs = [epoch["epoch"] for epoch in run.epochs]
     axes.plot(epochs, [100 * epoch["val_top1"] for epoch in run.epochs], "o-", ms=3, color="#b2182b", label="val top-1")
     axes.axhline(100 / run.num_classes, color="#888888", lw=1, ls=":", label="chance")
@@ -61,17 +61,19 @@ def training_curve(run: TrainRun) -> bytes:
     loss.set_ylabel("training loss")
     lines = axes.get_lines() + loss.get_lines()
     axes.legend(lines, [line.get_label() for line in lines], loc="center right", fontsize=8, framealpha=0.9)
-    return _png(figure)
+    return to_png(figure)
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
+def new_figure(width: float, height: float) -> tuple[Any, Any]:
+    """A figure of so many inches, and its axes."""
     from matplotlib.figure import Figure  # no pyplot: no global state, no window system
 
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
 
 
-def _png(figure: Any) -> bytes:
+def to_png(figure: Any) -> bytes:
+    """The PNG of a figure."""
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):
@@ -81,5 +83,6 @@ def _png(figure: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _short(name: str, limit: int = 18) -> str:
+def shorten(name: str, limit: int = 18) -> str:
+    """A name that fits beside a picture."""
     return name if len(name) <= limit else name[: limit - 1] + "\u2026"

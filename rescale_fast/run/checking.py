@@ -16,7 +16,7 @@ from rescale_fast.image_subset.settings import SampleSettings, numbers_of
 from rescale_fast.networks.own import is_reference
 from rescale_fast.networks.pretrained import choose_network, load_network
 from rescale_fast.networks.registry import check_network
-from rescale_fast.run.folder import RunFolder
+from rescale_fast.run.folder import RunFolder, names_of
 from rescale_fast.run.sampling import check_corrections_file, needs_scores
 from rescale_fast.run.settings import RunSettings
 from rescale_fast.run.stages import GivenPredictions
@@ -33,7 +33,8 @@ def check_run(settings: RunSettings, predictions: GivenPredictions | None, datas
     Raises: SettingError, or another error of usage, naming the option that no run on this data set could follow.
     """
     if predictions is not None:
-        predictions.load(dataset).missing(dataset)
+        for one in predictions.load(**names_of(dataset)):
+            one.missing(dataset)
     elif settings.looks:
         choice = choose_network(dataset, settings.network)
         if is_reference(choice.name):
@@ -41,7 +42,7 @@ def check_run(settings: RunSettings, predictions: GivenPredictions | None, datas
     _check_configuration(settings.sample, dataset.num_classes)
     num_classes = check_chosen(settings.select, settings.group, dataset)
     check_sample(settings.sample, dataset, folder, num_classes)
-    no_predictions = settings.confusion is not None and settings.predictions is None and not folder.predictions.exists()
+    no_predictions = settings.confusion is not None and not settings.predictions and not folder.predictions.exists()
     if settings.sample.images == "sensitive" and no_predictions:
         raise SettingError("--images sensitive with --confusion needs --predictions, too.")
     if settings.scores is not None:

@@ -24,13 +24,16 @@ from rescale_fast.run import (
     downsampling,
     evaluating,
     exporting,
+    judging,
     reporting,
+    resolving,
     sampling,
     scoring,
     stages,
     training,
 )
 from rescale_fast.run.checking import check_run, check_score
+from rescale_fast.run.choices import names_of_registries
 from rescale_fast.run.doctor import DoctorCommand, doctor
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import (
@@ -79,7 +82,7 @@ def _run_stages(
     if settings.knows_confusion:
         stages.check_classes(dataset, folder.confusion)
     if settings.group.grouping is None:
-        stages.select(folder, settings.select, settings.machine, dataset)
+        stages.select(folder, settings.select, settings.machine, predictions, dataset)
         chosen = folder.class_subset
     else:
         stages.group(folder, settings.group)
@@ -152,15 +155,18 @@ def validate(settings: ValidateCommand) -> None:
 
 def confuse(settings: ConfuseCommand) -> None:
     folder = RunFolder(settings.out)
-    dataset = folder.known_dataset() if settings.predictions is not None else None
-    stages.confuse(folder, stages.given_predictions(settings.predictions), settings.machine, dataset)
+    predictions = stages.given_predictions(settings.predictions)
+    stages.confuse(folder, predictions, settings.machine, folder.known_dataset() if predictions else None)
 
 
 def select(settings: SelectCommand) -> None:
     folder = RunFolder(settings.out)
     if settings.confusion is not None:
         stages.take_confusion(folder, settings.confusion, folder.known_dataset())
-    stages.select(folder, settings.select, settings.machine)
+    predictions = stages.given_predictions(settings.predictions)
+    if predictions is not None:
+        stages.confuse(folder, predictions, settings.machine, folder.known_dataset())
+    stages.select(folder, settings.select, settings.machine, predictions)
 
 
 def group(settings: GroupCommand) -> None:
@@ -187,7 +193,8 @@ def sample(settings: SampleCommand) -> None:
     chosen = sampling.find_chosen(folder, settings.of)
     sampling.sample(
         folder, folder.open_dataset(), chosen, settings.sample, settings.machine,
-        scores=settings.scores, predictions=stages.given_predictions(settings.predictions),
+        scores=settings.scores,
+        predictions=None if settings.predictions is None else stages.GivenPredictions((settings.predictions,)),
     )  # fmt: skip
 
 
@@ -235,6 +242,8 @@ COMMANDS = {
     "export": Command(ExportCommand, export, holds=RunFolder.held),
     "train": Command(TrainCommand, train, is_shared=True),
     "report": Command(ReportCommand, report, holds=RunFolder.shared),
+    "resolution": Command(resolving.ResolutionCommand, resolving.resolution),
+    "quality": Command(judging.QualityCommand, judging.quality),
     "downsample": Command(downsampling.DownsampleCommand, downsampling.downsample),
     "evaluate": Command(evaluating.EvaluateCommand, evaluating.evaluate_guesses),
     "check": Command(betons.CheckCommand, betons.check),
@@ -296,7 +305,7 @@ def _parse(name: str, settings: type[Parsed], arguments: list[str]) -> Parsed:
     printed = StringIO()
     try:
         with redirect_stderr(printed):
-            made = tyro.cli(settings, prog=prog, args=arguments, config=config)
+            made = tyro.cli(settings, prog=prog, args=arguments, config=config, registry=names_of_registries())
     except SystemExit as stop:
         _raise_setting_error(stop)
         if text := printed.getvalue():

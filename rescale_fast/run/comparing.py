@@ -3,10 +3,12 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from rescale_fast.artifact import write_json
+from rescale_fast.artifact import to_json, write_json
 from rescale_fast.class_subset.compare import Comparison, Hardness, compare_subsets, find_subset
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.predictions.types import Predictions
+from rescale_fast.quality.resolution import ResolutionSettings, assumed_resolution
+from rescale_fast.quality.types import Resolution, points
 from rescale_fast.run.settings import CompareCommand
 from rescale_fast.terminal import printable
 
@@ -17,6 +19,7 @@ MEASURES = {
     "allowed_low": "only these allowed: at least",
     "allowed_high": "at most",
 }
+RESOLVES = "tells apart, points"
 
 
 def compare(settings: CompareCommand) -> None:
@@ -33,7 +36,10 @@ def compare(settings: CompareCommand) -> None:
     if settings.json is not None:
         value = {
             "schema": "comparison/1",
-            "subsets": [{"name": name, **asdict(row)} for name, row in zip(made.names, made.hardness, strict=True)],
+            "subsets": [
+                {"name": name, **asdict(row), "resolution": to_json(_resolution(row))}
+                for name, row in zip(made.names, made.hardness, strict=True)
+            ],
             "random": {
                 str(k): {part: vars(row) for part, row in vars(choice).items()} for k, choice in made.at_random.items()
             },
@@ -54,9 +60,11 @@ def _print(names: list[str], made: Comparison) -> None:
 
     console = Console(markup=False)  # names are not ours
     names = [printable(name) for name in names]
-    table = Table("subset", "classes", *MEASURES.values())
+    table = Table("subset", "classes", *MEASURES.values(), RESOLVES)
     for name, row in zip(names, made.hardness, strict=True):
-        table.add_row(name, str(row.k), *[_cell(row, field) for field in MEASURES])
+        found = _resolution(row)
+        apart = "-" if found is None else points(found.least_significant)
+        table.add_row(name, str(row.k), *[_cell(row, field) for field in MEASURES], apart)
     for k, choice in made.at_random.items():
         table.add_section()
         table.add_row("random, mean", str(k), *[_cell(choice.mean, field) for field in MEASURES])
@@ -68,6 +76,11 @@ def _print(names: list[str], made: Comparison) -> None:
         for name, row in zip(names, made.shared, strict=True):
             table.add_row(name, *[str(count) for count in row])
         console.print(table)
+
+
+def _resolution(row: Hardness) -> Resolution | None:
+    """What the images that the matrix has of these classes can tell, of networks near that one's accuracy."""
+    return assumed_resolution(int(row.images), ResolutionSettings(row.accuracy)) if row.images else None
 
 
 def _cell(row: Hardness, field: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from rescale_fast.api.small import check_subset, images_of, set_origin
 from rescale_fast.artifact import Origin
 from rescale_fast.class_subset.lists import ClassList, check_data_set, find_list
+from rescale_fast.class_subset.settings import Listed
 from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
@@ -22,6 +23,7 @@ from rescale_fast.small import make
 from rescale_fast.small.make import Share, find_variant, make_set
 from rescale_fast.small.settings import DownsampleSettings, VariantForm
 from rescale_fast.small.types import VariantInfo
+from rescale_fast.small.write import FORMS
 from rescale_fast.terminal import say, track
 
 
@@ -30,8 +32,8 @@ class DownsampleCommand(Settings):
     """Makes a set of small images: CIFAR-style batch files, .npz or betons."""
 
     dataset: DatasetSettings = field(default_factory=DatasetSettings)
-    classes: str | None = None
-    """Only these classes: a file with a class id a line, as class_subset.txt, or a published list's name."""
+    classes: Listed | None = None
+    """Only these classes: a file with a class id a line, as class_subset.txt, `all`, or a published list."""
     images: InputPath | None = None
     """Only these images: a run's image_subset.parquet."""
     downsample: DownsampleSettings = field(default_factory=DownsampleSettings)
@@ -49,7 +51,7 @@ class DownsampleCommand(Settings):
         if self.images is not None and self.classes is not None:
             raise SettingError("--images and --classes: give one of them.")
         if not self.forms:
-            raise SettingError("--forms: name at least one of batches, npz and beton.")
+            raise SettingError(f"--forms: name at least one of {', '.join(FORMS)}.")
         if self.classes is not None:
             find_list(self.classes)
         self.part()

@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from rescale_fast.artifact import Origin
+from rescale_fast.beton.agreement import agreed_info
+from rescale_fast.beton.file import read_beton
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError
@@ -14,17 +16,21 @@ from rescale_fast.export.types import FilesInfo
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.machine import MachineSettings
 from rescale_fast.run.folder import RunFolder, digest
+from rescale_fast.run.resolving import resolution_of
 from rescale_fast.terminal import say, track
 
 
 def export(folder: RunFolder, dataset: Dataset, settings: ExportSettings, machine: MachineSettings) -> None:
     """Make train.beton and val.beton; a split without images is left out."""
     subset = ImageSubset.load(folder.require(folder.image_subset, "sample"))
+    made = {}
     for split in ("train", "val"):
         if len(subset.split(split)):
-            _export_split(folder, dataset, subset, split, settings, machine)
+            made[split] = _export_split(folder, dataset, subset, split, settings, machine)
         else:
             say(f"{'export':>9}  no {split} images, so no {folder.beton(split).name}")
+    if (resolution := resolution_of(made)) is not None:
+        say(f"{'':>9}  {resolution.describe()}")
 
 
 def _export_split(
@@ -34,12 +40,12 @@ def _export_split(
     split: str,
     settings: ExportSettings,
     machine: MachineSettings,
-) -> None:
+) -> BetonInfo:
     from rescale_fast.export.beton import export_beton
 
     origin = Origin({"image_subset": digest(folder.image_subset)}, {"split": split, **asdict(settings)})
 
-    folder.reuse_or_make(
+    return folder.reuse_or_make(
         "export",
         folder.beton(split),
         origin,
@@ -61,17 +67,17 @@ def _export_split(
 
 
 def _load_beton(path: Path, *, num_threads: int) -> BetonInfo:
-    """What a beton's JSON says, if the beton is what it describes: its size is looked at and, if the beton was written
-    later than its JSON, its content. `rescale-fast check` looks at the content in any case.
+    """What a beton's JSON says, if the beton is what it describes: its tables are compared, and, if the beton was
+    written later than its JSON, its content. `rescale-fast check` looks at the content in any case.
 
     Raises: ArtifactError.
     """
     from rescale_fast.beton.digest import file_digest
 
+    info = agreed_info(read_beton(path))
     described_in = path.with_suffix(".json")
-    info = BetonInfo.load(described_in)
-    if not path.is_file() or path.stat().st_size != info.bytes:
-        raise ArtifactError(f"{path}: is not the file that {described_in.name} describes.")
+    if info is None:
+        raise ArtifactError(f"{path}: has no {described_in.name} beside it.")
     was_touched = path.stat().st_mtime_ns >= described_in.stat().st_mtime_ns
     if was_touched and file_digest(path, num_threads=num_threads) != info.digest:
         say(f"{'export':>9}  {path.name} was changed after it was exported, so it is exported again")

@@ -1,35 +1,40 @@
 """The run folder: where each artifact lies, which data set it belongs to, and how long each stage took."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from rescale_fast.artifact import Artifact, Origin, file_sha256, json_sha256, read_json, to_json, write_json
 from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
-from rescale_fast.errors import ArtifactError, MissingInputError, OutputError, SettingError
-from rescale_fast.files.fields import Count, from_tree, member, typed
+from rescale_fast.errors import ArtifactError, MissingInputError, OutputError, SettingError, UnreadableFileError
+from rescale_fast.files.fields import Count, Means, from_tree, member, typed
 from rescale_fast.files.reading import reading
 from rescale_fast.lock import lock, shared, turn
 from rescale_fast.terminal import say, track
 
 SCHEMA = "run/1"
 LOCK = "lock"
+ELSEWHERE = "Pass another --out."
+MADE = {  # by commands, which make again what was deleted
+    *("predictions", "confusion.npz", "class_subset.json", "class_grouping.json", "scores", "image_subset.parquet"),
+    *("train.beton", "train.json", "val.beton", "val.json", "runs"),
+}
 Made = TypeVar("Made", bound=Artifact)
 
 
 @dataclass(frozen=True)
-class _Manifest:
+class Manifest:
     """run.json."""
 
-    dataset: Mapping[str, str]  # name, kind and root
-    settings: Mapping[str, Any]  # those of the data set
-    timings: Mapping[str, Mapping[str, Any]]  # stage -> seconds, items and their unit
-    readable: str = ""  # digest of the data set's lists of which an image of each class was read
+    dataset: Annotated[Mapping[str, str], Means("name, kind and root")]
+    settings: Annotated[Mapping[str, Any], Means("those of the data set")]
+    timings: Annotated[Mapping[str, Mapping[str, Any]], Means("stage -> seconds, items and their unit")]
+    readable: Annotated[str, Means("digest of the lists of which an image of each class was read")] = ""
 
     def check(self) -> None:
         for key in ("name", "kind", "root"):
@@ -86,6 +91,10 @@ class RunFolder:
         return self.path / "review.html"
 
     @property
+    def quality(self) -> Path:
+        return self.path / "quality.json"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 
@@ -108,13 +117,27 @@ class RunFolder:
         with lock(self.path / LOCK, str(self.path), command) as dead:
             if dead is not None:
                 say(f"{self.path}: left by {dead}, which is gone; going on")
-            yield
+            with self._saying_what_can_be_deleted():
+                yield
 
     @contextmanager
     def shared(self, command: str) -> Iterator[None]:
         """Keep commands from changing what is read here, beside others that read. Raises: as held."""
-        with shared(self.path / LOCK, str(self.path), command):
+        with shared(self.path / LOCK, str(self.path), command), self._saying_what_can_be_deleted():
             yield
+
+    @contextmanager
+    def _saying_what_can_be_deleted(self) -> Iterator[None]:
+        """Advise to delete what cannot be read where it is one of this folder's own: never a file that was given."""
+        try:
+            yield
+        except UnreadableFileError as error:
+            parts = error.path.relative_to(self.path).parts if error.path.is_relative_to(self.path) else ()
+            if not parts or parts[0] not in MADE:
+                raise
+            made = self.path.joinpath(*parts[: 2 if parts[0] == "runs" else 1])
+            then = f"Delete {'it' if made == error.path else made} to have it made again."
+            raise UnreadableFileError(error.path, error.what, then) from error
 
     def check_free(self, dataset: Dataset) -> None:
         """Raises: OutputError when the folder holds something else, or belongs to another data set."""
@@ -161,7 +184,7 @@ class RunFolder:
     def open_dataset(self) -> Dataset:
         """Open the data set the folder belongs to. Raises: MissingInputError before `validate`."""
         self.require(self.manifest, "validate")
-        with reading(self.manifest, "the settings of a data set", "Pass another --out."):
+        with reading(self.manifest, "the settings of a data set", ELSEWHERE):
             settings = dict(self._read()["settings"])
             root = settings.pop("root")
             made = DatasetSettings(root=Path(root) if root else None, **settings)
@@ -228,12 +251,12 @@ class RunFolder:
 
     def _read(self) -> dict[str, Any]:
         try:
-            stored = read_json(self.manifest, SCHEMA)
-            with reading(self.manifest, "JSON"):
-                _Manifest(**from_tree(_Manifest, stored)).check()
+            stored = read_json(self.manifest, SCHEMA, ELSEWHERE)
+            with reading(self.manifest, "JSON", ELSEWHERE):
+                Manifest(**from_tree(Manifest, stored)).check()
                 return stored
         except ArtifactError as error:
-            raise OutputError(f"{error} Or pass another --out.") from error
+            raise OutputError(str(error)) from error
 
     def _write(self, value: Mapping[str, Any]) -> None:
         write_json(self.manifest, {**value, "schema": SCHEMA})
@@ -253,6 +276,21 @@ def digest(path: Path) -> str:
     if path.is_dir():
         return json_sha256({part.name: file_sha256(part) for part in sorted(path.glob("part-*.parquet"))})
     return file_sha256(path)
+
+
+def digests_of(predictions: Sequence[Path]) -> dict[str, str]:
+    """The digest of each, as origins name them: by number where there are several.
+
+    Raises: SettingError for predictions that are given twice.
+    """
+    found = [digest(existing(one, "--predictions")) for one in predictions]
+    for i, one in enumerate(found):
+        if one in found[:i]:
+            twice = predictions[found.index(one)]
+            raise SettingError(f"--predictions {predictions[i]}: is the same as {twice}. Give those of other networks.")
+    if len(found) == 1:
+        return {"predictions": found[0]}
+    return {f"predictions {number}": one for number, one in enumerate(found, 1)}
 
 
 def existing(path: Path, option: str) -> Path:

@@ -11,8 +11,10 @@ from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.datasets.types import Dataset, ImageList
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.predictions.types import Predictions
+from rescale_fast.quality.types import Quality
 from rescale_fast.report.page import ReportInputs, summary, write_report
 from rescale_fast.run.folder import RunFolder, digest
+from rescale_fast.run.resolving import resolution_of
 from rescale_fast.run.stages import check_classes, known_confusion
 from rescale_fast.train.types import TrainRun
 from rescale_fast.types import JSON
@@ -29,8 +31,9 @@ def report(folder: RunFolder, dataset: Dataset) -> str:
         for split in ("train", "val")
         if folder.beton(split).exists()
     }
-    runs = [TrainRun.load(path) for path in folder.trainings()]
     digests = {split: info.digest for split, info in betons.items()}
+    found = [TrainRun.load(path) for path in folder.trainings()]
+    runs = [run for run in found if dict(run.origin.made_from) == digests]  # not those on an earlier subset
     predictions = _predictions_of(folder, confusion) if confusion else None
     made = {"predictions": dict(predictions.origin.config)} if predictions else {}
     if isinstance(chosen, ClassSubset):
@@ -46,7 +49,7 @@ def report(folder: RunFolder, dataset: Dataset) -> str:
         grouping=chosen if isinstance(chosen, ClassGrouping) else None,
         betons=betons,
         predictions=predictions,
-        runs=[run for run in runs if dict(run.origin.made_from) == digests],  # not those on an earlier subset
+        runs=runs,
         timings=folder.timings,
         settings={
             "dataset": {"name": dataset.name, "root": str(dataset.root)},
@@ -55,6 +58,8 @@ def report(folder: RunFolder, dataset: Dataset) -> str:
             "images": _images(folder),
             "export": {split: dict(info.origin.config) for split, info in betons.items()},
         },
+        resolution=resolution_of(betons, runs),
+        quality=Quality.load(folder.quality) if folder.quality.exists() else None,
     )
     write_report(inputs, folder.report)
     return summary(inputs)

@@ -17,7 +17,7 @@ from rescale_fast.image_subset.settings import SampleSettings
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.machine import MachineSettings
 from rescale_fast.report.review import WHAT_BECAME, write_reviews
-from rescale_fast.run.folder import RunFolder, digest, existing
+from rescale_fast.run.folder import RunFolder, digest, existing, names_of
 from rescale_fast.run.stages import GivenPredictions
 from rescale_fast.scores.types import Scores
 from rescale_fast.terminal import say, track
@@ -40,7 +40,11 @@ def find_chosen(folder: RunFolder, of: Literal["auto", "subset", "grouping"]) ->
 
 
 def load_chosen(folder: RunFolder, source: Path) -> Classes:
-    return ClassGrouping.load(source) if source == folder.class_grouping else ClassSubset.load(source)
+    if source == folder.class_grouping:
+        return ClassGrouping.load(source)
+    chosen = ClassSubset.load(source)
+    chosen.check_list(source)
+    return chosen
 
 
 def chosen_digest(folder: RunFolder, source: Path) -> dict[str, str]:
@@ -63,7 +67,7 @@ class _Inputs:
     predictions: GivenPredictions | None
 
     def digests(self, folder: RunFolder) -> dict[str, str]:
-        predictions = self.predictions.path if self.predictions else None
+        predictions = self.predictions.paths[0] if self.predictions else None
         files = {"corrections": self.corrections, "scores": self.scores, "predictions": predictions}
         return chosen_digest(folder, self.classes) | {
             name: digest(path) for name, path in files.items() if path is not None
@@ -78,7 +82,7 @@ class _Inputs:
             corrections=read_corrections(self.corrections) if self.corrections else {},
             scores=scores,
             scores_path=self.scores or folder.scores,
-            predictions=self.predictions.load(dataset) if self.predictions else None,
+            predictions=self.predictions.load(**names_of(dataset))[0] if self.predictions else None,
         )
 
 
@@ -149,7 +153,7 @@ def _find_inputs(
         if predictions is not None:
             found_predictions = predictions
         elif settings.images == "sensitive" or "train" not in dataset.splits or folder.predictions.exists():
-            found_predictions = GivenPredictions(folder.require(folder.predictions, "validate"))
+            found_predictions = GivenPredictions((folder.require(folder.predictions, "validate"),))
         else:
             say(f"{'sample':>9}  no predictions here, so label errors are looked for in train only")
     return _Inputs(source, settings.corrections, found_scores, found_predictions)

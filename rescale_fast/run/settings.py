@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from rescale_fast.class_subset.settings import NUMBERED, GroupSettings, SelectSettings
+from rescale_fast.class_subset.settings import GroupSettings, SelectSettings
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.errors import SettingError
 from rescale_fast.export.settings import ExportSettings, Form, Link
@@ -35,8 +35,9 @@ class RunSettings(Settings):
     dataset: DatasetSettings = field(default_factory=DatasetSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     validate: ValidateSettings = field(default_factory=ValidateSettings)
-    predictions: InputPath | None = None
-    """Use these predictions (a parquet part or a folder of them) instead of validating."""
+    predictions: tuple[InputPath, ...] = ()
+    """Use these predictions (a parquet part or a folder of them) instead of validating; those of several networks are
+    pooled."""
     confusion: InputPath | None = None
     """Use this confusion matrix (.npz, .npy or CSV; row = true class) instead of validating."""
     select: SelectSettings = field(default_factory=SelectSettings)
@@ -55,12 +56,18 @@ class RunSettings(Settings):
         """Raises: SettingError for settings of stages that will not run, or that are given twice."""
         if self.group.grouping is not None:
             self.select.refuse(because="as classes are grouped (--grouping), not chosen")
-        if self.confusion is not None or self.predictions is not None:
-            source = "--confusion" if self.predictions is None else "--predictions"
+        if self.confusion is not None or self.predictions:
+            source = "--predictions" if self.predictions else "--confusion"
             self.network.refuse(because=f"as {source} is given, so that no network looks at images")
             self.validate.refuse(because=f"as {source} is given, so that no network looks at images")
         if self.confusion is not None and not self.sample.looks_at_predictions:
             self.refuse("predictions", because="as --confusion is given")
+        self.select.check_networks(0 if self.confusion is not None else len(self.predictions))
+        if len(self.predictions) > 1 and self.sample.looks_at_predictions:
+            raise SettingError(
+                f"--predictions: are of {len(self.predictions)} networks, and --images sensitive and --label-errors "
+                "look at those of one. Run `rescale-fast sample --predictions` with those afterwards."
+            )
         if not self.sample.looks_at_scores:
             self.refuse("scores", because=NO_SCORES)
             self.score.refuse(because=NO_SCORES)
@@ -95,7 +102,7 @@ def with_configuration(settings: RunSettings) -> RunSettings:
     settings.select.refuse("k", because="as --configuration says how many")
     settings.group.refuse("num_groups", because="as --configuration says how many")
     wanted = numbers_of(settings.sample.configuration)[0]
-    if settings.group.grouping in NUMBERED:
+    if "num_groups" in settings.group.uses:
         return replace(settings, group=replace(settings.group, num_groups=wanted))
     if settings.group.grouping is None and settings.select.listed is None:
         return replace(settings, select=replace(settings.select, k=wanted))
@@ -120,8 +127,8 @@ class ConfuseCommand(Settings):
 
     out: Path
     """Folder of the run, as `validate` made it."""
-    predictions: InputPath | None = None
-    """Predictions made elsewhere: a parquet part or a folder of them."""
+    predictions: tuple[InputPath, ...] = ()
+    """Predictions made elsewhere: a parquet part or a folder of them; those of several networks are pooled."""
     machine: MachineSettings = field(default_factory=MachineSettings)
 
 
@@ -131,10 +138,19 @@ class SelectCommand(Settings):
 
     out: Path
     """Folder of the run."""
+    predictions: tuple[InputPath, ...] = ()
+    """Predictions made elsewhere, a parquet part or a folder of them for each network: confused anew from all of them,
+    and what --method rank-fidelity looks at."""
     confusion: InputPath | None = None
     """A confusion matrix made elsewhere (.npz, .npy or CSV; row = true class)."""
     select: SelectSettings = field(default_factory=SelectSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
+
+    def check(self) -> None:
+        """Raises: SettingError for two sources of the confusion matrix, or too few networks."""
+        if self.confusion is not None:
+            self.refuse("predictions", because="as --confusion is given")
+        self.select.check_networks(len(self.predictions))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """One function a stage: finds its inputs in the run folder, reuses its artifact or has it made."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,17 +10,19 @@ from typing import Any
 
 from rescale_fast.artifact import Origin
 from rescale_fast.class_subset.choose import choice_origin, choose_classes, list_origin, take_classes
+from rescale_fast.class_subset.network_hits import NetworkHits
 from rescale_fast.class_subset.settings import GroupSettings, SelectSettings
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
-from rescale_fast.confusion import ConfusionMatrix, make_confusion
+from rescale_fast.confusion import ConfusionMatrix, pool_confusion
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, MissingInputError, SettingError
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions.settings import ValidateSettings
+from rescale_fast.predictions.several import load_alike
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.ranks import Meeting
-from rescale_fast.run.folder import RunFolder, digest, existing, names_of
+from rescale_fast.run.folder import RunFolder, digest, digests_of, names_of
 from rescale_fast.terminal import say, track
 
 
@@ -91,20 +93,20 @@ def validate(
 
 @dataclass
 class GivenPredictions:
-    """Predictions made elsewhere, which several stages look at and which are read once."""
+    """Predictions made elsewhere, of one network or several: many stages look at them, and they are read once."""
 
-    path: Path
-    _loaded: Predictions | None = None
+    paths: tuple[Path, ...]
+    _loaded: list[Predictions] | None = None
 
-    def load(self, dataset: Dataset | None) -> Predictions:
-        """Read them; `dataset` names classes that they do not. Raises: ArtifactError, SettingError."""
+    def load(self, *, class_ids: Sequence[str] = (), class_names: Sequence[str] = ()) -> list[Predictions]:
+        """Read each network's. Args: of the classes, for files that do not say them. Raises: as load_alike."""
         if self._loaded is None:
-            self._loaded = Predictions.load(existing(self.path, "--predictions"), **names_of(dataset))
+            self._loaded = list(load_alike(self.paths, class_ids=class_ids, class_names=class_names))
         return self._loaded
 
 
-def given_predictions(path: Path | None) -> GivenPredictions | None:
-    return None if path is None else GivenPredictions(path)
+def given_predictions(paths: tuple[Path, ...]) -> GivenPredictions | None:
+    return GivenPredictions(paths) if paths else None
 
 
 def confuse(
@@ -115,23 +117,20 @@ def confuse(
 ) -> None:
     """Make confusion.npz from the run's predictions, or from others'; `dataset` names classes that these do not."""
     if predictions is None:
-        source = folder.require(folder.predictions, "validate")
+        predictions, is_own = GivenPredictions((folder.require(folder.predictions, "validate"),)), True
     else:
-        source = existing(predictions.path, "--predictions")
-
-    made_from = {"predictions": digest(source)}
-    if predictions is not None and dataset is not None:
+        is_own = False
+    made_from = digests_of(predictions.paths)
+    if not is_own and dataset is not None:
         made_from["dataset"] = dataset.digest  # which these are compared with
     origin = Origin(made_from, {})
 
     def make() -> ConfusionMatrix:
-        found = Predictions.load(source, **names_of(dataset)) if predictions is None else predictions.load(dataset)
-        if predictions is not None and dataset is not None:
-            missing = found.missing(dataset)
-            if missing:
-                listed = len(dataset.splits["val"])
-                say(f"{'':>9}  {len(missing):,} of {listed:,} images have no prediction, {missing[0]!r} first")
-        return make_confusion(found, origin, num_threads=machine.threads)
+        found = predictions.load(**names_of(dataset))
+        if not is_own and dataset is not None and (missing := found[0].missing(dataset)):
+            listed = len(dataset.splits["val"])
+            say(f"{'':>9}  {len(missing):,} of {listed:,} images have no prediction, {missing[0]!r} first")
+        return pool_confusion(found, origin, num_threads=machine.threads)
 
     _keep_confusion(folder, origin, make)
 
@@ -193,10 +192,14 @@ def known_confusion(folder: RunFolder, dataset: Dataset | None) -> ConfusionMatr
 
 
 def select(
-    folder: RunFolder, settings: SelectSettings, machine: MachineSettings, dataset: Dataset | None = None
+    folder: RunFolder,
+    settings: SelectSettings,
+    machine: MachineSettings,
+    predictions: GivenPredictions | None = None,
+    dataset: Dataset | None = None,
 ) -> None:
-    """Make class_subset.json (and .txt) from confusion.npz; of listed classes without, too, of this data set or else
-    the run's.
+    """Make class_subset.json (and .txt) from confusion.npz, and from several networks' predictions where they count; of
+    listed classes without, too, of this data set or else the run's.
     """
     listed = settings.listed
     if listed is not None and known_confusion(folder, dataset) is None:
@@ -204,19 +207,25 @@ def select(
         origin = list_origin(listed, of.class_ids)
         choose = partial(take_classes, listed, of.class_ids, of.class_names, origin)
     else:
-        origin = choice_origin(settings, digest(folder.require(folder.confusion, "confuse")))
-        choose = partial(_choose, folder.confusion, settings, origin, machine)
+        source = folder.require(folder.confusion, "confuse")
+        origin = choice_origin(settings, digest(source), digests_of(predictions.paths if predictions else ()))
+        choose = partial(_choose, source, settings, origin, machine, predictions)
 
     def make() -> ClassSubset:
         made = choose()
         made.save(folder.class_subset)
         return made
 
+    def load(path: Path) -> ClassSubset:
+        found = ClassSubset.load(path)
+        found.check_list(path)
+        return found
+
     folder.reuse_or_make(
         "select",
         folder.class_subset,
         origin,
-        ClassSubset.load,
+        load,
         make,
         describe=lambda made: (
             f"{len(made.classes)} of {made.num_classes:,} classes ({made.method})" + _how_good(made.facts)
@@ -225,8 +234,17 @@ def select(
     )
 
 
-def _choose(source: Path, settings: SelectSettings, origin: Origin, machine: MachineSettings) -> ClassSubset:
-    return choose_classes(ConfusionMatrix.load(source), settings, origin, num_threads=machine.threads, track=track)
+def _choose(
+    source: Path,
+    settings: SelectSettings,
+    origin: Origin,
+    machine: MachineSettings,
+    predictions: GivenPredictions | None,
+) -> ClassSubset:
+    confusion, networks = ConfusionMatrix.load(source), None
+    if predictions is not None and settings.method == "rank-fidelity":
+        networks = NetworkHits.of(predictions.load(class_ids=confusion.class_ids, class_names=confusion.class_names))
+    return choose_classes(confusion, settings, origin, networks=networks, num_threads=machine.threads, track=track)
 
 
 def _dataset_of(folder: RunFolder) -> Dataset:
@@ -242,6 +260,8 @@ def _how_good(facts: Mapping[str, Any]) -> str:
     if "value" not in facts:  # listed, or chosen by another program
         return ""
     text = f", {facts['value']:,} images confused among them"
+    if "verdict" in facts:
+        return f"{text}; {facts['verdict']}"
     if "upper_bound" not in facts:
         return text
     number = "{:,.0f}" if facts["pair_weights"] == "counts" else facts["pair_weights"] + " {:,.4g}"

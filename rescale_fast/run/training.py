@@ -165,7 +165,7 @@ def _subset_folders(command: TrainCommand) -> dict[str, RunFolder]:
         folder = RunFolder(command.out)
         for split in ("train", "val"):
             folder.require(folder.beton(split), "export")
-        return {_subset_title(folder): folder}
+        return {subset_title(folder): folder}
     names = names_in(command.subsets)
     folders = [RunFolder(inside if (inside := command.out / name).is_dir() else Path(name)) for name in names]
     found: dict[str, RunFolder] = {}
@@ -176,13 +176,13 @@ def _subset_folders(command: TrainCommand) -> dict[str, RunFolder]:
                     f"{folder.beton(split)}: not there yet. `rescale-fast run --out {folder.path}` makes it, with "
                     "--published NAME for a published list of classes."
                 )
-        found[_subset_title(folder)] = folder
+        found[subset_title(folder)] = folder
     if len(found) < len(folders):
         raise SettingError("--subsets: two of these folders hold the same published subset, or have the same name.")
     return found
 
 
-def _subset_title(folder: RunFolder) -> str:
+def subset_title(folder: RunFolder) -> str:
     """The name of the published list that the classes are, or of the full set; else the folder's."""
     with suppress(ArtifactError):
         chosen = ClassSubset.load(folder.class_subset)

@@ -12,20 +12,32 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from rescale_fast.artifact import Artifact, Origin, check_schema
-from rescale_fast.errors import ArtifactError, SettingError
+from rescale_fast.errors import ArtifactError, SettingError, UnreadableFileError
 from rescale_fast.files.arrays import Values
-from rescale_fast.files.reading import REMAKE_OR_GIVE, reading
+from rescale_fast.files.reading import reading
 from rescale_fast.files.tables import read_table, write_table
 from rescale_fast.settings import Between
 from rescale_fast.types import Float32Array, IntArray
 
 COLUMNS = (
-    Values("path", "text", ("N",)),  # relative to the data set's root
-    Values("label", "int32", ("N",), Between(0)),  # class in the data set
-    Values("true_probability", "float32", ("N",)),  # of the class that it counts as in the subset; null if skipped
-    Values("skipped", "text", ("N",), optional=True),  # why the file could not be read
-    Values("probabilities", "float32", ("N", "k"), optional=True),  # of each class, by new label; null if skipped
+    Values("path", "text", ("N",), meaning="relative to the data set's root"),
+    Values("label", "int32", ("N",), Between(0), meaning="class in the data set"),
+    Values(
+        "true_probability",
+        "float32",
+        ("N",),
+        meaning="of the class that it counts as in the subset, 0 to 1; null if skipped",
+    ),
+    Values("skipped", "text", ("N",), optional=True, meaning="why the file could not be read"),
+    Values(
+        "probabilities",
+        "float32",
+        ("N", "k"),
+        optional=True,
+        meaning="of each class, by new label, 1 in all; null if skipped",
+    ),
 )
+THEN = "Give a parquet file with path, label and true_probability: docs/formats.md describes its columns."
 TOLERANCE = 1e-2  # of a sum of probabilities, which others may have stored in half precision
 
 
@@ -69,13 +81,11 @@ class Scores(Artifact):
 
     @classmethod
     def _read(cls, path: Path, probabilities: bool) -> Self:
-        table = read_table(
-            path, [one for one in COLUMNS if probabilities or one.name != "probabilities"], REMAKE_OR_GIVE
-        )
-        with reading(path, "scores", REMAKE_OR_GIVE):
+        table = read_table(path, [one for one in COLUMNS if probabilities or one.name != "probabilities"], THEN)
+        with reading(path, "scores", THEN):
             origin = Origin({}, {})
             if table.meta is not None:
-                check_schema(path, table.meta.get("schema"), cls.schema)
+                check_schema(table.meta.get("schema"), cls.schema)
                 origin = Origin.from_dict(table.meta)
             skipped = table.texts_or_none("skipped")
             floats = {one.name: table.floats_or_nan(one.name) for one in COLUMNS[2::2] if one.name in table}
@@ -100,7 +110,7 @@ class Scores(Artifact):
             )
         matrices = [part.probabilities for part in parts if part.probabilities is not None]
         if len(matrices) not in (0, len(parts)) or len({matrix.shape[1] for matrix in matrices}) > 1:
-            raise ArtifactError(f"{path}: its parts give probabilities of different numbers of classes. Score again.")
+            raise UnreadableFileError(path, "its parts give probabilities of different numbers of classes", THEN)
         joined = cls(
             origin=first.origin,
             paths=tuple(name for part in parts for name in part.paths),
@@ -114,7 +124,9 @@ class Scores(Artifact):
 
     def _check(self, source: Path) -> None:
         if len(set(self.paths)) != len(self.paths):
-            raise ArtifactError(f"{source}: {len(self.paths) - len(set(self.paths)):,} images are in it twice.")
+            raise UnreadableFileError(
+                source, f"{len(self.paths) - len(set(self.paths)):,} images are in it twice", THEN
+            )
         was_read = np.array([reason is None for reason in self.skipped], bool)
         p = self.true_probability
         wrong = np.flatnonzero(was_read & ~((p >= 0) & (p <= 1)))

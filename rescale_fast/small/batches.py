@@ -141,3 +141,7 @@ def square_of(path: Path, values: int) -> tuple[int, int]:
         if channels * side * side == values > 0:
             return side, channels
     raise ArtifactError(f"{path}: has {values:,} values an image, neither 3 x side x side nor side x side.")
+
+
+# By the form of a set: the ending of its files, and what writes one. `read_batch` reads both.
+BATCHES = {"batches": ("", write_pickle), "npz": (".npz", write_npz)}

@@ -15,14 +15,12 @@ import numpy as np
 from rescale_fast.artifact import Origin, file_sha256, write_whole_folder
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.files.csv_files import read_rows
-from rescale_fast.small.batches import Batch, batch_names, read_batch, square_of
+from rescale_fast.small.batches import BATCHES, Batch, batch_names, read_batch, square_of
 from rescale_fast.small.parts import Part, load_part, save_part
 from rescale_fast.small.settings import VariantForm
 from rescale_fast.small.types import VariantInfo
 from rescale_fast.small.write import VariantClasses, VariantSplit, write_variant
 from rescale_fast.types import IntArray, Track, silent
-
-SUFFIXES: dict[VariantForm, str] = {"batches": "", "npz": ".npz"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class VariantSource:
     splits: tuple[str, ...]
 
     def files(self, split: str) -> list[Path]:
-        return [self.folder / name for name in batch_names(split, SUFFIXES[self.form])]
+        return [self.folder / name for name in batch_names(split, BATCHES[self.form][0])]
 
     def images(self, split: str) -> list[str] | None:
         """The path of the file behind each row; None for a set that does not say."""
@@ -50,7 +48,7 @@ def find_batches(folder: Path, others: VariantClasses) -> VariantSource:
 
     Raises: ArtifactError when there are none, naming what was looked for.
     """
-    for form, suffix in SUFFIXES.items():
+    for form, (suffix, _) in BATCHES.items():
         splits = tuple(split for split in ("train", "val") if (folder / batch_names(split, suffix)[0]).is_file())
         if splits:
             beside = folder / VariantInfo.NAME
@@ -141,6 +139,10 @@ def _cut_split(
             found.append(new[batch.labels[rows]])
             begin += len(batch.data)
             advance(1)
+    if images is not None and len(images) != begin:
+        raise ArtifactError(
+            f"{source.folder}: {split}_images.csv lists {len(images):,} images, and there are {begin:,}."
+        )
     return VariantSplit(paths, np.concatenate(found), parts), shapes.pop()
 
 

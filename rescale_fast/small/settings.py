@@ -1,15 +1,15 @@
 """How images are down-sampled."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from rescale_fast.errors import SettingError
-from rescale_fast.settings import Between, Seed, Settings
+from rescale_fast.settings import Between, OneOf, Seed, Settings
 
 Fit = Literal["stretch", "letterbox", "fill"]
 Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 Colours = Literal["sRGB", "grey"]
-VariantForm = Literal["batches", "npz", "beton"]
+VariantForm: TypeAlias = Annotated[str, OneOf("rescale_fast.small.write:FORMS")]
 
 
 @dataclass(frozen=True)

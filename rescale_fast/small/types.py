@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from rescale_fast.artifact import JsonArtifact
 from rescale_fast.beton.types import LeftOut, check_left_out
-from rescale_fast.files.fields import At, Count, Positive
+from rescale_fast.files.fields import At, Count, Means, Positive
 from rescale_fast.files.reading import DamageError, check_class_ids
 from rescale_fast.small.settings import VariantForm
 
@@ -18,19 +18,22 @@ class VariantInfo(JsonArtifact):
     """What a down-sampled set holds. `train_images.csv` and `val_images.csv` lead each row back to its file."""
 
     schema: ClassVar[str] = "variant/1"
+    THEN: ClassVar[str] = "Make the set again, or copy it again from where it came."
     NAME: ClassVar[str] = "variant.json"
 
-    name: str
-    side: Positive  # pixels
-    channels: Positive  # 3 = R, G, B; 1 = grey
-    forms: tuple[VariantForm, ...]
-    num_images: Mapping[str, Count]  # split -> images
-    skipped: Mapping[str, tuple[LeftOut, ...]]  # split -> those of it
-    files: Mapping[str, Count]  # name -> bytes
-    labels: Annotated[tuple[Count, ...], At("classes[].label")]  # (k,) of each class in batch files; 0..k-1 in betons
-    class_ids: Annotated[tuple[str, ...], At("classes[].id")]  # (k,) in the order of the data set
-    class_names: Annotated[tuple[str, ...], At("classes[].name")]  # (k,)
-    original_labels: Annotated[tuple[tuple[Count, ...], ...], At("classes[].original_labels")]  # (k,) in the data set
+    name: Annotated[str, Means("of its folder")]
+    side: Annotated[Positive, Means("pixels")]
+    channels: Annotated[Positive, Means("3 = R, G, B; 1 = grey")]
+    forms: Annotated[tuple[VariantForm, ...], Means("in which its images are there")]
+    num_images: Annotated[Mapping[str, Count], Means("split -> images")]
+    skipped: Annotated[Mapping[str, tuple[LeftOut, ...]], Means("split -> those of it")]
+    files: Annotated[Mapping[str, Count], Means("name -> bytes")]
+    labels: Annotated[tuple[Count, ...], At("classes[].label"), Means("(k,) in batch files; 0..k-1 in betons")]
+    class_ids: Annotated[tuple[str, ...], At("classes[].id"), Means("(k,) in the order of the data set")]
+    class_names: Annotated[tuple[str, ...], At("classes[].name"), Means("(k,)")]
+    original_labels: Annotated[
+        tuple[tuple[Count, ...], ...], At("classes[].original_labels"), Means("(k,) in the data set")
+    ]
 
     def check(self) -> None:
         check_class_ids("classes", self.class_ids)

@@ -4,9 +4,11 @@ A set is a folder: the files of each form, train_images.csv and val_images.csv (
 and, when all of them are complete, variant.json.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -14,14 +16,13 @@ from rescale_fast.artifact import Origin, write_whole
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import DatasetError
 from rescale_fast.files.csv_files import write_csv
-from rescale_fast.small.batches import batch_ends, batch_names, write_npz, write_pickle
+from rescale_fast.settings import Registry
+from rescale_fast.small.batches import BATCHES, batch_ends, batch_names
 from rescale_fast.small.parts import Part, StoredPixels
 from rescale_fast.small.pixel_beton import write_pixels
 from rescale_fast.small.settings import VariantForm
 from rescale_fast.small.types import VariantInfo
 from rescale_fast.types import Advance, IntArray, Track, silent
-
-WRITERS = {"batches": ("", write_pickle), "npz": (".npz", write_npz)}
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,7 @@ def _write_files(
         _write_listing(folder / f"{split}_images.csv", one, classes)
         with track(f"Writing {split}", total=len(forms) * len(one.rows)) as advance:
             for form in forms:
-                if form == "beton":
-                    files |= _write_beton(folder, split, one, classes, shape, origin, advance)
-                else:
-                    files |= _write_batches(folder, split, one, classes, form, advance)
+                files |= FORMS[form](folder, split, one, classes, shape, origin, advance)
     return files
 
 
@@ -131,9 +129,18 @@ def _write_listing(path: Path, one: VariantSplit, classes: VariantClasses) -> No
 
 
 def _write_batches(
-    folder: Path, split: str, one: VariantSplit, classes: VariantClasses, form: str, advance: Advance
+    folder: Path,
+    split: str,
+    one: VariantSplit,
+    classes: VariantClasses,
+    shape: tuple[int, int],
+    origin: Origin,
+    advance: Advance,
+    *,
+    form: str,
 ) -> dict[str, int]:
-    suffix, write = WRITERS[form]
+    del shape, origin
+    suffix, write = BATCHES[form]
     names, pixels = batch_names(split, suffix), StoredPixels(one.parts)
     labels = np.array(classes.labels, np.int64)[one.classes[one.rows]]
     values = len(one.parts[0].total)
@@ -178,3 +185,12 @@ def _write_beton(
         digest=digest,
     ).save(target.with_suffix(".json"))
     return {target.name: size}
+
+
+# Each writes the files of a split into the folder of the set, and gives their names and sizes, bytes.
+Writer: TypeAlias = Callable[
+    [Path, str, VariantSplit, VariantClasses, tuple[int, int], Origin, Advance], Mapping[str, int]
+]
+FORMS: Registry[Writer] = Registry(
+    {**{form: partial(_write_batches, form=form) for form in BATCHES}, "beton": _write_beton}
+)

@@ -72,17 +72,20 @@ def joined(ranks: Ranks, device: "torch.device") -> Iterator[Group]:
 
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group(
-        "nccl" if device.type == "cuda" else "gloo",
-        store=dist.PrefixStore("rescale_fast/train", ranks.store),  # type: ignore[attr-defined]
-        rank=ranks.rank,
-        world_size=ranks.count,
-    )
+    group = Group(ranks)
     try:
         with _others_there():
-            yield Group(ranks)
+            dist.init_process_group(
+                "nccl" if device.type == "cuda" else "gloo",
+                store=dist.PrefixStore("rescale_fast/train", ranks.store),  # type: ignore[attr-defined]
+                rank=ranks.rank,
+                world_size=ranks.count,
+            )
+            group.wait()  # one with nothing to do would else be gone while another still connects to it
+            yield group
     finally:
-        dist.destroy_process_group()
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 @contextmanager

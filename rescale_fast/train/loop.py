@@ -26,7 +26,7 @@ from rescale_fast.train.checkpoint import THEN, load_checkpoint, save_checkpoint
 from rescale_fast.train.engine import Advice, Trainer, trainer_of
 from rescale_fast.train.group import Group
 from rescale_fast.train.plan import Benchmark
-from rescale_fast.train.types import TrainRun
+from rescale_fast.train.types import RESULT, TrainRun
 from rescale_fast.types import Advance, Track, silent
 
 if TYPE_CHECKING:
@@ -77,26 +77,10 @@ def train_network(
     )
 
 
-def train_and_save(
-    betons: dict[str, Path],
-    infos: dict[str, BetonInfo],
-    training: Benchmark,
-    folder: Path,
-    origin: Origin,
-    *,
-    machine: MachineSettings = MachineSettings(),
-    group: Group = Group(),
-    tensorboard: bool = False,
-    track: Track = silent,
-) -> TrainRun:
-    """As train_network; then save the TrainRun in `folder`, and delete the checkpoint, which it has no more use for."""
-    made = train_network(
-        betons, infos, training, folder, origin, machine=machine, group=group, tensorboard=tensorboard, track=track
-    )
-    if group.is_first:
-        made.save(folder)
-        (folder / CHECKPOINT).unlink()
-    return made
+def keep_finished(made: TrainRun, folder: Path) -> None:
+    """Save what `train_network` made in its folder, and delete the checkpoint, which it has no more use for."""
+    made.save(folder)
+    (folder / CHECKPOINT).unlink()
 
 
 def _advice(training: Benchmark) -> Advice:
@@ -129,6 +113,7 @@ def _train_epochs(
                 write(records[-1])
                 save_checkpoint(folder / CHECKPOINT, origin, records, trainer.state())
     if group.is_first:
+        (folder / RESULT).unlink(missing_ok=True)  # of an earlier training, it would describe other weights
         save_state(folder / WEIGHTS, trainer.tested.state_dict())
     return records
 

@@ -11,13 +11,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
-from rescale_fast.errors import SettingError
 from rescale_fast.loaders.augment import Augment
 from rescale_fast.networks.types import IMAGENET_STD
+from rescale_fast.settings import OneOf, Registry, find_choice
 
-RecipeName: TypeAlias = Literal["fast", "rein", "chrabaszcz"]
+RecipeName: TypeAlias = Annotated[str, OneOf("rescale_fast.train.recipe:RECIPES")]
 GROWS_FROM = 128  # pixels; smaller images are trained on at full size from the start
 GROWN_AT = 0.75  # share of the epochs after which images have their full size
 SIZE_STEP = 32  # pixels
@@ -127,7 +127,7 @@ CHRABASZCZ = Recipe(
     std=(1.0, 1.0, 1.0),
     reported_epoch=31,
 )
-RECIPES: Mapping[str, Recipe] = MappingProxyType({"fast": FAST, "rein": REIN, "chrabaszcz": CHRABASZCZ})
+RECIPES = Registry({"fast": FAST, "rein": REIN, "chrabaszcz": CHRABASZCZ})
 EXCEPTIONS: Mapping[tuple[str, str], Recipe] = MappingProxyType(
     {
         ("rein", "VGG16"): replace(REIN, learning_rate=0.01, batch_size=32),
@@ -140,6 +140,4 @@ EXCEPTIONS: Mapping[tuple[str, str], Recipe] = MappingProxyType(
 
 def find_recipe(name: str, network: str) -> Recipe:
     """The recipe of that name for a network. Raises: SettingError naming all there are."""
-    if name not in RECIPES:
-        raise SettingError(f"--recipe {name}: there is none. There are {', '.join(RECIPES)}.")
-    return EXCEPTIONS.get((name, network), RECIPES[name])
+    return EXCEPTIONS.get((name, network), find_choice(RECIPES, name, "--recipe"))

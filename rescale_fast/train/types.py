@@ -7,10 +7,10 @@ end; weights.pt, a state_dict, and result.json, written when training is done.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from rescale_fast.artifact import JsonArtifact
-from rescale_fast.files.fields import Count, Positive, Share, member, typed
+from rescale_fast.files.fields import Count, Means, Positive, Share, member, typed
 from rescale_fast.files.reading import DamageError
 
 RESULT = "result.json"
@@ -22,14 +22,18 @@ class TrainRun(JsonArtifact):
 
     schema: ClassVar[str] = "train_run/2"
 
-    network: str
+    network: Annotated[str, Means("as the command line calls it")]
     num_parameters: Count
     num_classes: Positive
-    image_size: Positive  # pixels
-    recipe: str  # its name
+    image_size: Annotated[Positive, Means("pixels")]
+    recipe: Annotated[str, Means("its name")]
     seed: int
-    reported_epoch: Positive | None  # whose accuracy the recipe's authors report, if neither last nor best
-    epochs: tuple[Mapping[str, Any], ...]  # epoch, train_loss, val_top1, val_top5, seconds, images_per_second ...
+    reported_epoch: Annotated[
+        Positive | None, Means("the one that the recipe's authors report, if neither last nor best")
+    ]
+    epochs: Annotated[
+        tuple[Mapping[str, Any], ...], Means("epoch (1, 2, ...), train_loss, val_top1 (0 to 1), and what else is known")
+    ]
 
     @property
     def last_top1(self) -> float:

@@ -69,9 +69,9 @@ class Work:
         track: Track = silent,
     ) -> TrainRun:
         """Train, from the checkpoint if there is one. Raises: as train_network."""
-        from rescale_fast.train.loop import train_and_save
+        from rescale_fast.train.loop import keep_finished, train_network
 
-        return train_and_save(
+        made = train_network(
             dict(self.betons),
             dict(self.infos),
             self.training,
@@ -82,6 +82,9 @@ class Work:
             tensorboard=tensorboard,
             track=track,
         )
+        if group.is_first:
+            keep_finished(made, self.folder)
+        return made
 
 
 def load_finished(folder: Path) -> TrainRun:

@@ -1,0 +1,137 @@
+"""Resolution: the smallest difference in top-1 between two networks that validation images can tell from noise.
+
+Two networks are tested on the same n images. The first alone is right on a share p10 of these, the second alone on p01;
+their difference is p10 - p01, and without a true difference its variance is D / n, where D = p10 + p01 is their
+disagreement: McNemar's test. Where predictions of both are there D is counted; else two networks of accuracy p, right
+on images with correlation r, have D = 2 p (1 - p) (1 - r). Each of S trainings adds noise of its own, of variance s^2:
+
+    variance = D / n + 2 s^2 / S
+
+Two limits follow. The least significant difference is 1.96 standard deviations: a measured difference above it is noise
+in fewer than 5 % of the cases. The minimum detectable difference is 1.96 + 0.84 of them: a true difference of that size
+gets above the first limit 4 times in 5. What S trainings average out of D is counted as well, so that with several
+seeds both are upper bounds.
+
+Source: McNemar, Psychometrika 12, 153-157 (1947); Connor, Biometrics 43, 207-211 (1987).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Annotated
+
+import numpy as np
+
+from rescale_fast.errors import SettingError
+from rescale_fast.predictions.types import Predictions
+from rescale_fast.quality.settings import AtHand
+from rescale_fast.quality.types import Resolution
+from rescale_fast.settings import Between, Settings
+from rescale_fast.types import IntArray
+
+SIGNIFICANT = 1.959964  # standard deviations: 5 % of a normal distribution lies outside
+POWER = 0.841621  # and 80 % of it below
+
+
+@dataclass(frozen=True)
+class ResolutionSettings(Settings):
+    """What is assumed of the two networks."""
+
+    accuracy: Annotated[float, Between(0, 1)] = 0.5
+    """Near which they are, 0 to 1. At 0.5 the noise is largest."""
+    correlation: AtHand = 0.5
+    """Of which images the two get right."""
+    seeds: Annotated[int, Between(1, 10_000)] = 1
+    """Trainings of each network, whose accuracies are averaged."""
+    seed_deviation: Annotated[float, Between(0, 1)] = 0.0
+    """Standard deviation between trainings with other seeds, 0 to 1."""
+    target: Annotated[float, Between(0, 1, open=True)] = 0.01
+    """The difference that one wants to resolve, 0 to 1."""
+
+
+def assumed_resolution(val_images: int, settings: ResolutionSettings, *, all_images: int | None = None) -> Resolution:
+    """From the binomial and an assumed correlation. Args: all_images: of the subset, training images included."""
+    p = settings.accuracy
+    disagreement = 2 * p * (1 - p) * (1 - settings.correlation)
+    return _resolution(val_images, settings, disagreement, settings.correlation, all_images, is_measured=False)
+
+
+def measured_resolution(
+    networks: Sequence[Predictions],
+    settings: ResolutionSettings,
+    *,
+    classes: IntArray | None = None,
+    val_images: int | None = None,
+    all_images: int | None = None,
+) -> Resolution:
+    """From the disagreement of two or more networks on the same images: its mean over pairs of them.
+
+    Args:
+        classes: (k,) labels; only images of these classes. val_images: how many validation images there will be; by
+            default as many as were looked at. all_images: as for assumed_resolution.
+    Raises: SettingError for fewer than two networks, other images, or none of the classes.
+    """
+    if len(networks) < 2:
+        raise SettingError("a disagreement takes the predictions of two networks or more.")
+    first = networks[0]
+    kept = np.ones(len(first.labels), bool) if classes is None else np.isin(first.labels, classes)
+    right = np.array([(one.predicted == one.labels)[places_of(first, one)][kept] for one in networks])
+    if not right.shape[1]:
+        raise SettingError("the predictions are of no image of these classes.")
+    disagreement = float(np.mean([np.mean(a != b) for a, b in combinations(right, 2)]))
+    p = float(right.mean())
+    correlation = 1 - disagreement / (2 * p * (1 - p)) if 0 < p < 1 else 0.0
+    measured = ResolutionSettings(p, settings.correlation, settings.seeds, settings.seed_deviation, settings.target)
+    correlation = float(np.clip(correlation, -1, 1))
+    return _resolution(val_images or right.shape[1], measured, disagreement, correlation, all_images, is_measured=True)
+
+
+def places_of(first: Predictions, other: Predictions) -> IntArray:
+    """(N,) where the other has each image of the first.
+
+    Raises: SettingError unless both are of the same images, under the same labels.
+    """
+    if first.class_ids != other.class_ids:
+        raise SettingError("the predictions are about different classes. Give those of one data set.")
+    place_of = {path: place for place, path in enumerate(other.paths)}
+    differing = sorted(set(first.paths) ^ place_of.keys())
+    if differing:
+        raise SettingError(
+            f"the predictions are of {len(first.paths):,} and {len(other.paths):,} images, which are not the same: "
+            f"{differing[0]!r} is in one alone. Give those of one validation split."
+        )
+    places = np.array([place_of[path] for path in first.paths], np.int64)
+    wrong = np.flatnonzero(first.labels != other.labels[places])
+    if len(wrong):
+        raise SettingError(f"the predictions have {first.paths[wrong[0]]!r} under different labels.")
+    return places
+
+
+def _resolution(
+    val_images: int,
+    settings: ResolutionSettings,
+    disagreement: float,
+    correlation: float,
+    all_images: int | None,
+    *,
+    is_measured: bool,
+) -> Resolution:
+    of_seeds = 2 * settings.seed_deviation**2 / settings.seeds
+    deviation = math.sqrt(disagreement / val_images + of_seeds)
+    left = (settings.target / SIGNIFICANT) ** 2 - of_seeds
+    needed = max(1, math.ceil(disagreement / left - 1e-9)) if left > 0 else None
+    return Resolution(
+        val_images=val_images,
+        accuracy=settings.accuracy,
+        disagreement=disagreement,
+        is_measured=is_measured,
+        correlation=correlation,
+        seeds=settings.seeds,
+        seed_deviation=settings.seed_deviation,
+        least_significant=SIGNIFICANT * deviation,
+        detectable=(SIGNIFICANT + POWER) * deviation,
+        target=settings.target,
+        images_for_target=needed,
+        val_share_for_target=None if needed is None or not all_images else needed / all_images,
+    )
