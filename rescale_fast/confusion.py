@@ -169,7 +169,7 @@ def sum_probabilities(
         num_threads: 0 = all cores; the result does not depend on it (sums are kept in fixed point, 2^-40).
     Returns: soft, (K, K) float64; row = true class. A row sums to at most the number of its images.
     Raises: ValueError on unequal shapes, an id outside [0, K), or a probability outside [0, 1] (or NaN),
-        naming the first bad position.
+        naming the first bad position; 2^23 images of one class or more.
     """
     return _core.sum_probabilities(labels, ids, probabilities, num_classes, num_threads=num_threads)
 

@@ -52,6 +52,13 @@ def test_confused_groups_are_the_best_of_all_partitions(rng, size, density):
     assert _core.weight_inside(graph, found) == best
 
 
+@pytest.mark.parametrize("sizes", [[2, 0], [-1, 3], [2**62, 2**62, 2**62, 2**62, 2]])
+def test_sizes_of_groups_that_no_grouping_has_are_refused(sizes):
+    graph = _core.WeightGraph.from_dense(np.array([[0.0, 1.0], [1.0, 0.0]]))
+    with pytest.raises(ValueError, match="sizes hold"):
+        _core.extract_groups(graph, np.array(sizes))
+
+
 def test_extraction_takes_the_heaviest_pairs_first():
     weights = np.zeros((6, 6))
     weights[4, 5], weights[0, 3], weights[1, 2] = 9, 5, 1

@@ -63,6 +63,15 @@ def test_impossible_probabilities_are_named(bad):
         sum_probabilities(np.array([0]), np.array([[0, 1]]), np.array([[0.5, bad]]), 2)
 
 
+def test_sums_hold_more_images_than_fit_in_one_cell_unless_all_are_of_one_class():
+    labels = np.zeros(2**23 + 2, np.int64)
+    nothing = np.zeros((len(labels), 1))
+    with pytest.raises(ValueError, match="8388610 images of class 0, expected fewer than 2\\^23"):
+        sum_probabilities(labels, nothing.astype(np.int64), nothing, 2)
+    labels[::2] = 1
+    assert sum_probabilities(labels, nothing.astype(np.int64), nothing, 2).sum() == 0
+
+
 def matrix() -> ConfusionMatrix:
     return ConfusionMatrix(
         origin=Origin({"predictions": "abc"}, {"k": 1}),

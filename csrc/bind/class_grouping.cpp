@@ -25,7 +25,9 @@ IdArray extract_checked(const WeightGraph& graph, const IdArray& sizes) {
   const Groups wanted(sizes.data(), sizes.data() + sizes.size());
   std::int64_t total = 0;
   for (const std::int64_t size : wanted) {
-    if (size < 1) throw py::value_error(message("sizes hold ", size, ", expected at least 1"));
+    if (size < 1 || size > graph.num_classes()) {
+      throw py::value_error(message("sizes hold ", size, ", expected 1..", graph.num_classes()));
+    }
     total += size;
   }
   if (total != graph.num_classes()) {

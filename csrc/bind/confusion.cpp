@@ -1,5 +1,6 @@
 #include "classes/confusion.h"
 #include "bind/bind.h"
+#include "core/array.h"
 
 namespace rescale_fast {
 namespace {
@@ -15,6 +16,17 @@ void check_ids(const IdArray& ids, const char* name, std::int64_t num_classes) {
   for (py::ssize_t i = 0; i < ids.size(); ++i) {
     if (values[i] < 0 || values[i] >= num_classes) {
       throw py::value_error(message(name, "[", i, "] is ", values[i], ", expected 0..", num_classes - 1));
+    }
+  }
+}
+
+// Sums of the probabilities of a class's images must fit: see classes/confusion.h.
+void check_class_sizes(const IdArray& labels, std::int64_t num_classes) {
+  Array<std::int64_t> sizes(num_classes);
+  for (py::ssize_t i = 0; i < labels.size(); ++i) ++sizes[labels.data()[i]];
+  for (std::int64_t c = 0; c < num_classes; ++c) {
+    if (sizes[c] >= std::int64_t{1} << 23) {
+      throw py::value_error(message("labels has ", sizes[c], " images of class ", c, ", expected fewer than 2^23"));
     }
   }
 }
@@ -62,10 +74,8 @@ RealArray sum_probabilities_checked(const IdArray& labels, const IdArray& ids, c
                                   "), probabilities is (", probabilities.shape(0), ", ", probabilities.shape(1),
                                   "); expected (N,), (N, T), (N, T)"));
   }
-  if (labels.size() >= (std::int64_t{1} << 23)) {
-    throw py::value_error(message("labels has ", labels.size(), " entries, expected fewer than 2^23"));
-  }
   check_ids(labels, "labels", num_classes);
+  check_class_sizes(labels, num_classes);
   check_ids(ids, "ids", num_classes);
   check_probabilities(probabilities);
   RealArray soft({num_classes, num_classes});

@@ -19,7 +19,8 @@ void count_confusion(const std::int64_t* labels, const std::int64_t* predicted, 
 // of class t gave to c. ids and probabilities are (num_images, top), row-major.
 // Sums are kept in units of 2^-40, so the result is the same for any number of threads and any order; a float32
 // probability above 2^-16 is represented exactly, and a cell overflows only beyond 8 million certain images.
-// Preconditions: ids in [0, num_classes), probabilities in [0, 1], num_images < 2^23.
+// Preconditions: ids in [0, num_classes), probabilities in [0, 1], those of an image for one class at
+// most 1 in sum; fewer than 2^23 images of a class.
 void sum_probabilities(const std::int64_t* labels, const std::int64_t* ids, const double* probabilities,
                        std::int64_t num_images, std::int64_t top, std::int64_t num_classes, Job& job, double* soft);
 

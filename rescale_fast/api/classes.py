@@ -161,7 +161,8 @@ def choose_classes(
     ids = None if classes is None or isinstance(classes, (str, Path)) else as_list(classes)
     settings = SelectSettings(
         k, method, rule, vote_pool, pair_weights, effort, seconds, search_seed,
-        classes if ids is None else ALL, published, held_out, hardness,  # type: ignore[arg-type]  # it makes texts of paths
+        classes if ids is None else ALL, published,  # type: ignore[arg-type]  # it makes a text of a path
+        held_out, hardness,
     )  # fmt: skip
     if predictions and method != "rank-fidelity":
         raise SettingError(f"predictions: would have no effect, as method is {method}. Leave out one or the other.")

@@ -1,0 +1,124 @@
+"""README and docs say what is so: links lead somewhere, commands are understood, figures are those of saved results."""
+
+import csv
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import rescale_fast
+from rescale_fast.errors import SettingError
+from rescale_fast.run import commands
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def without_code(text):
+    return re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(path):
+    """What headings are called in links, as GitHub and mkdocs make it of them."""
+    headings = re.findall(r"^#+ (.+)$", without_code(path.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def command_lines(path):
+    """Each of our command lines in the page's shell examples, without comments and with lines that go on joined."""
+    for block in re.findall(r"^```bash\n(.*?)^```$", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            if words[:3] == ["python", "-m", "rescale_fast.run"]:
+                words = ["rescale-fast", "run", *words[3:]]
+            elif "-m" in words[:-1] and words[words.index("-m") + 1] == "rescale_fast":  # through torchrun
+                words = ["rescale-fast", *words[words.index("rescale_fast") + 1 :]]
+            if words and words[0] == "rescale-fast" and not {"COMMAND", "...", "--help"} & set(words):
+                yield words[1:]
+
+
+ALL_LINES = [(path.name, words) for path in PAGES for words in command_lines(path)]
+
+
+def test_readme_fits_on_a_page():
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 150
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_to_pages_and_headings_that_are_there(path):
+    for link in LINK.findall(without_code(path.read_text(encoding="utf-8"))):
+        if link.startswith(("https://", "http://")):
+            continue
+        file, _, anchor = link.partition("#")
+        target = path.parent / file if file else path
+        assert target.is_file(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_examples_hold_enough_command_lines():
+    assert len(ALL_LINES) > 40
+    assert {words[0] for _, words in ALL_LINES} >= set(commands.COMMANDS)
+
+
+@pytest.mark.parametrize(("page", "words"), ALL_LINES, ids=lambda one: one if isinstance(one, str) else " ".join(one))
+def test_a_command_line_that_a_page_shows_is_understood(page, words, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(commands, "check_inputs", lambda settings: None)  # nobody's files are here
+    try:
+        commands._parse(words[0], commands.COMMANDS[words[0]].settings, words[1:])
+    except SettingError as error:
+        assert re.search(r"no such file|neither a file", str(error)), error
+    except SystemExit as stop:
+        pytest.fail(f"{page}: {stop}")
+
+
+def test_the_python_page_describes_all_that_the_package_offers():
+    shown = re.findall(r"^::: rescale_fast\.\S*?(\w+)$", (ROOT / "docs/python.md").read_text(), re.MULTILINE)
+    assert sorted(one for one in shown if one != "errors") == rescale_fast.__all__
+
+
+def test_every_page_is_in_the_menu():
+    menu = (ROOT / "mkdocs.yml").read_text().partition("nav:")[2]
+    assert sorted(re.findall(r"(\w+\.md)", menu)) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+
+
+def results(name):
+    with (ROOT / f"benchmarks/results/{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def ratio(name, what, way):
+    (value,) = {row["times_peer_per_cpu_second"] for row in results(name) if (row["what"], row["way"]) == (what, way)}
+    return float(value)
+
+
+def test_the_ratios_of_readme_and_benchmarks_page_are_those_of_saved_results():
+    stored = ratio("export", "write, full size", "passthrough")
+    resized = ratio("export", "write, longer side 256", "resize, longer side 256")
+    loaded = ratio("predictions", "loading", "load dali")
+    text = " ".join(README.read_text().split())
+    assert f"at {stored:.0f} times the images a CPU-second of FFCV's writer" in text
+    assert f"resized images at {resized:.1f} times" in text
+    assert f"reads images at {loaded:.2f} times torchvision's DataLoader" in text
+    page = (ROOT / "docs/benchmarks.md").read_text()
+    for value in (f"{stored:.0f}", f"{resized:.1f}", f"{loaded:.2f}"):
+        assert f"| {value} |" in page
+
+
+def test_what_readme_says_of_the_search_is_what_was_measured():
+    rows = [row for row in results("class_subset") if row["k"].isdigit()]
+    bounds = {row["k"]: float(row["bound"]) for row in rows if row["way"].startswith("prove")}
+    fast = {row["k"]: float(row["worst"]) for row in rows if row["way"] == "fast"}
+    assert len(fast) == 5
+    assert all(fast[k] > 0.98 * bounds[k] for k in fast)  # "within 2 %"
+    assert max(float(row["cpu_seconds"]) for row in rows if row["way"] == "fast") < 2.5  # "in two seconds"
+
+
+def test_the_figure_is_drawn_from_the_saved_results(tmp_path):
+    from scripts.figures import TARGET, draw
+
+    draw(tmp_path / "figure.svg")
+    assert (tmp_path / "figure.svg").read_bytes() == TARGET.read_bytes(), "run `python -m scripts.figures`"
