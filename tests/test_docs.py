@@ -31,7 +31,7 @@ def command_lines(path):
     """Each of our command lines in the page's shell examples, without comments and with lines that go on joined."""
     for block in re.findall(r"^```bash\n(.*?)^```$", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
         for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line.removeprefix("$ "), comments=True)
+            words = shlex.split(line.removeprefix("$ ").replace("$s", "ReIN30"), comments=True)
             if words[:3] == ["python", "-m", "rescale_fast.run"]:
                 words = ["rescale-fast", "run", *words[3:]]
             elif "-m" in words[:-1] and words[words.index("-m") + 1] == "rescale_fast":  # through torchrun

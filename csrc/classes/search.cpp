@@ -77,6 +77,7 @@ SearchResult search_class_subset(const WeightGraph& graph, std::int64_t k, const
     results[chain] = search_from(graph, sampler, start, settings, random, chain, watch);
   };
   watch.job.for_each(settings.num_chains, [&] { return run; });
+  while (!results.empty() && !watch.counts(static_cast<int>(results.size()) - 1)) results.pop_back();
   for (const auto& start : starts) results.push_back({start, graph.value(start)});
   SearchResult best;
   for (const SearchResult& result : results) {  // those of chains that did not begin are empty

@@ -34,6 +34,8 @@ class SearchWatch {
   }
   // Only chains after the one that met the target end with it, so the first to meet it is the same in every run.
   bool is_over(int chain) const { return job.is_stopped() || winner_.load(std::memory_order_relaxed) <= chain; }
+  // Whether a chain's result is looked at: with more threads, others may have met the target before the first one did.
+  bool counts(int chain) const { return chain <= winner_.load(std::memory_order_relaxed); }
 
  private:
   double target_;  // no choice is worth more: nothing is left to search for once it is met
