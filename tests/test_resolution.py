@@ -202,6 +202,7 @@ def test_the_command_says_the_same(tmp_path, capsys):
         ([*given, "--accuracy", "0.4"], "--accuracy: would have no effect, as --predictions say it"),
         (["--val-images", "9", "--classes", "ReIN30"], "--classes: would have no effect, without --predictions"),
         (["--predictions", str(tmp_path / "c.parquet")], "c.parquet: no such file"),
+        ([*given, "--classes", "ReIM30"], "--classes ReIM30: no such file, nor a list of that name"),
         (given[:2], "a disagreement takes the predictions of two networks or more"),
     ):
         assert main(["resolution", *wrong]) == 2

@@ -131,12 +131,12 @@ def compare_subsets(
     )
 
 
-def find_subset(name: str, class_ids: tuple[str, ...]) -> IntArray:
+def find_subset(name: str, class_ids: tuple[str, ...], option: str = "--subsets") -> IntArray:
     """(k,) int64 labels of a class_subset.json, a list, or a published list. Raises: SettingError, ArtifactError."""
     path = Path(name)
     if path.suffix == ".json":
         return labels_in(ClassSubset.load(path), class_ids, str(path))
-    return find_list(name, "--subsets").labels(class_ids)
+    return find_list(name, option).labels(class_ids)
 
 
 def labels_in(subset: ClassSubset, class_ids: tuple[str, ...], source: str) -> IntArray:

@@ -17,6 +17,9 @@ Effort: TypeAlias = Annotated[str, OneOf("rescale_fast.class_subset.choose:EFFOR
 Published: TypeAlias = Annotated[
     str, OneOf("rescale_fast.class_subset.published:PUBLISHED", or_else="another spelling of one")
 ]
+Listed: TypeAlias = Annotated[  # what `find_list` finds
+    str, OneOf("rescale_fast.class_subset.published:PUBLISHED", or_else="all, or a file with a class id a line")
+]
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ class SelectSettings(Settings):
     search_seed: Seed = 0
     """Seed of the search, of `random`, and of which networks are held out. `greedy`, `fast` and `rank-fidelity` depend
     on nothing else; the others on their time too."""
-    classes: str | None = None
-    """Take the classes of this list instead: a file with a class id a line, a published list's name, or `all`."""
+    classes: Listed | None = None
+    """Take the classes of this list instead: a file with a class id a line, `all`, or a published list."""
     published: Published | None = None
     """Take a published list instead."""
     held_out: Annotated[float, Between(0, 0.5)] = 0.33
@@ -59,8 +62,7 @@ class SelectSettings(Settings):
         if self.classes is not None and self.published is not None:
             raise SettingError("--classes and --published: give one of them.")
         if self.listed is not None:
-            of_lists = ("classes", "published")
-            of_methods = [field.name for field in fields(self) if field.name not in of_lists]
+            of_methods = [field.name for field in fields(self) if field.name not in ("classes", "published")]
             source = "--published" if self.classes is None else "--classes"
             self.refuse(*of_methods, because=f"as {source} says which classes to take")
         if self.method != "validation-outcomes":

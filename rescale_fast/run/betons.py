@@ -12,6 +12,7 @@ import tyro
 
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.lists import KNOWN, ClassList, check_data_set, find_list, numbered_data_set
+from rescale_fast.class_subset.settings import Listed
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.files.reading import read_lines
 from rescale_fast.run import downsampling
@@ -50,8 +51,8 @@ class CutCommand(Settings):
     """A .beton, or a folder of batch files (of any maker)."""
     target: Path
     """The .beton, or the folder, to make."""
-    classes: str | None = None
-    """Keep these classes: a file with a class id a line, as class_subset.txt, or a published list's name. The first
+    classes: Listed | None = None
+    """Keep these classes: a file with a class id a line, as class_subset.txt, `all`, or a published list. The first
     gets the label 0, or 1 in batch files."""
     rows: InputPath | None = None
     """Keep these samples, in this order: a file with a sample number a line, from 0."""

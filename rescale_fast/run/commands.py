@@ -29,6 +29,7 @@ from rescale_fast.run import (
     resolving,
     sampling,
     scoring,
+    selecting,
     stages,
     training,
 )
@@ -82,10 +83,10 @@ def _run_stages(
     if settings.knows_confusion:
         stages.check_classes(dataset, folder.confusion)
     if settings.group.grouping is None:
-        stages.select(folder, settings.select, settings.machine, predictions, dataset)
+        selecting.select(folder, settings.select, settings.machine, predictions, dataset)
         chosen = folder.class_subset
     else:
-        stages.group(folder, settings.group)
+        selecting.group(folder, settings.group)
         chosen = folder.class_grouping
     if settings.goes_on_to("sample"):
         _take_images(dataset, folder, settings, predictions, chosen)
@@ -166,14 +167,14 @@ def select(settings: SelectCommand) -> None:
     predictions = stages.given_predictions(settings.predictions)
     if predictions is not None:
         stages.confuse(folder, predictions, settings.machine, folder.known_dataset())
-    stages.select(folder, settings.select, settings.machine, predictions)
+    selecting.select(folder, settings.select, settings.machine, predictions)
 
 
 def group(settings: GroupCommand) -> None:
     folder = RunFolder(settings.out)
     if settings.confusion is not None:
         stages.take_confusion(folder, settings.confusion, folder.known_dataset())
-    stages.group(folder, settings.group)
+    selecting.group(folder, settings.group)
 
 
 def compare(settings: CompareCommand) -> None:

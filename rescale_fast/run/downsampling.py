@@ -9,6 +9,7 @@ import numpy as np
 from rescale_fast.api.small import check_subset, images_of, set_origin
 from rescale_fast.artifact import Origin
 from rescale_fast.class_subset.lists import ClassList, check_data_set, find_list
+from rescale_fast.class_subset.settings import Listed
 from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
@@ -31,8 +32,8 @@ class DownsampleCommand(Settings):
     """Makes a set of small images: CIFAR-style batch files, .npz or betons."""
 
     dataset: DatasetSettings = field(default_factory=DatasetSettings)
-    classes: str | None = None
-    """Only these classes: a file with a class id a line, as class_subset.txt, or a published list's name."""
+    classes: Listed | None = None
+    """Only these classes: a file with a class id a line, as class_subset.txt, `all`, or a published list."""
     images: InputPath | None = None
     """Only these images: a run's image_subset.parquet."""
     downsample: DownsampleSettings = field(default_factory=DownsampleSettings)

@@ -15,7 +15,8 @@ from rescale_fast.quality.types import Quality
 from rescale_fast.report.page import ReportInputs, summary, write_report
 from rescale_fast.run.folder import RunFolder, digest
 from rescale_fast.run.resolving import resolution_of
-from rescale_fast.run.stages import check_classes, known_confusion
+from rescale_fast.run.selecting import known_confusion
+from rescale_fast.run.stages import check_classes
 from rescale_fast.train.types import TrainRun
 from rescale_fast.types import JSON
 

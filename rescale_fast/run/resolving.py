@@ -44,7 +44,9 @@ def resolution(settings: ResolutionCommand) -> None:
         show(assumed_resolution(settings.val_images, settings.resolution).describe())
         return
     networks = [Predictions.load(path) for path in settings.predictions]
-    classes = None if settings.classes is None else find_subset(settings.classes, networks[0].class_ids)
+    classes = None
+    if settings.classes is not None:
+        classes = find_subset(settings.classes, networks[0].class_ids, "--classes")
     made = measured_resolution(networks, settings.resolution, classes=classes, val_images=settings.val_images)
     show(made.describe())
 
