@@ -19,8 +19,9 @@ def worker_context() -> "multiprocessing.context.ForkServerContext":
     The server is there when this returns. A terminal's Ctrl-C goes to all processes, and would reach it while it
     begins, before it can say that it leaves that to us: so it, and the workers after it, begin with SIGINT blocked.
 
-    Raises: SettingError when the folder for temporary files has too long a name.
+    Raises: SettingError when the folder for temporary files has too long a name; and as check_script_is_guarded.
     """
+    check_script_is_guarded()
     _check_room_for_sockets()
     resource_tracker.ensure_running()  # which the server asks for, and which ends by unblocking SIGINT
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -29,6 +30,18 @@ def worker_context() -> "multiprocessing.context.ForkServerContext":
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return multiprocessing.get_context("forkserver")
+
+
+def check_script_is_guarded() -> None:
+    """Raise SettingError in a worker process that imports the script it is to help, which asks for helpers itself.
+
+    It would do so for ever, or wait for what its parent has locked.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing itself asks
+        raise SettingError(
+            "worker processes import the script that is run, and this one would start the work again. Put what the "
+            'script does under `if __name__ == "__main__":`.'
+        )
 
 
 def _check_room_for_sockets() -> None:

@@ -7,8 +7,10 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import rescale_fast as rf
 from rescale_fast.artifact import read_json
 from rescale_fast.class_subset.choose import METHODS
 from rescale_fast.class_subset.settings import SelectSettings
@@ -207,5 +209,32 @@ def test_every_registry_that_settings_name_is_there_and_says_its_names(registry)
 def test_choices_from_python_are_those_of_the_moment(monkeypatch):
     with pytest.raises(SettingError, match="--method mine: expected one of max-confusion, .*random"):
         SelectSettings(method="mine")
-    monkeypatch.setattr("rescale_fast.class_subset.choose.METHODS", {**METHODS, "mine": METHODS["random"]})
+    monkeypatch.setattr("rescale_fast.class_subset.METHODS", {**METHODS, "mine": METHODS["random"]})
     assert SelectSettings(method="mine").method == "mine"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        ([1, 1, 2], "mine", {}),
+        ([-1, 2], "mine", {}),
+        ([0, 99], "mine", {}),
+        ([], "mine", {}),
+        ([0.5, 1.5], "mine", {}),
+        ([True, False], "mine", {}),
+        ([0, 1], None, {}),
+        ([0, 1], "mine", {"what": object()}),
+        None,
+    ],
+)
+def test_a_method_that_does_not_do_as_it_should_is_named(made, monkeypatch):
+    monkeypatch.setitem(METHODS, "odd", lambda *_: made)
+    matrix = rf.confusion([0, 1, 2, 3], [1, 0, 3, 2], ["a", "b", "c", "d"])
+    with pytest.raises(SettingError, match="--method odd: gives"):
+        rf.choose_classes(matrix, 2, method="odd")
+
+
+def test_labels_of_a_method_may_come_in_any_order(monkeypatch):
+    monkeypatch.setitem(METHODS, "odd", lambda *_: (np.array([3, 1], np.int32), "mine", {}))
+    made = rf.choose_classes(rf.confusion([0, 1, 2, 3], [1, 0, 3, 2], ["a", "b", "c", "d"]), 2, method="odd")
+    assert made.classes == (1, 3)

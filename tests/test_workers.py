@@ -59,6 +59,30 @@ def test_drawing_processes_end_with_a_killed_program_and_the_next_one_cleans_up(
     assert [path.name for path in tmp_path.iterdir()] == ["g"]
 
 
+def test_a_script_that_starts_its_work_again_in_its_workers_is_told_to_guard_it(tmp_path):
+    script = tmp_path / "plain.py"
+    script.write_text(
+        "import rescale_fast as rf\n"
+        "rf.open_dataset('glyphs', glyph_classes=8, glyph_size=16, glyph_train=2, glyph_val=1)\n"
+    )
+    environment = {
+        **os.environ,
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "PYTHONPATH": str(Path(rescale_fast.__file__).parents[1]),
+    }
+    done = subprocess.run(
+        [sys.executable, script],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert 'under `if __name__ == "__main__":`' in done.stderr
+
+
 def test_a_drawing_process_that_is_killed_is_one_message(tmp_path):
     with session(*DRAWING, tmp_path / "g") as process:
         wait_for_a_drawing(tmp_path)

@@ -108,7 +108,9 @@ def _digests(networks: Sequence[Predictions]) -> dict[str, str]:
 
 def _checked_ids(class_ids: Sequence[str], class_names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     ids = tuple(class_ids)
-    if not ids or not all(isinstance(one, str) for one in ids):
+    if not ids:
+        raise SettingError("class_ids: are needed beside labels and predicted: the text that identifies each class.")
+    if not all(isinstance(one, str) for one in ids):
         raise SettingError(f"class_ids {class_ids!r:.80}: expected the text that identifies each class.")
     try:
         check_class_ids("class_ids", ids)
@@ -172,6 +174,8 @@ def choose_classes(
     expect("confusion", confusion, ConfusionMatrix)
     assert isinstance(confusion, ConfusionMatrix)
     threads = MachineSettings(num_threads=num_threads).threads
+    for place, one in enumerate(predictions):
+        expect(f"predictions[{place}]", one, Predictions)
     settings.check_networks(len(predictions))
     origin = choose.choice_origin(settings, content_digest(confusion), _digests(predictions))
     networks = NetworkHits.of(_alike(predictions)) if predictions else None
@@ -249,6 +253,7 @@ def compare(
         ArtifactError for a file that cannot be read.
     """
     expect("confusion", confusion, ConfusionMatrix)
+    expect("subsets", subsets, Mapping)
     found = {name: _labels(name, subset, confusion.class_ids) for name, subset in subsets.items()}
     return compare_subsets(confusion, found, predictions)
 
@@ -260,6 +265,8 @@ def _labels(name: str, subset: ClassSubset | Sequence[str] | str, class_ids: tup
         return find_subset(subset, class_ids)
     expect(name, subset, ClassSubset, Sequence)
     unknown = [one for one in subset if one not in class_ids]
-    if unknown or not len(subset):
-        raise SettingError(f"{name}: {unknown[0] if unknown else 'no class'!r} is no class of the confusion matrix.")
+    if not len(subset):
+        raise SettingError(f"{name}: names no class.")
+    if unknown:
+        raise SettingError(f"{name}: {unknown[0]!r} is no class of the confusion matrix.")
     return np.array(sorted({class_ids.index(one) for one in subset}), np.int64)

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from rescale_fast.api.origins import expect
 from rescale_fast.errors import SettingError
 from rescale_fast.loaders.augment import Augment
 from rescale_fast.loaders.settings import LoaderKind
@@ -81,6 +83,7 @@ def train(
 
 
 def _files(betons: "str | Path | Mapping[str, str | Path]") -> dict[str, Path]:
+    expect("betons", betons, str, PathLike, Mapping)
     if not isinstance(betons, Mapping):
         place = RunFolder(Path(betons))
         return {split: place.beton(split) for split in ("train", "val")}

@@ -3,6 +3,7 @@
 Reads a ConfusionMatrix; makes a ClassSubset. Each method has a module of its own beside this one.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
@@ -20,6 +21,7 @@ from rescale_fast.class_subset.settings import SelectSettings
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.class_subset.weights import pair_graph
 from rescale_fast.confusion import ConfusionMatrix
+from rescale_fast.errors import SettingError
 from rescale_fast.settings import Registry
 from rescale_fast.types import JSON, IntArray, Track, silent
 
@@ -43,7 +45,9 @@ def choose_classes(
         return take_classes(settings.listed, confusion.class_ids, confusion.class_names, origin, confusion)
     choose = METHODS[settings.method]
     check_k(settings.k, confusion.num_classes)
-    chosen, method, facts = choose(confusion, settings, num_threads, track, networks)
+    chosen, method, facts = _checked(
+        settings.method, choose(confusion, settings, num_threads, track, networks), confusion.num_classes
+    )
     return ClassSubset(
         origin=origin,
         method=method,
@@ -53,6 +57,25 @@ def choose_classes(
         class_names=tuple(confusion.class_names[label] for label in chosen),
         facts=describe(confusion, chosen) | facts,
     )
+
+
+def _checked(name: str, made: Chosen, num_classes: int) -> Chosen:
+    """What a method gives, labels increasing. Raises: SettingError naming a method that does not do as it should."""
+    try:
+        labels, how, facts = made
+        chosen = np.unique(np.asarray(labels))
+        fits = (
+            chosen.dtype.kind in "iu" and 0 < len(chosen) == len(labels) and 0 <= chosen[0] <= chosen[-1] < num_classes
+        )
+        json.dumps(to_json(facts))
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"--method {name}: gives {error}; {_EXPECTED}") from error
+    if not fits or not isinstance(how, str):
+        raise SettingError(f"--method {name}: gives {str(labels)[:80]}, {how!r:.80}; {_EXPECTED}")
+    return chosen.astype(np.int64), how, facts
+
+
+_EXPECTED = "expected labels of the data set, none twice, a text that says how, and facts for JSON."
 
 
 def take_classes(

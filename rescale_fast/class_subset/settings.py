@@ -51,7 +51,7 @@ class SelectSettings(Settings):
     """Take the classes of this list instead: a file with a class id a line, `all`, or a published list."""
     published: Published | None = None
     """Take a published list instead."""
-    held_out: Annotated[float, Between(0, 0.5)] = 0.33
+    held_out: Annotated[float, Between(0.01, 0.5)] = 0.33
     """rank-fidelity: the share of the networks that is held out at a time, to see whether the choice is good for
     networks that had no part in it."""
     hardness: Annotated[float, Between(0, 1)] = 0.0
@@ -114,12 +114,14 @@ class GroupSettings(Settings):
             self.refuse(*OF_GROUPINGS, because="as no --grouping is asked for")
             return
         unused = [name for name in OF_GROUPINGS if name not in self.uses]
-        self.refuse(*unused, because=f"as --grouping is {self.grouping}")
+        if unused:
+            self.refuse(*unused, because=f"as --grouping is {self.grouping}")
 
     @property
     def uses(self) -> frozenset[str]:
-        """Which of OF_GROUPINGS the grouping looks at; a table at none."""
+        """Which of OF_GROUPINGS the grouping looks at; a table at none, and what is no grouping is told later."""
         from rescale_fast.class_subset.group import GROUPINGS
 
         found = GROUPINGS.get(self.grouping or "")
-        return found.uses if found else frozenset()
+        is_table = Path(self.grouping or "").expanduser().is_file()
+        return found.uses if found else frozenset(() if is_table else OF_GROUPINGS)

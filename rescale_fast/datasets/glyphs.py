@@ -29,7 +29,7 @@ from rescale_fast.lock import turn
 from rescale_fast.machine import MachineSettings
 from rescale_fast.settings import Between, Settings
 from rescale_fast.types import Track, silent
-from rescale_fast.workers import start_worker, worker_context
+from rescale_fast.workers import check_script_is_guarded, start_worker, worker_context
 
 SCHEMA = "glyphs/1"
 MAX_CLASSES = 1560
@@ -60,6 +60,7 @@ def open_glyphs(settings: GlyphSettings, out: Path | None = None, *, track: Trac
     """
     root = (out or cache_folder() / settings.name).resolve()
     if not _is_finished(root, settings):
+        check_script_is_guarded()  # whose parent has the turn
         root.parent.mkdir(parents=True, exist_ok=True)
         with turn(root.parent):
             if not _is_finished(root, settings):  # now, by another process
