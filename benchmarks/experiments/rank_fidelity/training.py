@@ -1,0 +1,133 @@
+"""One training: a network, a part of the images, a number of images to see, a seed; the same again gives the same.
+
+On one thread, in bfloat16 on the CPU; AdamW, a warm-up of a tenth, then a cosine to nought at the end of *this*
+training however short: a cheap training has its own full schedule.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.experiments.rank_fidelity.networks import Classifier, Network
+from benchmarks.experiments.rank_fidelity.parts import Part
+from benchmarks.experiments.rank_fidelity.pool import Pool
+from rescale_fast.types import FloatArray, IntArray
+
+BATCH = 64  # images
+CHECKPOINTS = 4  # the last is the end
+VAL_AT_CHECKPOINTS = 5  # images a class, of those that the end is judged by
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training came to, on the part's V validation images in the part's order."""
+
+    predicted: IntArray  # (V,) new labels
+    probability: FloatArray  # (V,) of the true class
+    checkpoints: tuple[float, ...]  # top-1 on the way, on fewer images, evenly spaced
+    cpu_seconds: float
+
+
+def train(network: Network, pool: Pool, part: Part, *, images_seen: int, seed: int) -> Outcome:
+    """Train on the part's images, looped through until `images_seen`, and say what becomes of its validation images."""
+    start = time.process_time()
+    torch.manual_seed(seed)
+    net = Classifier(network, part.num_classes).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=network.rate, weight_decay=network.decay, fused=True)
+    steps = max(CHECKPOINTS, round(images_seen / BATCH))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share_of_rate(step / steps))
+    rng = np.random.default_rng(seed)
+    ways = iter(_looped(part.train, steps, rng))
+    stops = {round(steps * (i + 1) / CHECKPOINTS): i for i in range(CHECKPOINTS - 1)}
+    few = part.few_val(VAL_AT_CHECKPOINTS)
+    checkpoints = []
+    for step in range(1, steps + 1):
+        chosen = next(ways)
+        images, labels = torch.from_numpy(pool.images[chosen]), torch.from_numpy(part.labels(pool, chosen))
+        loss = AUGMENTED[network.augment](net, images, labels, network.smoothing)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        if step in stops:
+            checkpoints.append(_top1(net, pool, part, few))
+    predicted, probability = _judge(net, pool, part, part.val)
+    checkpoints.append(float(np.mean(predicted == part.labels(pool, part.val))))
+    return Outcome(predicted, probability, tuple(checkpoints), time.process_time() - start)
+
+
+def _share_of_rate(done: float) -> float:
+    return min(done / 0.1, 1.0) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def _looped(images: IntArray, steps: int, rng: np.random.Generator) -> IntArray:
+    """(steps, BATCH): all images once, in random order, then again, and so on."""
+    times = math.ceil(steps * BATCH / len(images))
+    return np.concatenate([rng.permutation(images) for _ in range(times)])[: steps * BATCH].reshape(steps, BATCH)
+
+
+def _logits(net: nn.Module, images: Tensor) -> Tensor:
+    with torch.autocast("cpu", torch.bfloat16):
+        logits: Tensor = net(((images.float() - 128) / 64).permute(0, 3, 1, 2))  # the view is channels-last
+    return logits.float()
+
+
+def _loss(net: nn.Module, images: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    return nn.functional.cross_entropy(_logits(net, images), labels, label_smoothing=smoothing)
+
+
+def _shifted(net: nn.Module, images: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    return _loss(net, _shift(images, 2), labels, smoothing)
+
+
+def _shift(images: Tensor, most: int) -> Tensor:
+    count, size = images.shape[:2]
+    by = torch.randint(-most, most + 1, (2, count, 1))
+    rows, columns = (torch.arange(size) + by).clamp(0, size - 1)
+    return images[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def _cut(net: nn.Module, images: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    count, size = images.shape[:2]
+    first = torch.randint(-size // 8, size, (2, count, 1))
+    rows, columns = (torch.arange(size) >= first) & (torch.arange(size) < first + size // 4)
+    hidden = rows[:, :, None] & columns[:, None, :]
+    return _loss(net, images.masked_fill(hidden[..., None], 128), labels, smoothing)
+
+
+def _mixed(net: nn.Module, images: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    share = float(torch.rand(())) * 0.4
+    others = torch.randperm(len(images))
+    logits = _logits(net, (1 - share) * images.float() + share * images[others].float())
+    losses = [nn.functional.cross_entropy(logits, one, label_smoothing=smoothing) for one in (labels, labels[others])]
+    return (1 - share) * losses[0] + share * losses[1]
+
+
+AUGMENTED: Mapping[str, Callable[[nn.Module, Tensor, Tensor, float], Tensor]] = {
+    "none": _loss,
+    "shift": _shifted,
+    "cutout": _cut,
+    "mixup": _mixed,
+}
+
+
+def _top1(net: nn.Module, pool: Pool, part: Part, images: IntArray) -> float:
+    return float(np.mean(_judge(net, pool, part, images)[0] == part.labels(pool, images)))
+
+
+@torch.inference_mode()
+def _judge(net: nn.Module, pool: Pool, part: Part, images: IntArray) -> tuple[IntArray, FloatArray]:
+    net.eval()
+    predicted, probability = [], []
+    for chosen in np.array_split(images, math.ceil(len(images) / 500)):
+        chances = _logits(net, torch.from_numpy(pool.images[chosen])).softmax(1)
+        labels = torch.from_numpy(part.labels(pool, chosen))
+        predicted.append(chances.argmax(1).numpy())
+        probability.append(chances.gather(1, labels[:, None])[:, 0].numpy().astype(np.float64))
+    net.train()
+    return np.concatenate(predicted), np.concatenate(probability)
