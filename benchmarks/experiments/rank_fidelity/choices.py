@@ -34,7 +34,7 @@ class Choice:
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        values = {"how": self.how, "groups": [list(group) for group in self.groups]}
+        values: dict[str, object] = {"how": self.how, "groups": [list(group) for group in self.groups]}
         if self.train is not None:
             values["train"] = list(self.train)
         with write_whole(path) as temporary:

@@ -10,6 +10,7 @@ waits. Killed at any moment, at most the trainings in flight are lost: run the s
 import argparse
 import csv
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -106,7 +107,7 @@ def _keep_predictions(path: Path, outcome: Outcome) -> None:
         np.savez_compressed(file, predicted=outcome.predicted.astype(np.int16), probability=probability)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=RESULTS)
     parser.add_argument("--workers", type=int, default=2)
@@ -118,7 +119,8 @@ def main() -> None:
         worker.start()
     for worker in workers:
         worker.join()
+    return int(any(worker.exitcode for worker in workers))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

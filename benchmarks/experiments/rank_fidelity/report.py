@@ -1,0 +1,120 @@
+"""Tables and plots of what is finished: `python -m benchmarks.experiments.rank_fidelity.report [--folder DIR]`.
+
+Writes table.csv (all numbers), table.md (for people), cost.png and ranks.png into the folder's report/.
+"""
+
+import argparse
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.experiments.rank_fidelity import plots
+from benchmarks.experiments.rank_fidelity.compare import Condition, Verdict, ceiling, gather, judge, reference
+from benchmarks.experiments.rank_fidelity.networks import ZOO
+from benchmarks.experiments.rank_fidelity.results import RESULTS, read_trainings
+from benchmarks.experiments.rank_fidelity.statistics import GAPS, Interval, in_band
+
+
+def rows(verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
+    """A row of numbers for each condition."""
+    return [_row(one) for one in verdicts]
+
+
+def _row(one: Verdict) -> dict[str, object]:
+    condition = one.condition
+    row: dict[str, object] = {
+        "condition": condition.name,
+        "share": f"{condition.share:g}",
+        "seeds": len(condition.accuracies),
+        "train_images": condition.num_train,
+        "val_images": condition.num_val,
+        "lowest_top1": f"{condition.accuracies.mean(axis=0).min():.4f}",
+        "highest_top1": f"{condition.accuracies.mean(axis=0).max():.4f}",
+        "cpu_seconds": f"{condition.cpu_seconds:.0f}",
+        **_interval("tau", one.tau),
+        **_interval("band_tau", one.band_tau),
+        "single_tau": f"{one.single.mean():.3f}",
+        "share_of_ceiling": f"{one.of_ceiling:.3f}",
+        **_interval("above_short", one.above_short),
+        **_interval("above_random", one.above_random),
+    }
+    for low, high, found, pairs in zip(GAPS, GAPS[1:], one.agreement, one.pairs, strict=False):
+        row |= {f"pairs_{100 * low:g}_{100 * high:g}": pairs, **_interval(f"alike_{100 * low:g}_{100 * high:g}", found)}
+    return row
+
+
+def _interval(name: str, one: Interval | None) -> dict[str, object]:
+    values = ("", "", "") if one is None else (f"{one.value:.3f}", f"{one.low:.3f}", f"{one.high:.3f}")
+    return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
+
+
+def text(conditions: Sequence[Condition], verdicts: Sequence[Verdict]) -> str:
+    """The table for people."""
+    full = reference(conditions)
+    means = full.accuracies.mean(axis=0)
+    lines = [
+        f"{full.accuracies.shape[1]} networks, {100 * means.min():.1f} to {100 * means.max():.1f} % on the full set "
+        f"({len(full.accuracies)} seeds); {in_band(means).sum()} within 5 points of the best."
+    ]
+    if len(full.accuracies) > 1:
+        own = ceiling(full)
+        lines.append(
+            f"Two seeds of the full training agree to tau {own.mean():.3f} ({own.min():.3f} to {own.max():.3f})."
+        )
+    lines += [
+        "",
+        "| trained on | cost | seeds | tau | one seed | of ceiling | band tau | pairs < 1 point | pairs > 2 points | "
+        "above fewer epochs | above random classes |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*lines, *map(_line, verdicts)]) + "\n"
+
+
+def _line(one: Verdict) -> str:
+    condition = one.condition
+    near = sum(found.value * pairs for found, pairs in zip(one.agreement[:3], one.pairs, strict=False) if pairs)
+    cells = [
+        condition.name,
+        f"{condition.share:.3g}",
+        len(condition.accuracies),
+        one.tau,
+        f"{one.single.mean():.2f}",
+        f"{one.of_ceiling:.2f}",
+        one.band_tau,
+        f"{near / max(1, sum(one.pairs[:3])):.2f}",
+        f"{one.agreement[4].value:.2f}",
+        one.above_short or "",
+        one.above_random or "",
+    ]
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def write_report(folder: Path, networks: Sequence[str] = tuple(ZOO)) -> str:
+    """Write the tables and plots; return the table for people."""
+    conditions = gather(read_trainings(folder / "trainings.jsonl"), networks)
+    verdicts = judge(conditions)
+    out = folder / "report"
+    out.mkdir(exist_ok=True)
+    table = rows(verdicts)
+    with (out / "table.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(table)
+    words = text(conditions, verdicts)
+    (out / "table.md").write_text(words, encoding="utf-8")
+    plots.cost(verdicts, ceiling(reference(conditions)), out / "cost.png")
+    plots.ranks(reference(conditions), verdicts, networks, out / "ranks.png")
+    return words
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=RESULTS)
+    np.seterr(all="raise", under="ignore")
+    print(write_report(parser.parse_args().folder))
+
+
+if __name__ == "__main__":
+    main()
