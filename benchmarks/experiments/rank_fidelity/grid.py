@@ -1,6 +1,6 @@
 """The grid: which trainings, in which order; each worker does the first that nobody has done or is doing.
 
-    python -m benchmarks.experiments.rank_fidelity.grid [--folder DIR] [--workers N]
+    python -m benchmarks.experiments.rank_fidelity.grid [--folder DIR] [--workers N] [--device cuda]
 
 plan.csv is read again before each training, so it may be changed meanwhile: its rows (condition, share of the full
 training's images, seed, which networks) are done from the top, network by network. A row whose choice is not there
@@ -64,7 +64,7 @@ def _networks(names: str) -> list[str]:
     return list(FAMILIES[names]) if names in FAMILIES else names.split()
 
 
-def work(folder: Path) -> None:
+def work(folder: Path, device: str = "cpu") -> None:
     """Do what is left of the plan."""
     import torch
 
@@ -73,23 +73,23 @@ def work(folder: Path) -> None:
     settings, epochs = grid.settings()
     pool = Pool.open(settings)
     full = pool.train.size * epochs
-    while (found := _do_one(grid, pool, full)) is not None:
+    while (found := _do_one(grid, pool, full, device)) is not None:
         print(f"{found.cell} {found.top1:.4f} in {found.cpu_seconds:.1f} CPU-seconds", flush=True)
 
 
-def _do_one(grid: Grid, pool: Pool, full: int) -> Training | None:
+def _do_one(grid: Grid, pool: Pool, full: int, device: str) -> Training | None:
     done = grid.trainings
     for cell in grid.cells():
         if cell in done or (part := grid.part(pool, cell.condition)) is None:
             continue
         with claim(grid.folder / "claims", cell) as mine:
             if mine and cell not in grid.trainings:
-                return _do(grid, pool, part, cell, round(full * cell.share))
+                return _do(grid, pool, part, cell, round(full * cell.share), device)
     return None
 
 
-def _do(grid: Grid, pool: Pool, part: Part, cell: Cell, images_seen: int) -> Training:
-    outcome = train(NETWORKS[cell.network], pool, part, images_seen=images_seen, seed=cell.seed)
+def _do(grid: Grid, pool: Pool, part: Part, cell: Cell, images_seen: int, device: str) -> Training:
+    outcome = train(NETWORKS[cell.network], pool, part, images_seen=images_seen, seed=cell.seed, device=device)
     if cell.network in GUIDES:
         _keep_predictions(grid.folder / "guides" / f"{cell.network}-{cell.condition}.npz", outcome)
     correct = outcome.predicted == part.labels(pool, part.val)
@@ -111,10 +111,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=RESULTS)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda; the workers share it")
     arguments = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # for the workers, which import torch
     context = get_context("spawn")
-    workers = [context.Process(target=work, args=(arguments.folder,)) for _ in range(arguments.workers)]
+    workers = [
+        context.Process(target=work, args=(arguments.folder, arguments.device)) for _ in range(arguments.workers)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:

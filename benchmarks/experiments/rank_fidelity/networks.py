@@ -47,11 +47,11 @@ ZOO: Mapping[str, Network] = {
     "shift": replace(_PLAIN, augment="shift"),
     "flat-head": replace(_PLAIN, head="flat"),
     "kernel5": replace(_PLAIN, kernel=5),
-    "convnext": Network("convnext", 16, (1, 2, 1), 5, "layer", "gelu", rate=4e-3),
     "max-pool": replace(_PLAIN, shrink="max"),
-    "tanh": replace(_PLAIN, activation="tanh"),
     "mixup": replace(_PLAIN, augment="mixup"),
     "dropout": replace(_PLAIN, dropout=0.3),
+    "smooth": replace(_PLAIN, smoothing=0.1),
+    "residual-flat": replace(_RESIDUAL, depths=(1, 1, 1), head="flat", activation="silu"),
     "branches": replace(_PLAIN, block="branches"),
     "inverted": replace(_PLAIN, block="inverted", depths=(1, 2, 1)),
 }
@@ -64,8 +64,10 @@ MORE: Mapping[str, Network] = {  # guides by their accuracies only
     "grouped": replace(_RESIDUAL, block="grouped", width=24),
 }
 
-LEFT_OUT: Mapping[str, Network] = {  # far below all others, which any set of images would find
+LEFT_OUT: Mapping[str, Network] = {  # far below the others, which any images would find, or too costly
     "attention": Network("attention", 16, (0, 1, 1), norm="layer", activation="gelu", rate=2e-3),
+    "tanh": replace(_PLAIN, activation="tanh"),
+    "convnext": Network("convnext", 16, (1, 2, 1), 5, "layer", "gelu", rate=4e-3),
     "no-norm": replace(_PLAIN, norm="none", rate=1e-3),
 }
 

@@ -1,6 +1,7 @@
-"""One training: a network, a part of the images, a number of images to see, a seed; the same again gives the same.
+"""One training: a network, a part of the images, a number of images to see, a seed; the same again gives the same
+(on a GPU nearly).
 
-On one thread, in bfloat16 on the CPU; AdamW, a warm-up of a tenth, then a cosine to nought at the end of *this*
+In bfloat16, on the CPU on one thread; AdamW, a warm-up of a tenth, then a cosine to nought at the end of *this*
 training however short: a cheap training has its own full schedule.
 """
 
@@ -33,11 +34,11 @@ class Outcome:
     cpu_seconds: float
 
 
-def train(network: Network, pool: Pool, part: Part, *, images_seen: int, seed: int) -> Outcome:
+def train(network: Network, pool: Pool, part: Part, *, images_seen: int, seed: int, device: str = "cpu") -> Outcome:
     """Train on the part's images, looped through until `images_seen`, and say what becomes of its validation images."""
     start = time.process_time()
     torch.manual_seed(seed)
-    net = Classifier(network, part.num_classes).to(memory_format=torch.channels_last)
+    net = Classifier(network, part.num_classes).to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), lr=network.rate, weight_decay=network.decay, fused=True)
     steps = max(CHECKPOINTS, round(images_seen / BATCH))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share_of_rate(step / steps))
@@ -48,15 +49,15 @@ def train(network: Network, pool: Pool, part: Part, *, images_seen: int, seed: i
     checkpoints = []
     for step in range(1, steps + 1):
         chosen = next(ways)
-        images, labels = torch.from_numpy(pool.images[chosen]), torch.from_numpy(part.labels(pool, chosen))
+        images, labels = _batch(pool, part, chosen, device)
         loss = AUGMENTED[network.augment](net, images, labels, network.smoothing)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         if step in stops:
-            checkpoints.append(_top1(net, pool, part, few))
-    predicted, probability = _judge(net, pool, part, part.val)
+            checkpoints.append(_top1(net, pool, part, few, device))
+    predicted, probability = _judge(net, pool, part, part.val, device)
     checkpoints.append(float(np.mean(predicted == part.labels(pool, part.val))))
     return Outcome(predicted, probability, tuple(checkpoints), time.process_time() - start)
 
@@ -71,8 +72,13 @@ def _looped(images: IntArray, steps: int, rng: np.random.Generator) -> IntArray:
     return np.concatenate([rng.permutation(images) for _ in range(times)])[: steps * BATCH].reshape(steps, BATCH)
 
 
+def _batch(pool: Pool, part: Part, chosen: IntArray, device: str) -> tuple[Tensor, Tensor]:
+    labels = torch.from_numpy(part.labels(pool, chosen))
+    return torch.from_numpy(pool.images[chosen]).to(device), labels.to(device)
+
+
 def _logits(net: nn.Module, images: Tensor) -> Tensor:
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(images.device.type, torch.bfloat16):
         logits: Tensor = net(((images.float() - 128) / 64).permute(0, 3, 1, 2))  # the view is channels-last
     return logits.float()
 
@@ -87,22 +93,23 @@ def _shifted(net: nn.Module, images: Tensor, labels: Tensor, smoothing: float) -
 
 def _shift(images: Tensor, most: int) -> Tensor:
     count, size = images.shape[:2]
-    by = torch.randint(-most, most + 1, (2, count, 1))
-    rows, columns = (torch.arange(size) + by).clamp(0, size - 1)
-    return images[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    by = torch.randint(-most, most + 1, (2, count, 1), device=images.device)
+    rows, columns = (torch.arange(size, device=images.device) + by).clamp(0, size - 1)
+    return images[torch.arange(count, device=images.device)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
 def _cut(net: nn.Module, images: Tensor, labels: Tensor, smoothing: float) -> Tensor:
     count, size = images.shape[:2]
-    first = torch.randint(-size // 8, size, (2, count, 1))
-    rows, columns = (torch.arange(size) >= first) & (torch.arange(size) < first + size // 4)
+    first = torch.randint(-size // 8, size, (2, count, 1), device=images.device)
+    places = torch.arange(size, device=images.device)
+    rows, columns = (places >= first) & (places < first + size // 4)
     hidden = rows[:, :, None] & columns[:, None, :]
     return _loss(net, images.masked_fill(hidden[..., None], 128), labels, smoothing)
 
 
 def _mixed(net: nn.Module, images: Tensor, labels: Tensor, smoothing: float) -> Tensor:
     share = float(torch.rand(())) * 0.4
-    others = torch.randperm(len(images))
+    others = torch.randperm(len(images), device=images.device)
     logits = _logits(net, (1 - share) * images.float() + share * images[others].float())
     losses = [nn.functional.cross_entropy(logits, one, label_smoothing=smoothing) for one in (labels, labels[others])]
     return (1 - share) * losses[0] + share * losses[1]
@@ -116,18 +123,18 @@ AUGMENTED: Mapping[str, Callable[[nn.Module, Tensor, Tensor, float], Tensor]] = 
 }
 
 
-def _top1(net: nn.Module, pool: Pool, part: Part, images: IntArray) -> float:
-    return float(np.mean(_judge(net, pool, part, images)[0] == part.labels(pool, images)))
+def _top1(net: nn.Module, pool: Pool, part: Part, images: IntArray, device: str) -> float:
+    return float(np.mean(_judge(net, pool, part, images, device)[0] == part.labels(pool, images)))
 
 
 @torch.inference_mode()
-def _judge(net: nn.Module, pool: Pool, part: Part, images: IntArray) -> tuple[IntArray, FloatArray]:
+def _judge(net: nn.Module, pool: Pool, part: Part, images: IntArray, device: str) -> tuple[IntArray, FloatArray]:
     net.eval()
     predicted, probability = [], []
     for chosen in np.array_split(images, math.ceil(len(images) / 500)):
-        chances = _logits(net, torch.from_numpy(pool.images[chosen])).softmax(1)
-        labels = torch.from_numpy(part.labels(pool, chosen))
-        predicted.append(chances.argmax(1).numpy())
-        probability.append(chances.gather(1, labels[:, None])[:, 0].numpy().astype(np.float64))
+        batch, labels = _batch(pool, part, chosen, device)
+        chances = _logits(net, batch).softmax(1)
+        predicted.append(chances.argmax(1).cpu().numpy())
+        probability.append(chances.gather(1, labels[:, None])[:, 0].cpu().numpy().astype(np.float64))
     net.train()
     return np.concatenate(predicted), np.concatenate(probability)
