@@ -29,20 +29,17 @@ def rows(settings: PoolSettings) -> Iterator[tuple[str, float, int, str]]:
     yield "full", 1, 0, "zoo"
     yield from _of_zoo(TENTH, f"random-{tenth}-0", "full")
     yield "full", 1, 0, "more"
-    yield from _of_zoo(TENTH, f"max-confusion-{tenth}", f"rank-fidelity-{tenth}", f"images-random-{few}")
-    yield from _of_zoo(TENTH, f"random-{quarter}-0", f"lowest-accuracy-{tenth}")
+    yield from _of_zoo(TENTH, f"rank-fidelity-{tenth}", f"max-confusion-{tenth}", f"images-easiest-{few}")
     yield "full", 1, 1, "zoo"
-    yield from _of_zoo(TENTH, f"images-easiest-{few}", f"outcomes-{tenth}", f"random-{tenth}-1", f"coarse-{tenth}")
-    yield from _of_zoo(TENTH, f"random-{tenth}-2", f"images-hardest-{few}")
-    yield from _of_zoo(THIRTIETH, "full", *(f"{name}-{thirtieth}" for name in ("rank-fidelity", "max-confusion")))
-    yield from _of_zoo(THIRTIETH, f"random-{thirtieth}-0")
+    yield from _of_zoo(TENTH, f"random-{tenth}-1", f"lowest-accuracy-{tenth}", f"images-random-{few}")
+    yield from _of_zoo(TENTH, f"random-{quarter}-0", f"outcomes-{tenth}", f"coarse-{tenth}", f"random-{tenth}-2")
+    yield from _of_zoo(TENTH, f"images-hardest-{few}", f"rank-fidelity-{quarter}", f"highest-accuracy-{tenth}")
     yield from _of_zoo(TENTH, f"random-{tenth}-3", f"random-{tenth}-4")
     yield "full", 1, 2, "zoo"
-    yield from _of_zoo(TENTH, f"highest-accuracy-{tenth}", f"images-even-{few}", f"images-tails-{few}")
-    yield from _of_zoo(TENTH, f"blend50-{tenth}", f"random-{settings.classes // 20}-0", f"rank-fidelity-{quarter}")
-    yield from _of_zoo(QUARTER, "full", *(f"{one}-{quarter}" for one in ("rank-fidelity", "max-confusion")))
-    yield from _of_zoo(QUARTER, f"random-{quarter}-0", f"random-{tenth}-0")
-    yield from _of_zoo(THIRTIETH, *(f"random-{thirtieth}-{draw}" for draw in range(1, 5)))
+    yield from _of_zoo(TENTH, f"images-even-{few}", f"images-tails-{few}", f"blend50-{tenth}")
+    yield from _of_zoo(TENTH, f"random-{settings.classes // 20}-0")
+    for share, k in ((THIRTIETH, thirtieth), (QUARTER, quarter)):
+        yield from _of_zoo(share, "full", f"random-{k}-0", f"rank-fidelity-{k}", f"max-confusion-{k}", f"random-{k}-1")
     telling = [f"{name}-{tenth}" for name in ("rank-fidelity", "max-confusion")]
     usual = [f"random-{tenth}-{draw}" for draw in range(5)]
     for seed in range(FIRST + 1, FIRST + 5):

@@ -19,7 +19,8 @@ from benchmarks.experiments.rank_fidelity.parts import Part
 from benchmarks.experiments.rank_fidelity.pool import Pool
 from rescale_fast.types import FloatArray, IntArray
 
-BATCH = 64  # images
+BATCHES = (64, 32, 16)  # images; a cheap training takes smaller steps rather than hardly any
+FEWEST_STEPS = 400
 CHECKPOINTS = 4  # the last is the end
 VAL_AT_CHECKPOINTS = 5  # images a class, of those that the end is judged by
 
@@ -40,10 +41,11 @@ def train(network: Network, pool: Pool, part: Part, *, images_seen: int, seed: i
     torch.manual_seed(seed)
     net = Classifier(network, part.num_classes).to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), lr=network.rate, weight_decay=network.decay, fused=True)
-    steps = max(CHECKPOINTS, round(images_seen / BATCH))
+    batch = batch_size(images_seen)
+    steps = max(CHECKPOINTS, round(images_seen / batch))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share_of_rate(step / steps))
     rng = np.random.default_rng(seed)
-    ways = iter(_looped(part.train, steps, rng))
+    ways = iter(_looped(part.train, steps, batch, rng))
     stops = {round(steps * (i + 1) / CHECKPOINTS): i for i in range(CHECKPOINTS - 1)}
     few = part.few_val(VAL_AT_CHECKPOINTS)
     checkpoints = []
@@ -62,14 +64,19 @@ def train(network: Network, pool: Pool, part: Part, *, images_seen: int, seed: i
     return Outcome(predicted, probability, tuple(checkpoints), time.process_time() - start)
 
 
+def batch_size(images_seen: int) -> int:
+    """The largest batch that leaves enough steps."""
+    return next((batch for batch in BATCHES if images_seen >= FEWEST_STEPS * batch), BATCHES[-1])
+
+
 def _share_of_rate(done: float) -> float:
     return min(done / 0.1, 1.0) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
-def _looped(images: IntArray, steps: int, rng: np.random.Generator) -> IntArray:
-    """(steps, BATCH): all images once, in random order, then again, and so on."""
-    times = math.ceil(steps * BATCH / len(images))
-    return np.concatenate([rng.permutation(images) for _ in range(times)])[: steps * BATCH].reshape(steps, BATCH)
+def _looped(images: IntArray, steps: int, batch: int, rng: np.random.Generator) -> IntArray:
+    """(steps, batch): all images once, in random order, then again, and so on."""
+    times = math.ceil(steps * batch / len(images))
+    return np.concatenate([rng.permutation(images) for _ in range(times)])[: steps * batch].reshape(steps, batch)
 
 
 def _batch(pool: Pool, part: Part, chosen: IntArray, device: str) -> tuple[Tensor, Tensor]:
