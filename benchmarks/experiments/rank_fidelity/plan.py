@@ -22,24 +22,28 @@ FIRST = 10  # seed of all but the full training, so that no seed is that of a tr
 def rows(settings: PoolSettings) -> Iterator[tuple[str, float, int, str]]:
     """(condition, share, seed, networks) in the order of importance."""
     tenth, quarter, thirtieth = (settings.classes // part for part in (10, 4, 30))
-    few = settings.train // 10
+    few, some = settings.train // 10, settings.train // 4
     yield "full", 1, 0, "guides"
     yield "half-a", 1, 0, HALVES
     yield "half-b", 1, 0, HALVES
     yield "full", 1, 0, "zoo"
     yield from _of_zoo(TENTH, f"random-{tenth}-0", "full")
     yield "full", 1, 0, "more"
-    yield from _of_zoo(TENTH, f"rank-fidelity-{tenth}", f"max-confusion-{tenth}", f"images-easiest-{few}")
+    yield from _of_zoo(TENTH, f"rank-fidelity-{tenth}", f"max-confusion-{tenth}")
     yield "full", 1, 1, "zoo"
-    yield from _of_zoo(TENTH, f"random-{tenth}-1", f"lowest-accuracy-{tenth}", f"images-random-{few}")
-    yield from _of_zoo(TENTH, f"random-{quarter}-0", f"outcomes-{tenth}", f"coarse-{tenth}", f"random-{tenth}-2")
-    yield from _of_zoo(TENTH, f"images-hardest-{few}", f"rank-fidelity-{quarter}", f"highest-accuracy-{tenth}")
-    yield from _of_zoo(TENTH, f"random-{tenth}-3", f"random-{tenth}-4")
+    yield from _of_zoo(TENTH, f"random-{tenth}-1", f"lowest-accuracy-{tenth}")
+    yield from _of_zoo(QUARTER, "full", f"random-{quarter}-0")
+    yield from _of_zoo(TENTH, f"random-{tenth}-2", f"coarse-{tenth}", f"outcomes-{tenth}")
+    yield from _of_zoo(QUARTER, f"images-easiest-{some}")
+    yield from _of_zoo(TENTH, f"random-{tenth}-3", f"random-{tenth}-4", f"highest-accuracy-{tenth}")
+    yield from _of_zoo(TENTH, f"random-{quarter}-0", f"rank-fidelity-{quarter}", f"blend50-{tenth}")
+    yield from _of_zoo(QUARTER, f"rank-fidelity-{quarter}", f"max-confusion-{quarter}")
     yield "full", 1, 2, "zoo"
-    yield from _of_zoo(TENTH, f"images-even-{few}", f"images-tails-{few}", f"blend50-{tenth}")
+    yield from _of_zoo(QUARTER, *(f"images-{pick}-{some}" for pick in ("random", "hardest", "even", "tails")))
+    yield from _of_zoo(TENTH, *(f"images-{pick}-{few}" for pick in ("easiest", "random", "hardest", "even", "tails")))
     yield from _of_zoo(TENTH, f"random-{settings.classes // 20}-0")
-    for share, k in ((THIRTIETH, thirtieth), (QUARTER, quarter)):
-        yield from _of_zoo(share, "full", f"random-{k}-0", f"rank-fidelity-{k}", f"max-confusion-{k}", f"random-{k}-1")
+    yield from _of_zoo(THIRTIETH, "full", *(f"random-{thirtieth}-{draw}" for draw in range(5)))
+    yield from _of_zoo(THIRTIETH, *(f"{name}-{thirtieth}" for name in ("rank-fidelity", "max-confusion")))
     telling = [f"{name}-{tenth}" for name in ("rank-fidelity", "max-confusion")]
     usual = [f"random-{tenth}-{draw}" for draw in range(5)]
     for seed in range(FIRST + 1, FIRST + 5):
