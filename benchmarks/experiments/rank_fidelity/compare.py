@@ -79,9 +79,10 @@ def reference(conditions: Sequence[Condition]) -> Condition:
 
 
 def ceiling(full: Condition) -> FloatArray:
-    """Tau between different seeds of the full training; at least two are needed."""
-    s = len(full.accuracies)
-    return np.concatenate([single_seeds(full.accuracies[i : i + 1], full.accuracies[i + 1 :]) for i in range(s - 1)])
+    """Tau between different seeds of the full training, each pair; none with one seed."""
+    seeds = full.accuracies
+    pairs = [single_seeds(seeds[i : i + 1], seeds[i + 1 :]) for i in range(len(seeds) - 1)]
+    return np.concatenate([np.empty(0), *pairs])
 
 
 def judge(conditions: Sequence[Condition]) -> list[Verdict]:

@@ -51,12 +51,12 @@ ZOO: Mapping[str, Network] = {
     "mixup": replace(_PLAIN, augment="mixup"),
     "dropout": replace(_PLAIN, dropout=0.3),
     "smooth": replace(_PLAIN, smoothing=0.1),
-    "residual-flat": replace(_RESIDUAL, depths=(1, 1, 1), head="flat", activation="silu"),
     "branches": replace(_PLAIN, block="branches"),
     "inverted": replace(_PLAIN, block="inverted", depths=(1, 2, 1)),
 }
 
 MORE: Mapping[str, Network] = {  # guides by their accuracies only
+    "residual-flat": replace(_RESIDUAL, depths=(1, 1, 1), head="flat", activation="silu"),
     "max-head": replace(_PLAIN, head="max"),
     "group-norm": replace(_PLAIN, norm="group"),
     "cutout": replace(_PLAIN, augment="cutout"),

@@ -33,8 +33,8 @@ def cost(verdicts: Sequence[Verdict], own: FloatArray, path: Path) -> None:
             ax.plot([place, place], [one.tau.low, one.tau.high], color=colour, alpha=0.5)
             ax.plot(place, one.tau.value, "o", color=colour)
             ax.plot([place] * len(one.single), one.single, "_", color=colour)
-        ax.axhspan(own.min(), own.max(), color="gold", alpha=0.4, lw=0)
-        ax.axhline(own.mean(), color="goldenrod", lw=1)
+        for seeds in own:
+            ax.axhline(seeds, color="gold", lw=1.5)
         ax.set_xticks(range(len(here)), [one.condition.name for one in here], rotation=90, fontsize=8)
         ax.set_title(f"{share:.3g} of the full cost", fontsize=10)
         ax.grid(axis="y", alpha=0.3)
