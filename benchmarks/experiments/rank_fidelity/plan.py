@@ -21,7 +21,7 @@ FIRST = 10  # seed of all but the full training, so that no seed is that of a tr
 
 def rows(settings: PoolSettings) -> Iterator[tuple[str, float, int, str]]:
     """(condition, share, seed, networks) in the order of importance."""
-    tenth, quarter, thirtieth = (settings.classes // part for part in (10, 4, 30))
+    tenth, quarter, twentieth, thirtieth = (settings.classes // part for part in (10, 4, 20, 30))
     few, some = settings.train // 10, settings.train // 4
     yield "full", 1, 0, "guides"
     yield "half-a", 1, 0, HALVES
@@ -31,17 +31,17 @@ def rows(settings: PoolSettings) -> Iterator[tuple[str, float, int, str]]:
     yield "full", 1, 0, "more"
     yield from _of_zoo(TENTH, f"rank-fidelity-{tenth}", f"max-confusion-{tenth}")
     yield "full", 1, 1, "zoo"
-    yield from _of_zoo(TENTH, f"random-{tenth}-1", f"lowest-accuracy-{tenth}")
+    yield from _of_zoo(TENTH, *(f"random-{name}" for name in (f"{tenth}-1", f"{quarter}-0", f"{twentieth}-0")))
+    yield from _of_zoo(TENTH, f"lowest-accuracy-{tenth}")
     yield from _of_zoo(QUARTER, "full", f"random-{quarter}-0")
-    yield from _of_zoo(TENTH, f"random-{tenth}-2", f"coarse-{tenth}", f"outcomes-{tenth}")
-    yield from _of_zoo(QUARTER, f"images-easiest-{some}")
-    yield from _of_zoo(TENTH, f"random-{tenth}-3", f"random-{tenth}-4", f"highest-accuracy-{tenth}")
-    yield from _of_zoo(TENTH, f"random-{quarter}-0", f"rank-fidelity-{quarter}", f"blend50-{tenth}")
-    yield from _of_zoo(QUARTER, f"rank-fidelity-{quarter}", f"max-confusion-{quarter}")
+    yield from _of_zoo(TENTH, f"random-{tenth}-2", f"coarse-{tenth}", f"highest-accuracy-{tenth}")
+    yield from _of_zoo(TENTH, f"random-{tenth}-3", f"random-{tenth}-4", f"outcomes-{tenth}")
+    yield from _of_zoo(QUARTER, f"rank-fidelity-{quarter}", f"images-easiest-{some}")
     yield "full", 1, 2, "zoo"
+    yield from _of_zoo(TENTH, f"blend50-{tenth}", f"rank-fidelity-{quarter}")
+    yield from _of_zoo(QUARTER, f"max-confusion-{quarter}")
     yield from _of_zoo(QUARTER, *(f"images-{pick}-{some}" for pick in ("random", "hardest", "even", "tails")))
     yield from _of_zoo(TENTH, *(f"images-{pick}-{few}" for pick in ("easiest", "random", "hardest", "even", "tails")))
-    yield from _of_zoo(TENTH, f"random-{settings.classes // 20}-0")
     yield from _of_zoo(THIRTIETH, "full", *(f"random-{thirtieth}-{draw}" for draw in range(5)))
     yield from _of_zoo(THIRTIETH, *(f"{name}-{thirtieth}" for name in ("rank-fidelity", "max-confusion")))
     telling = [f"{name}-{tenth}" for name in ("rank-fidelity", "max-confusion")]
