@@ -16,6 +16,7 @@ from benchmarks.experiments.rank_fidelity import choose, grid, report
 from benchmarks.experiments.rank_fidelity.choices import Choice, of_classes
 from benchmarks.experiments.rank_fidelity.networks import NETWORKS
 from benchmarks.experiments.rank_fidelity.pool import Pool, PoolSettings
+from benchmarks.experiments.rank_fidelity.restricted import restricted_tau
 from benchmarks.experiments.rank_fidelity.results import Cell, Training, add_training, claim, read_trainings
 from benchmarks.experiments.rank_fidelity.statistics import by_gap, draw_networks, draw_seeds, tau
 from benchmarks.experiments.rank_fidelity.training import train
@@ -155,13 +156,27 @@ def test_agreement_by_gap_counts_pairs_and_ties_as_half():
     assert shares[0, 4] == 1
 
 
+def test_tau_of_full_trainings_judged_by_some_classes_is_that_of_their_hits(tmp_path):
+    of_classes([0, 2], "").save(tmp_path / "c.json")
+    hits = np.array([[1, 2, 0, 3], [2, 0, 1, 4], [0, 4, 2, 4]])  # of 3 networks, on 4 classes of 5 images
+    trainings = {}
+    for name, row in zip("abc", hits, strict=True):
+        cell = Cell("full", 1.0, 0, name)
+        trainings[cell] = Training(cell, 0, 1, 1, (), 0, (np.arange(5) < row[:, None]).ravel())
+    expected = kendalltau(hits.sum(axis=1), hits[:, [0, 2]].sum(axis=1)).statistic
+    assert restricted_tau(trainings, "abc", 4, tmp_path / "c.json") == pytest.approx(expected)
+    assert restricted_tau(trainings, "abc", 2, tmp_path / "c.json") is None
+    assert restricted_tau(trainings, "abc", 4, tmp_path / "none.json") is None
+
+
 def test_draws_of_one_seed_are_that_seed(rng):
     accuracies = rng.random((1, 5))
     np.testing.assert_array_equal(draw_seeds(accuracies, 0), np.tile(accuracies, (len(draw_seeds(accuracies, 0)), 1)))
 
 
-def test_the_report_says_which_condition_keeps_the_order(tmp_path, rng):
-    names, path = ("plain", "wide", "deep", "narrow"), tmp_path / "trainings.jsonl"
+def test_the_report_says_which_condition_keeps_the_order(tmp_path):
+    folder = make_folder(tmp_path / "g")
+    names, path = ("plain", "wide", "deep", "narrow"), folder / "trainings.jsonl"
     order = {"full": [3, 2, 1, 0], "random-2-0": [3, 2, 0, 1], "good-2": [3, 2, 1, 0], "random-2-1": [0, 1, 2, 3]}
     for condition, ranks in order.items():
         for seed in (0, 1):
@@ -171,10 +186,10 @@ def test_the_report_says_which_condition_keeps_the_order(tmp_path, rng):
                 add_training(
                     path, Training(Cell(condition, share, seed, name), correct.mean(), 5, 6, (0.5,), 1, correct)
                 )
-    text = report.write_report(tmp_path, names)
+    text = report.write_report(folder, names)
     assert "agree to tau 1.000" in text
     best = text.splitlines()[5].split(" | ")
     assert best[0] == "| good-2"
     assert best[3].startswith("1.00")
     assert best[-1].startswith("1.17")  # above the mean of 2/3 and -1
-    assert (tmp_path / "report" / "ranks.png").stat().st_size > 1000
+    assert (folder / "report" / "ranks.png").stat().st_size > 1000

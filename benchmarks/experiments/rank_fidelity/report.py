@@ -5,25 +5,39 @@ Writes table.csv (all numbers), table.md (for people), cost.png and ranks.png in
 
 import argparse
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.experiments.rank_fidelity import plots
 from benchmarks.experiments.rank_fidelity.compare import Condition, Verdict, ceiling, gather, judge, reference
+from benchmarks.experiments.rank_fidelity.grid import Grid
 from benchmarks.experiments.rank_fidelity.networks import ZOO
+from benchmarks.experiments.rank_fidelity.restricted import restricted_tau
 from benchmarks.experiments.rank_fidelity.results import RESULTS, read_trainings
 from benchmarks.experiments.rank_fidelity.statistics import GAPS, Interval, in_band
 
+HEADINGS = (
+    "trained on",
+    "cost",
+    "seeds",
+    "tau",
+    "one seed",
+    "of ceiling",
+    "if only judged",
+    "band tau",
+    "pairs < 1 point",
+    "pairs > 2 points",
+    "above fewer epochs",
+    "above random classes",
+)
+Restricted = Mapping[str, float | None]  # tau of full trainings on the condition's classes alone, by its name
 
-def rows(verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
-    """A row of numbers for each condition."""
-    return [_row(one) for one in verdicts]
 
-
-def _row(one: Verdict) -> dict[str, object]:
-    condition = one.condition
+def _row(one: Verdict, restricted: Restricted) -> dict[str, object]:
+    """All numbers of a condition."""
+    condition, judged_only = one.condition, restricted[one.condition.name]
     row: dict[str, object] = {
         "condition": condition.name,
         "share": f"{condition.share:g}",
@@ -37,6 +51,7 @@ def _row(one: Verdict) -> dict[str, object]:
         **_interval("band_tau", one.band_tau),
         "single_tau": f"{one.single.mean():.3f}",
         "share_of_ceiling": f"{one.of_ceiling:.3f}",
+        "tau_if_only_judged": "" if judged_only is None else f"{judged_only:.3f}",
         **_interval("above_short", one.above_short),
         **_interval("above_random", one.above_random),
     }
@@ -50,7 +65,7 @@ def _interval(name: str, one: Interval | None) -> dict[str, object]:
     return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
 
 
-def text(conditions: Sequence[Condition], verdicts: Sequence[Verdict]) -> str:
+def text(conditions: Sequence[Condition], verdicts: Sequence[Verdict], restricted: Restricted) -> str:
     """The table for people."""
     full = reference(conditions)
     means = full.accuracies.mean(axis=0)
@@ -65,15 +80,14 @@ def text(conditions: Sequence[Condition], verdicts: Sequence[Verdict]) -> str:
         )
     lines += [
         "",
-        "| trained on | cost | seeds | tau | one seed | of ceiling | band tau | pairs < 1 point | pairs > 2 points | "
-        "above fewer epochs | above random classes |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(HEADINGS)} |",
+        f"|{'---|' * len(HEADINGS)}",
     ]
-    return "\n".join([*lines, *map(_line, verdicts)]) + "\n"
+    return "\n".join([*lines, *(_line(one, restricted) for one in verdicts)]) + "\n"
 
 
-def _line(one: Verdict) -> str:
-    condition = one.condition
+def _line(one: Verdict, restricted: Restricted) -> str:
+    condition, judged_only = one.condition, restricted[one.condition.name]
     near = sum(found.value * pairs for found, pairs in zip(one.agreement[:3], one.pairs, strict=False) if pairs)
     cells = [
         condition.name,
@@ -82,6 +96,7 @@ def _line(one: Verdict) -> str:
         one.tau,
         f"{one.single.mean():.2f}",
         f"{one.of_ceiling:.2f}",
+        "" if judged_only is None else f"{judged_only:.2f}",
         one.band_tau,
         f"{near / max(1, sum(one.pairs[:3])):.2f}",
         f"{one.agreement[4].value:.2f}",
@@ -93,16 +108,22 @@ def _line(one: Verdict) -> str:
 
 def write_report(folder: Path, networks: Sequence[str] = tuple(ZOO)) -> str:
     """Write the tables and plots; return the table for people."""
-    conditions = gather(read_trainings(folder / "trainings.jsonl"), networks)
+    trainings = read_trainings(folder / "trainings.jsonl")
+    conditions = gather(trainings, networks)
     verdicts = judge(conditions)
+    num_classes = Grid(folder).settings()[0].classes
+    restricted = {
+        name: restricted_tau(trainings, networks, num_classes, folder / "choices" / f"{name}.json")
+        for name in (one.condition.name for one in verdicts)
+    }
     out = folder / "report"
     out.mkdir(exist_ok=True)
-    table = rows(verdicts)
+    table = [_row(one, restricted) for one in verdicts]
     with (out / "table.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(table)
-    words = text(conditions, verdicts)
+    words = text(conditions, verdicts, restricted)
     (out / "table.md").write_text(words, encoding="utf-8")
     plots.cost(verdicts, ceiling(reference(conditions)), out / "cost.png")
     plots.ranks(reference(conditions), verdicts, networks, out / "ranks.png")
