@@ -33,7 +33,7 @@ def rows(settings: PoolSettings) -> Iterator[tuple[str, float, int, str]]:
     yield "full", 1, 1, "zoo"
     yield from _of_zoo(TENTH, *(f"random-{name}" for name in (f"{tenth}-1", f"{quarter}-0", f"{twentieth}-0")))
     yield from _of_zoo(TENTH, f"lowest-accuracy-{tenth}")
-    yield from _of_zoo(QUARTER, "full", f"random-{quarter}-0")
+    yield from _of_zoo(QUARTER, "full", f"random-{quarter}-0", f"rank-fidelity-{tenth}")
     yield from _of_zoo(TENTH, f"random-{tenth}-2", f"coarse-{tenth}", f"highest-accuracy-{tenth}")
     yield from _of_zoo(TENTH, f"random-{tenth}-3", f"random-{tenth}-4", f"outcomes-{tenth}")
     yield from _of_zoo(QUARTER, f"rank-fidelity-{quarter}", f"images-easiest-{some}")
