@@ -31,17 +31,17 @@ def rows(settings: PoolSettings) -> Iterator[tuple[str, float, int, str]]:
     yield "full", 1, 0, "more"
     yield from _of_zoo(TENTH, f"rank-fidelity-{tenth}", f"max-confusion-{tenth}")
     yield "full", 1, 1, "zoo"
-    yield from _of_zoo(TENTH, *(f"random-{name}" for name in (f"{tenth}-1", f"{quarter}-0", f"{twentieth}-0")))
-    yield from _of_zoo(TENTH, f"lowest-accuracy-{tenth}")
-    yield from _of_zoo(QUARTER, "full", f"random-{quarter}-0", f"rank-fidelity-{tenth}")
-    yield from _of_zoo(TENTH, f"random-{tenth}-2", f"coarse-{tenth}", f"highest-accuracy-{tenth}")
-    yield from _of_zoo(TENTH, f"random-{tenth}-3", f"random-{tenth}-4", f"outcomes-{tenth}")
-    yield from _of_zoo(QUARTER, f"rank-fidelity-{quarter}", f"images-easiest-{some}")
+    yield from _of_zoo(TENTH, *(f"random-{name}" for name in (f"{tenth}-1", f"{twentieth}-0", f"{quarter}-0")))
+    yield from _of_zoo(TENTH, f"lowest-accuracy-{tenth}", f"random-{tenth}-2")
     yield "full", 1, 2, "zoo"
-    yield from _of_zoo(TENTH, f"blend50-{tenth}", f"rank-fidelity-{quarter}")
+    yield from _of_zoo(QUARTER, "full", f"rank-fidelity-{tenth}")
+    yield from _of_zoo(TENTH, f"coarse-{tenth}", f"random-{tenth}-3", f"random-{tenth}-4", f"images-easiest-{few}")
+    yield from _of_zoo(TENTH, f"highest-accuracy-{tenth}", f"outcomes-{tenth}", f"rank-fidelity-{quarter}")
+    yield from _of_zoo(QUARTER, f"random-{quarter}-0", f"rank-fidelity-{quarter}", f"images-easiest-{some}")
+    yield from _of_zoo(TENTH, f"blend50-{tenth}")
     yield from _of_zoo(QUARTER, f"max-confusion-{quarter}")
     yield from _of_zoo(QUARTER, *(f"images-{pick}-{some}" for pick in ("random", "hardest", "even", "tails")))
-    yield from _of_zoo(TENTH, *(f"images-{pick}-{few}" for pick in ("easiest", "random", "hardest", "even", "tails")))
+    yield from _of_zoo(TENTH, *(f"images-{pick}-{few}" for pick in ("random", "hardest", "even", "tails")))
     yield from _of_zoo(THIRTIETH, "full", *(f"random-{thirtieth}-{draw}" for draw in range(5)))
     yield from _of_zoo(THIRTIETH, *(f"{name}-{thirtieth}" for name in ("rank-fidelity", "max-confusion")))
     telling = [f"{name}-{tenth}" for name in ("rank-fidelity", "max-confusion")]
