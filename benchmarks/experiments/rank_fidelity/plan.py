@@ -32,12 +32,12 @@ def rows(settings: PoolSettings) -> Iterator[tuple[str, float, int, str]]:
     yield from _of_zoo(TENTH, f"rank-fidelity-{tenth}", f"max-confusion-{tenth}")
     yield "full", 1, 1, "zoo"
     yield from _of_zoo(TENTH, *(f"random-{name}" for name in (f"{tenth}-1", f"{twentieth}-0", f"{quarter}-0")))
+    yield from _of_zoo(QUARTER, "full", f"rank-fidelity-{tenth}", f"random-{quarter}-0")
     yield from _of_zoo(TENTH, f"lowest-accuracy-{tenth}", f"random-{tenth}-2")
     yield "full", 1, 2, "zoo"
-    yield from _of_zoo(QUARTER, "full", f"rank-fidelity-{tenth}")
     yield from _of_zoo(TENTH, f"coarse-{tenth}", f"random-{tenth}-3", f"random-{tenth}-4", f"images-easiest-{few}")
     yield from _of_zoo(TENTH, f"highest-accuracy-{tenth}", f"outcomes-{tenth}", f"rank-fidelity-{quarter}")
-    yield from _of_zoo(QUARTER, f"random-{quarter}-0", f"rank-fidelity-{quarter}", f"images-easiest-{some}")
+    yield from _of_zoo(QUARTER, f"rank-fidelity-{quarter}", f"images-easiest-{some}")
     yield from _of_zoo(TENTH, f"blend50-{tenth}")
     yield from _of_zoo(QUARTER, f"max-confusion-{quarter}")
     yield from _of_zoo(QUARTER, *(f"images-{pick}-{some}" for pick in ("random", "hardest", "even", "tails")))

@@ -12,10 +12,11 @@ import numpy as np
 
 from benchmarks.experiments.rank_fidelity import plots
 from benchmarks.experiments.rank_fidelity.compare import Condition, Verdict, ceiling, gather, judge, reference
+from benchmarks.experiments.rank_fidelity.early import among_draws, on_the_way
 from benchmarks.experiments.rank_fidelity.grid import Grid
 from benchmarks.experiments.rank_fidelity.networks import ZOO
 from benchmarks.experiments.rank_fidelity.restricted import restricted_tau
-from benchmarks.experiments.rank_fidelity.results import RESULTS, read_trainings
+from benchmarks.experiments.rank_fidelity.results import RESULTS, Cell, Training, read_trainings
 from benchmarks.experiments.rank_fidelity.statistics import GAPS, Interval, in_band
 
 HEADINGS = (
@@ -65,25 +66,36 @@ def _interval(name: str, one: Interval | None) -> dict[str, object]:
     return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
 
 
-def text(conditions: Sequence[Condition], verdicts: Sequence[Verdict], restricted: Restricted) -> str:
+def text(verdicts: Sequence[Verdict], restricted: Restricted) -> str:
     """The table for people."""
-    full = reference(conditions)
-    means = full.accuracies.mean(axis=0)
     lines = [
-        f"{full.accuracies.shape[1]} networks, {100 * means.min():.1f} to {100 * means.max():.1f} % on the full set "
-        f"({len(full.accuracies)} seeds); {in_band(means).sum()} within 5 points of the best."
-    ]
-    if len(full.accuracies) > 1:
-        own = ceiling(full)
-        lines.append(
-            f"Two seeds of the full training agree to tau {own.mean():.3f} ({own.min():.3f} to {own.max():.3f})."
-        )
-    lines += [
-        "",
         f"| {' | '.join(HEADINGS)} |",
         f"|{'---|' * len(HEADINGS)}",
+        *(_line(one, restricted) for one in verdicts),
     ]
-    return "\n".join([*lines, *(_line(one, restricted) for one in verdicts)]) + "\n"
+    return "\n".join(lines) + "\n"
+
+
+def notes(conditions: Sequence[Condition], trainings: Mapping[Cell, Training], networks: Sequence[str]) -> str:
+    """What is said of the zoo, the ceiling and the controls that cost no training."""
+    full = reference(conditions)
+    means, seeds = full.accuracies.mean(axis=0), len(full.accuracies)
+    lines = [
+        f"{len(means)} networks, {100 * means.min():.1f} to {100 * means.max():.1f} % on the full set "
+        f"({seeds} seeds); {in_band(means).sum()} within 5 points of the best."
+    ]
+    if seeds > 1:
+        own = ceiling(full)
+        deviation = np.sqrt(full.accuracies.var(axis=0, ddof=1).mean())
+        way = ", ".join(f"{tau:.2f}" for tau in on_the_way(trainings, networks, seeds)[:-1])
+        lines += [
+            f"Two seeds of the full training agree to tau {own.mean():.3f} ({own.min():.3f} to {own.max():.3f}); the "
+            f"seeds of a network deviate by {100 * deviation:.1f} points.",
+            f"Looked at after 1/4, 1/2 and 3/4 of its images, one agrees with the end of another to {way}.",
+        ]
+    for (family, share), own in among_draws(conditions).items():
+        lines.append(f"Draws of {family} at {share:.3g} of the cost agree with one another to {own.mean():.2f}.")
+    return "\n".join(f"- {line}" for line in lines) + "\n"
 
 
 def _line(one: Verdict, restricted: Restricted) -> str:
@@ -123,7 +135,7 @@ def write_report(folder: Path, networks: Sequence[str] = tuple(ZOO)) -> str:
         writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(table)
-    words = text(conditions, verdicts, restricted)
+    words = f"{notes(conditions, trainings, networks)}\n{text(verdicts, restricted)}"
     (out / "table.md").write_text(words, encoding="utf-8")
     plots.cost(verdicts, ceiling(reference(conditions)), out / "cost.png")
     plots.ranks(reference(conditions), verdicts, networks, out / "ranks.png")
