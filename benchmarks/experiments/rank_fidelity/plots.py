@@ -84,5 +84,5 @@ def _charts(verdicts: Sequence[Verdict]) -> list[Verdict]:
 def _ranks(accuracies: FloatArray) -> FloatArray:
     from scipy.stats import rankdata
 
-    found: FloatArray = rankdata(-accuracies)
+    found: FloatArray = rankdata(-accuracies, method="ordinal")
     return np.asarray(found, np.float64)
