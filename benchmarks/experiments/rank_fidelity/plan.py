@@ -21,7 +21,7 @@ FIRST = 10  # seed of all but the full training, so that no seed is that of a tr
 
 def rows(settings: PoolSettings) -> Iterator[tuple[str, float, int, str]]:
     """(condition, share, seed, networks) in the order of importance."""
-    tenth, quarter, twentieth, thirtieth = (settings.classes // part for part in (10, 4, 20, 30))
+    half, quarter, tenth, twentieth, thirtieth = (settings.classes // part for part in (2, 4, 10, 20, 30))
     few, some = settings.train // 10, settings.train // 4
     yield "full", 1, 0, "guides"
     yield "half-a", 1, 0, HALVES
@@ -33,10 +33,13 @@ def rows(settings: PoolSettings) -> Iterator[tuple[str, float, int, str]]:
     yield "full", 1, 1, "zoo"
     yield from _of_zoo(TENTH, *(f"random-{name}" for name in (f"{tenth}-1", f"{twentieth}-0", f"{quarter}-0")))
     yield from _of_zoo(QUARTER, "full", f"rank-fidelity-{tenth}", f"random-{quarter}-0")
-    yield from _of_zoo(TENTH, f"lowest-accuracy-{tenth}", f"random-{tenth}-2")
+    yield from _of_zoo(TENTH, f"random-{half}-0", f"rank-fidelity-{quarter}", f"random-{quarter}-1")
+    yield from _of_zoo(TENTH, f"max-confusion-{quarter}")
     yield "full", 1, 2, "zoo"
-    yield from _of_zoo(TENTH, f"coarse-{tenth}", f"random-{tenth}-3", f"random-{tenth}-4", f"images-easiest-{few}")
-    yield from _of_zoo(TENTH, f"highest-accuracy-{tenth}", f"outcomes-{tenth}", f"rank-fidelity-{quarter}")
+    yield from _of_zoo(TENTH, f"lowest-accuracy-{tenth}", f"coarse-{tenth}", f"random-{quarter}-2")
+    yield from _of_zoo(TENTH, f"images-easiest-{few}", f"random-{tenth}-2", f"outcomes-{tenth}")
+    yield from _of_zoo(TENTH, f"random-{quarter}-3", f"random-{quarter}-4", f"random-{tenth}-3", f"random-{tenth}-4")
+    yield from _of_zoo(TENTH, f"highest-accuracy-{tenth}", f"random-{half}-1", f"lowest-accuracy-{quarter}")
     yield from _of_zoo(QUARTER, f"rank-fidelity-{quarter}", f"images-easiest-{some}")
     yield from _of_zoo(TENTH, f"blend50-{tenth}")
     yield from _of_zoo(QUARTER, f"max-confusion-{quarter}")
@@ -44,8 +47,8 @@ def rows(settings: PoolSettings) -> Iterator[tuple[str, float, int, str]]:
     yield from _of_zoo(TENTH, *(f"images-{pick}-{few}" for pick in ("random", "hardest", "even", "tails")))
     yield from _of_zoo(THIRTIETH, "full", *(f"random-{thirtieth}-{draw}" for draw in range(5)))
     yield from _of_zoo(THIRTIETH, *(f"{name}-{thirtieth}" for name in ("rank-fidelity", "max-confusion")))
-    telling = [f"{name}-{tenth}" for name in ("rank-fidelity", "max-confusion")]
-    usual = [f"random-{tenth}-{draw}" for draw in range(5)]
+    telling = [f"{name}-{quarter}" for name in ("rank-fidelity", "max-confusion")]
+    usual = [f"random-{quarter}-{draw}" for draw in range(5)]
     for seed in range(FIRST + 1, FIRST + 5):
         yield from _of_zoo(TENTH, *telling, "full", *usual, f"images-easiest-{few}", f"images-random-{few}", seed=seed)
         yield from _of_zoo(TENTH, *(f"{name}-{tenth}" for name in ("lowest-accuracy", "outcomes")), seed=seed)
