@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -29,6 +30,7 @@ class Condition:
     accuracies: FloatArray  # (S, M)
     num_val: int
     num_train: int
+    passes: float  # over these images
     cpu_seconds: float  # of a seed of the zoo
 
     @property
@@ -68,8 +70,9 @@ def gather(trainings: Mapping[Cell, Training], networks: Sequence[str] = tuple(Z
         rows = [[seeds[seed][one] for one in networks] for seed in sorted(seeds) if len(seeds[seed]) == len(networks)]
         if rows:
             first, cost = rows[0][0], sum(one.cpu_seconds for row in rows for one in row) / len(rows)
+            passes = first.images_seen / first.num_train
             accuracies = np.array([[one.top1 for one in row] for row in rows])
-            made.append(Condition(name, share, accuracies, len(first.correct), first.num_train, cost))
+            made.append(Condition(name, share, accuracies, len(first.correct), first.num_train, passes, cost))
     return made
 
 
@@ -92,6 +95,22 @@ def judge(conditions: Sequence[Condition]) -> list[Verdict]:
     draws = {(one.name, one.share): _tau_draws(full, one) for one in others}
     verdicts = [_verdict(full, one, draws) for one in others]
     return sorted(verdicts, key=lambda one: (-one.condition.share, -one.tau.value))
+
+
+def by_number(conditions: Sequence[Condition]) -> list[tuple[str, str, float, Interval]]:
+    """Of random classes at one cost: more of them, fewer, the cost, and how far the first's mean tau is above."""
+    full = reference(conditions)
+    families: dict[tuple[float, int], list[FloatArray]] = defaultdict(list)
+    for one in conditions:
+        if one.is_random:
+            families[one.share, int(_number(one.name))].append(_tau_draws(full, one))
+    mean = {key: np.mean(draws, axis=0) for key, draws in families.items()}
+    pairs = [(less, more) for less, more in pairwise(sorted(mean)) if less[0] == more[0]]
+    found = []
+    for less, more in pairs:
+        above = mean[more] - mean[less]
+        found.append((f"random-{more[1]}", f"random-{less[1]}", more[0], Interval.of(float(above[0]), above[1:])))
+    return found
 
 
 def _tau_draws(full: Condition, one: Condition, *, band: bool = False) -> FloatArray:

@@ -36,7 +36,9 @@ def rows(settings: PoolSettings) -> Iterator[tuple[str, float, int, str]]:
     yield from _of_zoo(TENTH, f"random-{half}-0", f"rank-fidelity-{quarter}", f"random-{quarter}-1")
     yield from _of_zoo(TENTH, f"max-confusion-{quarter}")
     yield "full", 1, 2, "zoo"
-    yield from _of_zoo(TENTH, f"lowest-accuracy-{tenth}", f"coarse-{tenth}", f"random-{quarter}-2")
+    yield from _of_zoo(TENTH, f"lowest-accuracy-{tenth}")
+    yield from _of_zoo(QUARTER, f"random-{tenth}-0")
+    yield from _of_zoo(TENTH, f"coarse-{tenth}", f"random-{quarter}-2")
     yield from _of_zoo(TENTH, f"images-easiest-{few}", f"random-{tenth}-2", f"outcomes-{tenth}")
     yield from _of_zoo(TENTH, f"random-{quarter}-3", f"random-{quarter}-4", f"random-{tenth}-3", f"random-{tenth}-4")
     yield from _of_zoo(TENTH, f"highest-accuracy-{tenth}", f"random-{half}-1", f"lowest-accuracy-{quarter}")

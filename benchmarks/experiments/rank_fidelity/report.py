@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.experiments.rank_fidelity import plots
-from benchmarks.experiments.rank_fidelity.compare import Condition, Verdict, ceiling, gather, judge, reference
+from benchmarks.experiments.rank_fidelity.compare import (
+    Condition,
+    Verdict,
+    by_number,
+    ceiling,
+    gather,
+    judge,
+    reference,
+)
 from benchmarks.experiments.rank_fidelity.early import among_draws, on_the_way
 from benchmarks.experiments.rank_fidelity.grid import Grid
 from benchmarks.experiments.rank_fidelity.networks import ZOO
@@ -22,6 +30,7 @@ from benchmarks.experiments.rank_fidelity.statistics import GAPS, Interval, in_b
 HEADINGS = (
     "trained on",
     "cost",
+    "passes",
     "seeds",
     "tau",
     "one seed",
@@ -44,6 +53,7 @@ def _row(one: Verdict, restricted: Restricted) -> dict[str, object]:
         "share": f"{condition.share:g}",
         "seeds": len(condition.accuracies),
         "train_images": condition.num_train,
+        "passes": f"{condition.passes:.2f}",
         "val_images": condition.num_val,
         "lowest_top1": f"{condition.accuracies.mean(axis=0).min():.4f}",
         "highest_top1": f"{condition.accuracies.mean(axis=0).max():.4f}",
@@ -95,6 +105,8 @@ def notes(conditions: Sequence[Condition], trainings: Mapping[Cell, Training], n
         ]
     for (family, share), own in among_draws(conditions).items():
         lines.append(f"Draws of {family} at {share:.3g} of the cost agree with one another to {own.mean():.2f}.")
+    for more, less, share, above in by_number(conditions):
+        lines.append(f"At {share:.3g} of the cost, tau of {more} is {above} above that of {less}.")
     return "\n".join(f"- {line}" for line in lines) + "\n"
 
 
@@ -104,6 +116,7 @@ def _line(one: Verdict, restricted: Restricted) -> str:
     cells = [
         condition.name,
         f"{condition.share:.3g}",
+        f"{condition.passes:.1f}",
         len(condition.accuracies),
         one.tau,
         f"{one.single.mean():.2f}",
