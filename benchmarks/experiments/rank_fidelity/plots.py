@@ -1,0 +1,88 @@
+"""The two pictures of the report."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks.experiments.rank_fidelity.compare import Condition, Verdict
+from rescale_fast.types import FloatArray
+
+COLOURS: Mapping[str, str] = {
+    "full": "black",
+    "random": "tab:gray",
+    "rank-fidelity": "tab:red",
+    "blend": "tab:orange",
+    "max-confusion": "tab:blue",
+    "images": "tab:green",
+}
+OTHER = "tab:purple"
+MOST_CHARTS = 4
+
+
+def cost(verdicts: Sequence[Verdict], own: FloatArray, path: Path) -> None:
+    """Tau by what a training costs; each bar is the interval with other networks."""
+    shares = sorted({one.condition.share for one in verdicts})
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    axes = figure.subplots(1, len(shares), sharey=True, squeeze=False)[0]
+    for ax, share in zip(axes, shares, strict=True):
+        here = sorted((one for one in verdicts if one.condition.share == share), key=lambda one: one.tau.value)
+        for place, one in enumerate(here):
+            colour = _colour(one.condition.name)
+            ax.plot([place, place], [one.tau.low, one.tau.high], color=colour, alpha=0.5)
+            ax.plot(place, one.tau.value, "o", color=colour)
+            ax.plot([place] * len(one.single), one.single, "_", color=colour)
+        for seeds in own:
+            ax.axhline(seeds, color="gold", lw=1.5)
+        ax.set_xticks(range(len(here)), [one.condition.name for one in here], rotation=90, fontsize=8)
+        ax.set_title(f"{share:.3g} of the full cost", fontsize=10)
+        ax.grid(axis="y", alpha=0.3)
+    axes[0].set_ylabel("Kendall's tau to the full training")
+    figure.suptitle(
+        "Gold: two seeds of the full training. Dot: mean of seeds; dashes: single seeds; line: 95 %, other networks.",
+        fontsize=9,
+    )
+    figure.savefig(path, dpi=110)
+
+
+def _colour(name: str) -> str:
+    return next((colour for start, colour in COLOURS.items() if name.startswith(start)), OTHER)
+
+
+def ranks(full: Condition, verdicts: Sequence[Verdict], networks: Sequence[str], path: Path) -> None:
+    """Ranks on the full set, left, and on the most telling conditions of the commonest cost, right."""
+    shown = _charts(verdicts)
+    figure = Figure(figsize=(3.4 * len(shown), 6), layout="constrained")
+    for ax, one in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+        left, right = (_ranks(of.accuracies.mean(axis=0)) for of in (full, one.condition))
+        for name, before, after in zip(networks, left, right, strict=True):
+            ax.plot([0, 1], [before, after], "o-", color="tab:red" if abs(before - after) > 2 else "tab:gray", lw=1)
+            ax.text(-0.05, before, name, ha="right", va="center", fontsize=8)
+        ax.set_title(
+            f"{one.condition.name}\n{one.condition.share:.3g} of the cost, tau {one.tau.value:.2f}", fontsize=9
+        )
+        ax.set_xticks([0, 1], ["full", "here"])
+        ax.set_xlim(-0.75, 1.1)
+        ax.set_ylim(len(networks) + 0.5, 0.5)
+    figure.suptitle("Ranks, 1 is best; red: three or more places apart", fontsize=9)
+    figure.savefig(path, dpi=110)
+
+
+def _charts(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """At the cost that most conditions have: the best, fewer epochs, a random draw, the worst."""
+    shares = [one.condition.share for one in verdicts]
+    here = [one for one in verdicts if one.condition.share == max(shares, key=shares.count)]
+    controls = [
+        next((one for one in here if one.condition.name == "full"), None),
+        next((one for one in here if one.condition.is_random), None),
+    ]
+    wanted = [here[0], *(one for one in controls if one is not None), here[-1]]
+    return list({one.condition.name: one for one in wanted}.values())[:MOST_CHARTS]
+
+
+def _ranks(accuracies: FloatArray) -> FloatArray:
+    from scipy.stats import rankdata
+
+    found: FloatArray = rankdata(-accuracies, method="ordinal")
+    return np.asarray(found, np.float64)
