@@ -18,6 +18,7 @@ from rescale_fast.beton.types import BetonInfo
 from rescale_fast.quality.types import Quality
 from rescale_fast.report.quality import write_quality_page
 from rescale_fast.run.commands import main
+from rescale_fast.run.folder import RunFolder
 from rescale_fast.train.table import Cell, write_table
 from rescale_fast.train.types import TrainRun
 from tests.conftest import ROOT
@@ -74,6 +75,15 @@ def test_run_folders_are_judged_with_their_seeds_epochs_and_images(runs, tmp_pat
     assert part.tau.value == 1
     shown = capsys.readouterr().out
     assert "noise below" in shown and "seed ceiling" in shown and "order holds" in shown
+
+
+def test_a_folder_in_which_another_command_works_is_not_even_read(runs, capsys):
+    full, part = runs
+    with RunFolder(full).held("select"):
+        assert main(["quality", str(full), str(part), "--out", str(full)]) == 1
+    shown = capsys.readouterr()
+    assert f"{full} is in use by" in shown.err and not shown.out
+    assert not (full / "quality.json").exists() and not (full / "quality.html").exists()
 
 
 def test_from_python_the_same_folders_give_the_same(runs, tmp_path):

@@ -40,16 +40,12 @@ def quality(settings: QualityCommand) -> None:
     """Print the tables; write quality.json and quality.html if a folder is given."""
     from rescale_fast.report.quality import write_quality_page
 
-    if settings.out is not None:
-        RunFolder(settings.out).check_place()
     made = judge(find_accuracies(settings.inputs, settings.quality), settings.quality)
     _print(made)
     if settings.out is not None:
         folder = RunFolder(settings.out)
-        folder.make()
-        with folder.held("quality"):
-            made.save(folder.quality)
-            write_quality_page(made, settings.out / PAGE)
+        made.save(folder.quality)
+        write_quality_page(made, settings.out / PAGE)
         say(f"Quality: {folder.quality} and {PAGE}")
 
 
