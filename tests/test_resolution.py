@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from scipy.stats import norm
 import rescale_fast as rf
 from rescale_fast.artifact import Origin
 from rescale_fast.class_subset.types import ClassSubset
-from rescale_fast.errors import SettingError
+from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.quality.resolution import POWER, SIGNIFICANT
@@ -130,19 +131,37 @@ def test_measured_and_assumed_agree_where_the_assumption_holds(rng):
 def test_predictions_of_other_images_are_refused():
     right = np.ones(6, bool)
     one = predictions_of(right)
-    with pytest.raises(SettingError, match="of 6 and 5 images, which are not the same: '5.jpg' is in one alone"):
+    with pytest.raises(ArtifactError, match=r"predictions.1.: has no prediction of '5.jpg' \(1 such images\)"):
         rf.resolution(predictions=(one, predictions_of(right[:5])))
-    with pytest.raises(SettingError, match="of 6 and 6 images, which are not the same"):
+    with pytest.raises(ArtifactError, match=r"predictions.1.: has no prediction of '0.jpg' \(6 such images\)"):
         rf.resolution(predictions=(one, predictions_of(right, names=tuple("abcdef"))))
-    with pytest.raises(SettingError, match="have '1.jpg' under different labels"):
+    with pytest.raises(ArtifactError, match="predictions.1.: has '1.jpg' under the label 0, predictions.0. under 1"):
         rf.resolution(predictions=(one, predictions_of(right, labels=np.zeros(6, np.int64))))
-    with pytest.raises(SettingError, match="about different classes"):
+    with pytest.raises(ArtifactError, match="predictions.1.: its class 0 is 'x'"):
         rf.resolution(predictions=(one, replace(one, class_ids=("x", "y", "z"))))
     with pytest.raises(SettingError, match="two networks or more"):
         rf.resolution(predictions=(one,))
     with pytest.raises(SettingError, match="of no image of these classes"):
-        none = predictions_of(right, labels=np.zeros(6, np.int64))
-        rf.resolution(predictions=(none, none), classes=CLASS_B)
+        none = [predictions_of(one, labels=np.zeros(6, np.int64)) for one in (right, ~right)]
+        rf.resolution(predictions=none, classes=CLASS_B)
+
+
+def test_a_network_is_not_compared_with_itself(tmp_path, capsys):
+    one = predictions_of(np.array([1, 0, 1], bool))
+    with pytest.raises(SettingError, match="the same are there twice"):
+        rf.resolution(predictions=(one, replace(one, origin=Origin({"another": "file"}, {}))))
+    for name in ("a", "b"):
+        one.save(tmp_path / f"{name}.parquet")
+    assert main(["resolution", "--predictions", str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]) == 2
+    assert "b.parquet: is the same as" in capsys.readouterr().err
+
+
+def test_the_command_calls_predictions_of_other_images_damage_as_select_does(tmp_path, capsys):
+    paths = [str(tmp_path / name) for name in ("a.parquet", "b.parquet")]
+    for path, n in zip(paths, (6, 5), strict=True):
+        predictions_of(np.ones(n, bool)).save(Path(path))
+    assert main(["resolution", "--predictions", *paths]) == 1
+    assert f"{paths[1]}: has no prediction of '5.jpg'" in capsys.readouterr().err
 
 
 def subset_of(num_train, num_val):

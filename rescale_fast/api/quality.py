@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rescale_fast.api.origins import expect
+from rescale_fast.api.origins import alike, expect, network_digests
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.errors import SettingError
 from rescale_fast.image_subset.types import ImageSubset
@@ -157,7 +157,8 @@ def resolution(
         target: the difference that one wants to resolve, 0..1.
     Returns: Resolution: `least_significant`, above which a measured difference is no noise (95 %); `detectable`, the
         true difference that is found 4 times in 5; `images_for_target`; `describe()` says it in words.
-    Raises: SettingError for a value that is none of these, or would have no effect, and predictions of other images.
+    Raises: SettingError for a value that is none of these, or would have no effect, and the same predictions twice;
+        ArtifactError for networks that looked at different images.
     """
     settings = ResolutionSettings(accuracy, correlation, seeds, seed_deviation, target)
     val_images, all_images = _images(images)
@@ -165,8 +166,10 @@ def resolution(
         for one in predictions:
             expect("predictions", one, Predictions)
         settings.refuse("accuracy", "correlation", because="as predictions are given, which say it")
+        network_digests(predictions)  # which refuses the same ones twice
+        networks = list(alike(predictions))
         labels = None if classes is None else np.array(classes.classes, np.int64)
-        return measured_resolution(predictions, settings, classes=labels, val_images=val_images, all_images=all_images)
+        return measured_resolution(networks, settings, classes=labels, val_images=val_images, all_images=all_images)
     if classes is not None or val_images is None:
         raise SettingError("resolution: give a number of images, an ImageSubset, or predictions (and their classes).")
     return assumed_resolution(val_images, settings, all_images=all_images)

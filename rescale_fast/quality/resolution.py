@@ -28,7 +28,7 @@ from rescale_fast.predictions.types import Predictions
 from rescale_fast.quality.settings import AtHand
 from rescale_fast.quality.types import Resolution
 from rescale_fast.settings import Between, Settings
-from rescale_fast.types import IntArray
+from rescale_fast.types import BoolArray, IntArray
 
 SIGNIFICANT = 1.959964  # standard deviations: 5 % of a normal distribution lies outside
 POWER = 0.841621  # and 80 % of it below
@@ -68,15 +68,16 @@ def measured_resolution(
     """From the disagreement of two or more networks on the same images: its mean over pairs of them.
 
     Args:
+        networks: in any order of images, which must be the same (predictions/several.py).
         classes: (k,) labels; only images of these classes. val_images: how many validation images there will be; by
             default as many as were looked at. all_images: as for assumed_resolution.
-    Raises: SettingError for fewer than two networks, other images, or none of the classes.
+    Raises: SettingError for fewer than two networks, or no image of the classes.
     """
     if len(networks) < 2:
         raise SettingError("a disagreement takes the predictions of two networks or more.")
     first = networks[0]
     kept = np.ones(len(first.labels), bool) if classes is None else np.isin(first.labels, classes)
-    right = np.array([(one.predicted == one.labels)[places_of(first, one)][kept] for one in networks])
+    right = np.array([_right(one, first)[kept] for one in networks])
     if not right.shape[1]:
         raise SettingError("the predictions are of no image of these classes.")
     disagreement = float(np.mean([np.mean(a != b) for a, b in combinations(right, 2)]))
@@ -87,25 +88,10 @@ def measured_resolution(
     return _resolution(val_images or right.shape[1], measured, disagreement, correlation, all_images, is_measured=True)
 
 
-def places_of(first: Predictions, other: Predictions) -> IntArray:
-    """(N,) where the other has each image of the first.
-
-    Raises: SettingError unless both are of the same images, under the same labels.
-    """
-    if first.class_ids != other.class_ids:
-        raise SettingError("the predictions are about different classes. Give those of one data set.")
-    place_of = {path: place for place, path in enumerate(other.paths)}
-    differing = sorted(set(first.paths) ^ place_of.keys())
-    if differing:
-        raise SettingError(
-            f"the predictions are of {len(first.paths):,} and {len(other.paths):,} images, which are not the same: "
-            f"{differing[0]!r} is in one alone. Give those of one validation split."
-        )
-    places = np.array([place_of[path] for path in first.paths], np.int64)
-    wrong = np.flatnonzero(first.labels != other.labels[places])
-    if len(wrong):
-        raise SettingError(f"the predictions have {first.paths[wrong[0]]!r} under different labels.")
-    return places
+def _right(one: Predictions, first: Predictions) -> BoolArray:
+    """(N,) whether a network was right, in the first's order of images."""
+    is_right = dict(zip(one.paths, one.predicted == one.labels, strict=True))
+    return np.array([is_right[path] for path in first.paths], bool)
 
 
 def _resolution(
