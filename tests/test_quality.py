@@ -434,11 +434,19 @@ def test_settings_that_do_not_fit_are_refused(settings, message):
         ({"full": [50, 60, 70], "part": [40, 120, 60]}, "an accuracy on 'part' is 120, expected 0 to 100"),
         ({"full": [50, 60, 70], "part": [40, -1, 60]}, "an accuracy on 'part' is -1"),
         ({"full": [50, 60, 70], "part": [40, 50]}, "part: has 2 networks"),
+        ({"full": [np.nan] * 3, "part": [50, 60, 70]}, "the set 'full' has no accuracy of any network"),
     ],
 )
 def test_arrays_that_cannot_be_judged_are_refused(arrays, message):
     with pytest.raises(SettingError, match=message):
         rf.quality(arrays)
+
+
+def test_a_set_without_any_accuracy_is_refused_whatever_is_dropped(tmp_path):
+    path = table(tmp_path / "t.csv", "net,full,part\na,,40\nb,,45\nc,,60\n")
+    for given in (path, {"full": [np.nan] * 3, "part": [50, 60, 70]}):
+        with pytest.raises(SettingError, match="the set 'full' has no accuracy of any network"):
+            rf.quality(given, incomplete="drop")
 
 
 # The file
