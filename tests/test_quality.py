@@ -398,6 +398,8 @@ BAD_SETTINGS = [
     ({"sets": ["full", "prat"]}, "there is no set 'prat'"),
     ({"random": ["part"], "short": ["part"]}, "part: has two roles"),
     ({"reference": "part", "random": ["part"]}, "part: has two roles"),
+    ({"random": ["full"]}, "full: has two roles, as it is the full set, too"),
+    ({"short": ["full"]}, "full: has two roles, as it is the full set, too"),
     ({"val_images": {"part": 0}}, "--val-images part=0: expected SET=NUMBER"),
     ({"val_images": {"prat": 9}}, "there is no set 'prat'"),
     ({"random": "part"}, "random: is an object of type str, expected a list of names"),

@@ -208,6 +208,8 @@ def test_the_report_of_a_run_shows_its_quality(tmp_path, command):
         (["good.csv", "--reference", "ImageNet"], 2, "there is no set 'ImageNet'; there are full, part"),
         (["good.csv", "--names", "model"], 2, "--names model: good.csv has no such column; it has net, full, part"),
         (["good.csv", "--val-images", "full"], 2, "--val-images full: expected SET=NUMBER, such as full=50000"),
+        (["good.csv", "--val-images", "full=5", "full=6"], 2, "--val-images full=6: full has a number already, 5"),
+        (["good.csv", "--random", "full"], 2, "full: has two roles"),
         (["good.csv", "--draws", "3"], 2, "--draws 3: expected a whole number"),
         (["good.csv", "--out", "good.csv"], 2, "--out good.csv: exists, but is no run folder"),
         (["empty"], 1, "empty: holds no finished trainings"),
