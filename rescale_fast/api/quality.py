@@ -19,6 +19,7 @@ from rescale_fast.quality.settings import QualitySettings, Unit
 from rescale_fast.quality.types import Quality, Resolution
 from rescale_fast.run.judging import choose_accuracies, find_accuracies
 from rescale_fast.settings import Between
+from rescale_fast.types import FloatArray
 
 
 def quality(
@@ -83,6 +84,8 @@ def quality(
     expect("accuracies", accuracies, str, Path, Mapping, Sequence)
     if not isinstance(accuracies, Mapping):
         paths = [accuracies] if isinstance(accuracies, (str, Path)) else accuracies
+        for i, path in enumerate(paths):
+            expect(f"accuracies[{i}]", path, str, Path)
         return judge(find_accuracies([Path(path) for path in paths], settings), settings)
     settings.refuse("names", "recipe", because="as accuracies are arrays")
     return judge(choose_accuracies(_cells(accuracies, _names("networks", networks)), settings), settings)
@@ -92,7 +95,7 @@ def _names(what: str, names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(names, str):
         raise SettingError(f"{what}: is an object of type str, expected a list of names.")
     found = tuple(names)
-    if not all(isinstance(name, str) for name in found):
+    if not all(isinstance(name, str) and name.strip() for name in found):
         raise SettingError(f"{what}: {list(found)!r:.80}: expected a list of names.")
     return found
 
@@ -106,12 +109,9 @@ def _cells(accuracies: Mapping[str, ArrayLike], networks: Sequence[str]) -> Cell
     """Of arrays. Raises: SettingError for arrays that are none, or do not fit together."""
     cells: Cells = {}
     for name, values in accuracies.items():
-        if not isinstance(name, str):
+        if not isinstance(name, str) or not name.strip():
             raise SettingError(f"{name!r}: expected the name of a set.")
-        try:
-            found = np.asarray(values, np.float64)
-        except (TypeError, ValueError) as error:
-            raise SettingError(f"{name}: is no array of accuracies ({error}).") from error
+        found = _numbers_of(name, values)
         if not 1 <= found.ndim <= 3 or not found.size:
             raise SettingError(f"{name}: is an array of shape {found.shape}, expected (M,), (M, S) or (M, S, E).")
         networks = list(networks) or [str(number) for number in range(len(found))]
@@ -132,6 +132,16 @@ def _cells(accuracies: Mapping[str, ArrayLike], networks: Sequence[str]) -> Cell
     if not cells:
         raise SettingError("quality: there is no set.")
     return cells
+
+
+def _numbers_of(name: str, values: ArrayLike) -> FloatArray:
+    try:
+        given = np.asarray(values)
+        if given.dtype.kind not in "biufO":  # NumPy makes numbers of dates, and of complex ones with a warning
+            raise TypeError(f"but of {given.dtype}")
+        return np.asarray(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"{name}: is no array of accuracies ({error}).") from error
 
 
 def resolution(

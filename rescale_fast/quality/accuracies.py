@@ -76,7 +76,8 @@ def gather(
 
     Args:
         drop: leave out networks that lack a cell. val_images, train_images: of sets, where known.
-    Raises: SettingError for cells that are missing, a set without any, fewer than three networks, or units that differ between sets.
+    Raises: SettingError for cells that are missing, a set without any, fewer than three networks, or units that differ
+        between sets.
     """
     networks = list(dict.fromkeys(network for of_set in cells.values() for network in of_set))
     keys = {name: _keys(of_set) for name, of_set in cells.items()}
