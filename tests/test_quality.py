@@ -309,7 +309,7 @@ def table(path, text):
 def test_columns_say_sets_seeds_and_epochs(tmp_path):
     text = "net,full_seed3_epoch10,full_seed3_epoch20,full_seed5_epoch10,full_seed5_epoch20,part\n"
     path = table(tmp_path / "t.csv", text + "a,1,2,3,4,50\nb,5,6,7,8,60\nc,9,10,11,12,55\n")
-    cells = read_accuracies(path)
+    cells = read_accuracies(path).cells
     assert cells["full"]["b"] == {(3, 10): 5, (3, 20): 6, (5, 10): 7, (5, 20): 8}
     assert cells["part"] == {"a": {(0, 0): 50}, "b": {(0, 0): 60}, "c": {(0, 0): 55}}
     made = rf.quality(path, train_images={"full": 10})
@@ -394,6 +394,11 @@ def test_tables_whose_names_do_not_match_are_refused_or_what_they_share_is_judge
 
 ARRAYS = {"full": [50, 60, 70, 80], "part": [40, 45, 60, 50]}
 BAD_SETTINGS = [
+    ({"sets": ["full", "part"], "val_images": {"part": 9, "prat": 9}}, "there is no set 'prat'; there are full, part"),
+    (
+        {"sets": ["full"], "val_images": {"part": 9}},
+        "part: its number of images would have no effect, as --sets leaves",
+    ),
     ({"reference": "whole"}, "there is no set 'whole'; there are full, part"),
     ({"sets": ["full", "prat"]}, "there is no set 'prat'"),
     ({"random": ["part"], "short": ["part"]}, "part: has two roles"),

@@ -15,6 +15,7 @@ import pytest
 import rescale_fast as rf
 from rescale_fast.artifact import Origin
 from rescale_fast.beton.types import BetonInfo
+from rescale_fast.errors import SettingError
 from rescale_fast.quality.types import Quality
 from rescale_fast.report.quality import write_quality_page
 from rescale_fast.run.commands import main
@@ -98,7 +99,14 @@ def test_the_table_that_train_leaves_is_judged(runs, tmp_path):
         of = {network: tuple(run for run in found if run.network == network) for network in NETWORKS}
         cells += [Cell(network, folder.name, trained) for network, trained in of.items()]
     write_table(cells, "title", tmp_path / "table-fast")
-    of_table, of_runs = rf.quality(tmp_path / "table-fast.csv"), rf.quality(runs)
+    of_table, of_runs = rf.quality(tmp_path / "table-fast.csv", recipe="fast"), rf.quality(runs)
+    for given in (tmp_path / "table-fast.csv", runs):
+        with pytest.raises(SettingError, match="--names: would have no effect, as these are trainings"):
+            rf.quality(given, names=["network"])
+        with pytest.raises(SettingError, match="networks: would have no effect, as files name theirs"):
+            rf.quality(given, NETWORKS)
+    with pytest.raises(SettingError, match="there is no set 'nope'; there are full, part"):
+        rf.quality(tmp_path / "table-fast.csv", sets=["nope"])
     assert of_table.reference.num_seeds == 2
     assert of_table.sets[0].tau.value == of_runs.sets[0].tau.value
     of = dict(zip(of_table.networks, of_table.reference.accuracies, strict=True))
@@ -210,6 +218,13 @@ def test_the_report_of_a_run_shows_its_quality(tmp_path, command):
         (["good.csv", "--val-images", "full"], 2, "--val-images full: expected SET=NUMBER, such as full=50000"),
         (["good.csv", "--val-images", "full=5", "full=6"], 2, "--val-images full=6: full has a number already, 5"),
         (["good.csv", "--random", "full"], 2, "full: has two roles"),
+        (["good.csv", "--sets", "nope"], 2, "there is no set 'nope'; there are full, part"),
+        (
+            ["good.csv", "--sets", "part", "--val-images", "full=9"],
+            2,
+            "full: its number of images would have no effect",
+        ),
+        (["good.csv", "--recipe", "fast"], 2, "--recipe: would have no effect, as none of these is a run folder, or"),
         (["good.csv", "--draws", "3"], 2, "--draws 3: expected a whole number"),
         (["good.csv", "--out", "good.csv"], 2, "--out good.csv: exists, but is no run folder"),
         (["empty"], 1, "empty: holds no finished trainings"),

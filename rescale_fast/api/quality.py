@@ -86,6 +86,8 @@ def quality(
         paths = [accuracies] if isinstance(accuracies, (str, Path)) else accuracies
         for i, path in enumerate(paths):
             expect(f"accuracies[{i}]", path, str, Path)
+        if _names("networks", networks):
+            raise SettingError("networks: would have no effect, as files name theirs. Leave out one or the other.")
         return judge(find_accuracies([Path(path) for path in paths], settings), settings)
     settings.refuse("names", "recipe", because="as accuracies are arrays")
     return judge(choose_accuracies(_cells(accuracies, _names("networks", networks)), settings), settings)
