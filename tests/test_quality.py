@@ -257,6 +257,12 @@ def test_gaps_between_networks_are_told_against_the_resolution_of_the_validation
     assert any(line.startswith(f"{100 * close:.0f} % of the pairs differ on ReIN30") for line in made.advice)
 
 
+def test_one_validation_image_resolves_nothing():
+    made = rf.quality({"full": [50, 60, 70, 80], "part": [40, 45, 60, 50]}, val_images={"part": 1}, draws=100)
+    expected = "100 % of the pairs differ on part by less than the 100.0 points that its 1 validation image resolves: "
+    assert any(one.startswith(expected) for one in made.advice)
+
+
 # The protocol of Gao 2021
 
 

@@ -12,6 +12,10 @@ in fewer than 5 % of the cases. The minimum detectable difference is 1.96 + 0.84
 gets above the first limit 4 times in 5. What S trainings average out of D is counted as well, so that with several
 seeds both are upper bounds.
 
+That is normal only if the two disagree on some ten images. On fewer the exact test (of signs) decides: six images, all
+for one network, are the fewest that are significant (2 / 2^6 = 3 %), and eight expected ones are six or more 4 times in
+5. So the limits are at least 6 / n and 8 / n, and at most 1: six images or fewer tell nothing.
+
 Source: McNemar, Psychometrika 12, 153-157 (1947); Connor, Biometrics 43, 207-211 (1987).
 """
 
@@ -32,6 +36,8 @@ from rescale_fast.types import BoolArray, IntArray
 
 SIGNIFICANT = 1.959964  # standard deviations: 5 % of a normal distribution lies outside
 POWER = 0.841621  # and 80 % of it below
+FEWEST = 6  # images on which just one network is right, to be significant
+FEWEST_EXPECTED = 8  # of them, for as many to be there 4 times in 5
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,8 @@ class ResolutionSettings(Settings):
     """Trainings of each network, whose accuracies are averaged."""
     seed_deviation: Annotated[float, Between(0, 1)] = 0.0
     """Standard deviation between trainings with other seeds, 0 to 1."""
-    target: Annotated[float, Between(0, 1, open=True)] = 0.01
-    """The difference that one wants to resolve, 0 to 1."""
+    target: Annotated[float, Between(1e-6, 1)] = 0.01
+    """The difference that one wants to resolve, up to 1."""
 
 
 def assumed_resolution(val_images: int, settings: ResolutionSettings, *, all_images: int | None = None) -> Resolution:
@@ -106,7 +112,8 @@ def _resolution(
     of_seeds = 2 * settings.seed_deviation**2 / settings.seeds
     deviation = math.sqrt(disagreement / val_images + of_seeds)
     left = (settings.target / SIGNIFICANT) ** 2 - of_seeds
-    needed = max(1, math.ceil(disagreement / left - 1e-9)) if left > 0 else None
+    fewest = math.ceil(FEWEST / settings.target - 1e-9)
+    needed = max(fewest, math.ceil(disagreement / left - 1e-9)) if left > 0 else None
     return Resolution(
         val_images=val_images,
         accuracy=settings.accuracy,
@@ -115,8 +122,8 @@ def _resolution(
         correlation=correlation,
         seeds=settings.seeds,
         seed_deviation=settings.seed_deviation,
-        least_significant=SIGNIFICANT * deviation,
-        detectable=(SIGNIFICANT + POWER) * deviation,
+        least_significant=min(1.0, max(SIGNIFICANT * deviation, FEWEST / val_images)),
+        detectable=min(1.0, max((SIGNIFICANT + POWER) * deviation, FEWEST_EXPECTED / val_images)),
         target=settings.target,
         images_for_target=needed,
         val_share_for_target=None if needed is None or not all_images else needed / all_images,
