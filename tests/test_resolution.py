@@ -205,8 +205,8 @@ def test_a_subset_is_told_the_val_share_that_resolves_one_point():
         ({"images": 9, "accuracy": 48}, "--accuracy 48.0: expected a number, 0 to 1"),
         ({"images": 9, "correlation": 1.0}, "--correlation 1.0: expected a number, 0 to 0.999"),
         ({"images": 9, "seeds": 0}, "--seeds 0"),
-        ({"images": 9, "target": 0}, "--target 0.0: expected a number, 1e-06 to 1"),
-        ({"images": 9, "target": 1e-300}, "--target 1e-300: expected a number, 1e-06 to 1"),
+        ({"images": 9, "target": 0}, "--target 0.0: expected a number, 1e-06 to 0.99"),
+        ({"images": 9, "target": 1e-300}, "--target 1e-300: expected a number, 1e-06 to 0.99"),
         ({"predictions": [3, 4]}, "predictions: is an object of type int"),
         ({"predictions": [predictions_of(np.ones(3, bool))] * 2, "accuracy": 0.4}, "--accuracy: would have no effect"),
         (

@@ -166,7 +166,7 @@ def resolution(
         accuracy: near which the networks are, 0..1 (0.5: the most noise); correlation: of which images they get right,
             0..1; both assumed without predictions.
         seeds: trainings of each network, averaged; seed_deviation: between them, 0..1.
-        target: the difference that one wants to resolve, 0..1.
+        target: the difference that one wants to resolve, up to 0.99.
     Returns: Resolution: `least_significant`, above which a measured difference is no noise (95 %); `detectable`, the
         true difference that is found 4 times in 5; `images_for_target`; `describe()` says it in words.
     Raises: SettingError for a value that is none of these, or would have no effect, and the same predictions twice;

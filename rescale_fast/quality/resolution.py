@@ -52,8 +52,8 @@ class ResolutionSettings(Settings):
     """Trainings of each network, whose accuracies are averaged."""
     seed_deviation: Annotated[float, Between(0, 1)] = 0.0
     """Standard deviation between trainings with other seeds, 0 to 1."""
-    target: Annotated[float, Between(1e-6, 1)] = 0.01
-    """The difference that one wants to resolve, up to 1."""
+    target: Annotated[float, Between(1e-6, 0.99)] = 0.01
+    """The difference that one wants to resolve, up to 0.99."""
 
 
 def assumed_resolution(val_images: int, settings: ResolutionSettings, *, all_images: int | None = None) -> Resolution:
