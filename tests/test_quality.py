@@ -257,6 +257,12 @@ def test_gaps_between_networks_are_told_against_the_resolution_of_the_validation
     assert any(line.startswith(f"{100 * close:.0f} % of the pairs differ on ReIN30") for line in made.advice)
 
 
+def test_one_validation_image_resolves_nothing():
+    made = rf.quality({"full": [50, 60, 70, 80], "part": [40, 45, 60, 50]}, val_images={"part": 1}, draws=100)
+    expected = "100 % of the pairs differ on part by less than the 100.0 points that its 1 validation image resolves: "
+    assert any(one.startswith(expected) for one in made.advice)
+
+
 # The protocol of Gao 2021
 
 
@@ -309,7 +315,7 @@ def table(path, text):
 def test_columns_say_sets_seeds_and_epochs(tmp_path):
     text = "net,full_seed3_epoch10,full_seed3_epoch20,full_seed5_epoch10,full_seed5_epoch20,part\n"
     path = table(tmp_path / "t.csv", text + "a,1,2,3,4,50\nb,5,6,7,8,60\nc,9,10,11,12,55\n")
-    cells = read_accuracies(path)
+    cells = read_accuracies(path).cells
     assert cells["full"]["b"] == {(3, 10): 5, (3, 20): 6, (5, 10): 7, (5, 20): 8}
     assert cells["part"] == {"a": {(0, 0): 50}, "b": {(0, 0): 60}, "c": {(0, 0): 55}}
     made = rf.quality(path, train_images={"full": 10})
@@ -394,14 +400,22 @@ def test_tables_whose_names_do_not_match_are_refused_or_what_they_share_is_judge
 
 ARRAYS = {"full": [50, 60, 70, 80], "part": [40, 45, 60, 50]}
 BAD_SETTINGS = [
+    ({"sets": ["full", "part"], "val_images": {"part": 9, "prat": 9}}, "there is no set 'prat'; there are full, part"),
+    (
+        {"sets": ["full"], "val_images": {"part": 9}},
+        "part: its number of images would have no effect, as --sets leaves",
+    ),
     ({"reference": "whole"}, "there is no set 'whole'; there are full, part"),
     ({"sets": ["full", "prat"]}, "there is no set 'prat'"),
     ({"random": ["part"], "short": ["part"]}, "part: has two roles"),
     ({"reference": "part", "random": ["part"]}, "part: has two roles"),
+    ({"random": ["full"]}, "full: has two roles, as it is the full set, too"),
+    ({"short": ["full"]}, "full: has two roles, as it is the full set, too"),
     ({"val_images": {"part": 0}}, "--val-images part=0: expected SET=NUMBER"),
     ({"val_images": {"prat": 9}}, "there is no set 'prat'"),
     ({"random": "part"}, "random: is an object of type str, expected a list of names"),
     ({"networks": [1, 2, 3, 4]}, "networks: .1, 2, 3, 4.: expected a list of names"),
+    ({"networks": ["a", "b", "c", ""]}, "networks: .'a', 'b', 'c', ''.: expected a list of names"),
     ({"val_images": {"part": 1.5}}, "--val-images part=1.5: expected SET=NUMBER"),
     ({"val_images": 1500}, "val_images: is an object of type int, expected Mapping"),
     ({"band": 0}, "--band 0.0: expected a number, more than 0"),
@@ -426,6 +440,11 @@ def test_settings_that_do_not_fit_are_refused(settings, message):
         ({"full": []}, "is an array of shape .0,., expected"),
         (None, "accuracies: is an object of type NoneType"),
         ({1: [50, 60, 70]}, "1: expected the name of a set"),
+        ({"": [50, 60, 70]}, "'': expected the name of a set"),
+        ({"full": [50j, 60, 70]}, "full: is no array of accuracies .but of complex128"),
+        ({"full": np.array([50, 60, 70], "M8[s]")}, "full: is no array of accuracies .but of datetime64"),
+        (b"x.csv", "accuracies.0.: is an object of type int, expected str or Path"),
+        (["x.csv", [50, 60]], "accuracies.1.: is an object of type list, expected str or Path"),
         ({"full": 3}, "is an array of shape .., expected"),
         ({"full": ["a", "b"]}, "full: is no array of accuracies"),
         ({"full": [[1, 2], [3]]}, "full: is no array of accuracies"),
@@ -434,11 +453,19 @@ def test_settings_that_do_not_fit_are_refused(settings, message):
         ({"full": [50, 60, 70], "part": [40, 120, 60]}, "an accuracy on 'part' is 120, expected 0 to 100"),
         ({"full": [50, 60, 70], "part": [40, -1, 60]}, "an accuracy on 'part' is -1"),
         ({"full": [50, 60, 70], "part": [40, 50]}, "part: has 2 networks"),
+        ({"full": [np.nan] * 3, "part": [50, 60, 70]}, "the set 'full' has no accuracy of any network"),
     ],
 )
 def test_arrays_that_cannot_be_judged_are_refused(arrays, message):
     with pytest.raises(SettingError, match=message):
         rf.quality(arrays)
+
+
+def test_a_set_without_any_accuracy_is_refused_whatever_is_dropped(tmp_path):
+    path = table(tmp_path / "t.csv", "net,full,part\na,,40\nb,,45\nc,,60\n")
+    for given in (path, {"full": [np.nan] * 3, "part": [50, 60, 70]}):
+        with pytest.raises(SettingError, match="the set 'full' has no accuracy of any network"):
+            rf.quality(given, incomplete="drop")
 
 
 # The file

@@ -15,9 +15,11 @@ import pytest
 import rescale_fast as rf
 from rescale_fast.artifact import Origin
 from rescale_fast.beton.types import BetonInfo
+from rescale_fast.errors import SettingError
 from rescale_fast.quality.types import Quality
 from rescale_fast.report.quality import write_quality_page
 from rescale_fast.run.commands import main
+from rescale_fast.run.folder import RunFolder
 from rescale_fast.train.table import Cell, write_table
 from rescale_fast.train.types import TrainRun
 from tests.conftest import ROOT
@@ -76,6 +78,15 @@ def test_run_folders_are_judged_with_their_seeds_epochs_and_images(runs, tmp_pat
     assert "noise below" in shown and "seed ceiling" in shown and "order holds" in shown
 
 
+def test_a_folder_in_which_another_command_works_is_not_even_read(runs, capsys):
+    full, part = runs
+    with RunFolder(full).held("select"):
+        assert main(["quality", str(full), str(part), "--out", str(full)]) == 1
+    shown = capsys.readouterr()
+    assert f"{full} is in use by" in shown.err and not shown.out
+    assert not (full / "quality.json").exists() and not (full / "quality.html").exists()
+
+
 def test_from_python_the_same_folders_give_the_same(runs, tmp_path):
     assert main(["quality", *map(str, runs), "--out", str(tmp_path / "out")]) == 0
     assert rf.quality(runs) == Quality.load(tmp_path / "out" / "quality.json")
@@ -88,7 +99,14 @@ def test_the_table_that_train_leaves_is_judged(runs, tmp_path):
         of = {network: tuple(run for run in found if run.network == network) for network in NETWORKS}
         cells += [Cell(network, folder.name, trained) for network, trained in of.items()]
     write_table(cells, "title", tmp_path / "table-fast")
-    of_table, of_runs = rf.quality(tmp_path / "table-fast.csv"), rf.quality(runs)
+    of_table, of_runs = rf.quality(tmp_path / "table-fast.csv", recipe="fast"), rf.quality(runs)
+    for given in (tmp_path / "table-fast.csv", runs):
+        with pytest.raises(SettingError, match="--names: would have no effect, as these are trainings"):
+            rf.quality(given, names=["network"])
+        with pytest.raises(SettingError, match="networks: would have no effect, as files name theirs"):
+            rf.quality(given, NETWORKS)
+    with pytest.raises(SettingError, match="there is no set 'nope'; there are full, part"):
+        rf.quality(tmp_path / "table-fast.csv", sets=["nope"])
     assert of_table.reference.num_seeds == 2
     assert of_table.sets[0].tau.value == of_runs.sets[0].tau.value
     of = dict(zip(of_table.networks, of_table.reference.accuracies, strict=True))
@@ -198,6 +216,15 @@ def test_the_report_of_a_run_shows_its_quality(tmp_path, command):
         (["good.csv", "--reference", "ImageNet"], 2, "there is no set 'ImageNet'; there are full, part"),
         (["good.csv", "--names", "model"], 2, "--names model: good.csv has no such column; it has net, full, part"),
         (["good.csv", "--val-images", "full"], 2, "--val-images full: expected SET=NUMBER, such as full=50000"),
+        (["good.csv", "--val-images", "full=5", "full=6"], 2, "--val-images full=6: full has a number already, 5"),
+        (["good.csv", "--random", "full"], 2, "full: has two roles"),
+        (["good.csv", "--sets", "nope"], 2, "there is no set 'nope'; there are full, part"),
+        (
+            ["good.csv", "--sets", "part", "--val-images", "full=9"],
+            2,
+            "full: its number of images would have no effect",
+        ),
+        (["good.csv", "--recipe", "fast"], 2, "--recipe: would have no effect, as none of these is a run folder, or"),
         (["good.csv", "--draws", "3"], 2, "--draws 3: expected a whole number"),
         (["good.csv", "--out", "good.csv"], 2, "--out good.csv: exists, but is no run folder"),
         (["empty"], 1, "empty: holds no finished trainings"),

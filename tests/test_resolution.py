@@ -2,18 +2,19 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import binomtest, norm, poisson
 
 import rescale_fast as rf
 from rescale_fast.artifact import Origin
 from rescale_fast.class_subset.types import ClassSubset
-from rescale_fast.errors import SettingError
+from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 from rescale_fast.predictions.types import Predictions
-from rescale_fast.quality.resolution import POWER, SIGNIFICANT
+from rescale_fast.quality.resolution import FEWEST, FEWEST_EXPECTED, POWER, SIGNIFICANT
 from rescale_fast.run.commands import main
 from tests.conftest import ROOT
 
@@ -101,17 +102,31 @@ def predictions_of(right, labels=None, names=None):
     )  # fmt: skip
 
 
+def test_on_few_images_and_where_networks_hardly_disagree_the_exact_test_sets_the_limits():
+    significant = [n for n in range(1, 20) if binomtest(n, n).pvalue < 0.05]
+    assert (min(significant), poisson.sf(FEWEST - 1, FEWEST_EXPECTED) >= 0.8) == (FEWEST, True)
+    for accuracy in (0.0, 1.0):
+        found = rf.resolution(1500, accuracy=accuracy)
+        assert (found.least_significant, found.detectable) == (6 / 1500, 8 / 1500)
+        assert rf.resolution(accuracy=accuracy, images=found.images_for_target).least_significant <= found.target
+    assert rf.resolution(7).least_significant == 6 / 7
+    for n, images in ((1, "1 validation image tells"), (6, "6 validation images tell")):
+        found = rf.resolution(n, seed_deviation=0.5)
+        assert (found.least_significant, found.detectable) == (1, 1)
+        assert found.describe().startswith(f"{images} no two networks apart: any difference may be noise (95 %; near")
+
+
 def test_with_predictions_the_disagreement_is_counted():
-    right = np.array([[1, 1, 1, 0, 0, 0, 1, 1, 0], [1, 1, 0, 1, 0, 0, 1, 0, 0]], bool)
+    right = np.tile(np.array([[1, 1, 1, 0, 0, 0, 1, 1, 0], [1, 1, 0, 1, 0, 0, 1, 0, 0]], bool), 9)
     first, second = map(predictions_of, right)
     found = rf.resolution(predictions=(first, second))
-    assert (found.val_images, found.is_measured) == (9, True)
+    assert (found.val_images, found.is_measured) == (81, True)
     assert found.disagreement == pytest.approx(3 / 9) and found.accuracy == pytest.approx(9 / 18)
     assert found.correlation == pytest.approx(1 - (3 / 9) / 0.5)
-    assert found.least_significant == pytest.approx(SIGNIFICANT * math.sqrt(3 / 81))  # McNemar: sqrt(b + c) / n
+    assert found.least_significant == pytest.approx(SIGNIFICANT * math.sqrt(27) / 81)  # McNemar: sqrt(b + c) / n
     of_a = rf.resolution(predictions=(first, second), classes=ClassSubset(NOWHERE, "list", 3, (0,), ("a",), ("a",), {}))
-    assert (of_a.val_images, of_a.disagreement) == (3, pytest.approx(1 / 3))  # images 0, 3 and 6
-    assert rf.resolution(900, (first, second)).least_significant == pytest.approx(found.least_significant / 10)
+    assert (of_a.val_images, of_a.disagreement) == (27, pytest.approx(1 / 3))  # images 0, 3, 6, ...
+    assert rf.resolution(8100, (first, second)).least_significant == pytest.approx(found.least_significant / 10)
     backwards = predictions_of(right[1][::-1], first.labels[::-1], first.paths[::-1])
     assert rf.resolution(predictions=(first, backwards)) == found  # in another order
     third = predictions_of(~right[0])
@@ -130,19 +145,37 @@ def test_measured_and_assumed_agree_where_the_assumption_holds(rng):
 def test_predictions_of_other_images_are_refused():
     right = np.ones(6, bool)
     one = predictions_of(right)
-    with pytest.raises(SettingError, match="of 6 and 5 images, which are not the same: '5.jpg' is in one alone"):
+    with pytest.raises(ArtifactError, match=r"predictions.1.: has no prediction of '5.jpg' \(1 such images\)"):
         rf.resolution(predictions=(one, predictions_of(right[:5])))
-    with pytest.raises(SettingError, match="of 6 and 6 images, which are not the same"):
+    with pytest.raises(ArtifactError, match=r"predictions.1.: has no prediction of '0.jpg' \(6 such images\)"):
         rf.resolution(predictions=(one, predictions_of(right, names=tuple("abcdef"))))
-    with pytest.raises(SettingError, match="have '1.jpg' under different labels"):
+    with pytest.raises(ArtifactError, match="predictions.1.: has '1.jpg' under the label 0, predictions.0. under 1"):
         rf.resolution(predictions=(one, predictions_of(right, labels=np.zeros(6, np.int64))))
-    with pytest.raises(SettingError, match="about different classes"):
+    with pytest.raises(ArtifactError, match="predictions.1.: its class 0 is 'x'"):
         rf.resolution(predictions=(one, replace(one, class_ids=("x", "y", "z"))))
     with pytest.raises(SettingError, match="two networks or more"):
         rf.resolution(predictions=(one,))
     with pytest.raises(SettingError, match="of no image of these classes"):
-        none = predictions_of(right, labels=np.zeros(6, np.int64))
-        rf.resolution(predictions=(none, none), classes=CLASS_B)
+        none = [predictions_of(one, labels=np.zeros(6, np.int64)) for one in (right, ~right)]
+        rf.resolution(predictions=none, classes=CLASS_B)
+
+
+def test_a_network_is_not_compared_with_itself(tmp_path, capsys):
+    one = predictions_of(np.array([1, 0, 1], bool))
+    with pytest.raises(SettingError, match="the same are there twice"):
+        rf.resolution(predictions=(one, replace(one, origin=Origin({"another": "file"}, {}))))
+    for name in ("a", "b"):
+        one.save(tmp_path / f"{name}.parquet")
+    assert main(["resolution", "--predictions", str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]) == 2
+    assert "b.parquet: is the same as" in capsys.readouterr().err
+
+
+def test_the_command_calls_predictions_of_other_images_damage_as_select_does(tmp_path, capsys):
+    paths = [str(tmp_path / name) for name in ("a.parquet", "b.parquet")]
+    for path, n in zip(paths, (6, 5), strict=True):
+        predictions_of(np.ones(n, bool)).save(Path(path))
+    assert main(["resolution", "--predictions", *paths]) == 1
+    assert f"{paths[1]}: has no prediction of '5.jpg'" in capsys.readouterr().err
 
 
 def subset_of(num_train, num_val):
@@ -172,7 +205,8 @@ def test_a_subset_is_told_the_val_share_that_resolves_one_point():
         ({"images": 9, "accuracy": 48}, "--accuracy 48.0: expected a number, 0 to 1"),
         ({"images": 9, "correlation": 1.0}, "--correlation 1.0: expected a number, 0 to 0.999"),
         ({"images": 9, "seeds": 0}, "--seeds 0"),
-        ({"images": 9, "target": 0}, "--target 0.0: expected a number, more than 0"),
+        ({"images": 9, "target": 0}, "--target 0.0: expected a number, 1e-06 to 0.99"),
+        ({"images": 9, "target": 1e-300}, "--target 1e-300: expected a number, 1e-06 to 0.99"),
         ({"predictions": [3, 4]}, "predictions: is an object of type int"),
         ({"predictions": [predictions_of(np.ones(3, bool))] * 2, "accuracy": 0.4}, "--accuracy: would have no effect"),
         (
@@ -189,12 +223,12 @@ def test_what_makes_no_sense_is_refused(settings, message):
 def test_the_command_says_the_same(tmp_path, capsys):
     assert main(["resolution", "--val-images", "1500", "--accuracy", "0.48"]) == 0
     assert capsys.readouterr().out.strip() == rf.resolution(1500, accuracy=0.48).describe()
-    right = np.array([[1, 1, 1, 0, 0, 0, 1, 1, 0], [1, 1, 0, 1, 0, 0, 1, 0, 0]], bool)
+    right = np.tile(np.array([[1, 1, 1, 0, 0, 0, 1, 1, 0], [1, 1, 0, 1, 0, 0, 1, 0, 0]], bool), 2)
     for name, row in zip("ab", right, strict=True):
         predictions_of(row).save(tmp_path / f"{name}.parquet")
     given = ["--predictions", str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]
     (tmp_path / "list.txt").write_text("a\nb\n")
-    for more, n in (([], 9), (["--classes", str(tmp_path / "list.txt")], 6), (["--val-images", "50"], 50)):
+    for more, n in (([], 18), (["--classes", str(tmp_path / "list.txt")], 12), (["--val-images", "50"], 50)):
         assert main(["resolution", *given, *more]) == 0
         assert f"{n} validation images tell two networks apart" in capsys.readouterr().out
     for wrong, message in (

@@ -1,13 +1,13 @@
 """Who is mistaken for whom; and which classes that makes one choose, group or compare."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rescale_fast.api.origins import array_digest, content_digest, expect, whole_numbers
+from rescale_fast.api.origins import alike, array_digest, content_digest, expect, network_digests, whole_numbers
 from rescale_fast.artifact import Origin, json_sha256
 from rescale_fast.class_subset import choose, group
 from rescale_fast.class_subset.compare import Comparison, compare_subsets, find_subset, labels_in
@@ -21,7 +21,6 @@ from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import SettingError
 from rescale_fast.files.reading import DamageError, check_class_ids
 from rescale_fast.machine import MachineSettings
-from rescale_fast.predictions.several import check_alike
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.types import IntArray
 
@@ -69,7 +68,7 @@ def confusion(
     if networks:
         if predicted is not None or class_ids or class_names:
             raise SettingError("confusion: Predictions say all there is to say. Pass nothing beside them.")
-        return pool_confusion(_alike(networks), Origin(_digests(networks), {}), num_threads=machine.threads)
+        return pool_confusion(alike(networks), Origin(network_digests(networks), {}), num_threads=machine.threads)
     if predicted is None:
         raise SettingError("confusion: expected labels, predicted and class_ids, or Predictions.")
     ids, names = _checked_ids(class_ids, class_names)
@@ -91,19 +90,6 @@ def _networks(predictions: object) -> Sequence[Predictions]:
             expect(f"predictions[{i}]", one, Predictions)
         return predictions
     return []
-
-
-def _alike(networks: Sequence[Predictions]) -> Iterator[Predictions]:
-    return check_alike(networks, [f"predictions[{i}]" for i in range(len(networks))])
-
-
-def _digests(networks: Sequence[Predictions]) -> dict[str, str]:
-    found = [content_digest(one) for one in networks]
-    if len(set(found)) < len(found):
-        raise SettingError("predictions: the same are there twice. Pass those of different networks.")
-    if len(found) == 1:
-        return {"predictions": found[0]}
-    return {f"predictions {number}": one for number, one in enumerate(found, 1)}
 
 
 def _checked_ids(class_ids: Sequence[str], class_names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -177,8 +163,8 @@ def choose_classes(
     for place, one in enumerate(predictions):
         expect(f"predictions[{place}]", one, Predictions)
     settings.check_networks(len(predictions))
-    origin = choose.choice_origin(settings, content_digest(confusion), _digests(predictions))
-    networks = NetworkHits.of(_alike(predictions)) if predictions else None
+    origin = choose.choice_origin(settings, content_digest(confusion), network_digests(predictions))
+    networks = NetworkHits.of(alike(predictions)) if predictions else None
     return choose.choose_classes(confusion, settings, origin, networks=networks, num_threads=threads)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 
 from rescale_fast.artifact import Artifact, to_json
 from rescale_fast.errors import SettingError
+from rescale_fast.predictions.several import check_alike
+from rescale_fast.predictions.types import Predictions
 from rescale_fast.types import IntArray
 
 if TYPE_CHECKING:
@@ -47,6 +49,21 @@ def content_digest(artifact: Artifact) -> str:
         if field.name not in ("origin", "facts"):
             _add(digest, field.name, getattr(artifact, field.name))
     return digest.hexdigest()
+
+
+def alike(networks: Sequence[Predictions]) -> Iterator[Predictions]:
+    """Pass on several networks' predictions. Raises: ArtifactError for those of other images or classes."""
+    return check_alike(networks, [f"predictions[{i}]" for i in range(len(networks))])
+
+
+def network_digests(networks: Sequence[Predictions]) -> dict[str, str]:
+    """The content_digest of each, as origins name them. Raises: SettingError for predictions that are there twice."""
+    found = [content_digest(one) for one in networks]
+    if len(set(found)) < len(found):
+        raise SettingError("predictions: the same are there twice. Pass those of different networks.")
+    if len(found) == 1:
+        return {"predictions": found[0]}
+    return {f"predictions {number}": one for number, one in enumerate(found, 1)}
 
 
 def array_digest(array: "np.ndarray[Any, Any]") -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rescale_fast.api.origins import expect
+from rescale_fast.api.origins import alike, expect, network_digests
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.errors import SettingError
 from rescale_fast.image_subset.types import ImageSubset
@@ -19,6 +19,7 @@ from rescale_fast.quality.settings import QualitySettings, Unit
 from rescale_fast.quality.types import Quality, Resolution
 from rescale_fast.run.judging import choose_accuracies, find_accuracies
 from rescale_fast.settings import Between
+from rescale_fast.types import FloatArray
 
 
 def quality(
@@ -83,6 +84,10 @@ def quality(
     expect("accuracies", accuracies, str, Path, Mapping, Sequence)
     if not isinstance(accuracies, Mapping):
         paths = [accuracies] if isinstance(accuracies, (str, Path)) else accuracies
+        for i, path in enumerate(paths):
+            expect(f"accuracies[{i}]", path, str, Path)
+        if _names("networks", networks):
+            raise SettingError("networks: would have no effect, as files name theirs. Leave out one or the other.")
         return judge(find_accuracies([Path(path) for path in paths], settings), settings)
     settings.refuse("names", "recipe", because="as accuracies are arrays")
     return judge(choose_accuracies(_cells(accuracies, _names("networks", networks)), settings), settings)
@@ -92,7 +97,7 @@ def _names(what: str, names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(names, str):
         raise SettingError(f"{what}: is an object of type str, expected a list of names.")
     found = tuple(names)
-    if not all(isinstance(name, str) for name in found):
+    if not all(isinstance(name, str) and name.strip() for name in found):
         raise SettingError(f"{what}: {list(found)!r:.80}: expected a list of names.")
     return found
 
@@ -106,12 +111,9 @@ def _cells(accuracies: Mapping[str, ArrayLike], networks: Sequence[str]) -> Cell
     """Of arrays. Raises: SettingError for arrays that are none, or do not fit together."""
     cells: Cells = {}
     for name, values in accuracies.items():
-        if not isinstance(name, str):
+        if not isinstance(name, str) or not name.strip():
             raise SettingError(f"{name!r}: expected the name of a set.")
-        try:
-            found = np.asarray(values, np.float64)
-        except (TypeError, ValueError) as error:
-            raise SettingError(f"{name}: is no array of accuracies ({error}).") from error
+        found = _numbers_of(name, values)
         if not 1 <= found.ndim <= 3 or not found.size:
             raise SettingError(f"{name}: is an array of shape {found.shape}, expected (M,), (M, S) or (M, S, E).")
         networks = list(networks) or [str(number) for number in range(len(found))]
@@ -134,6 +136,16 @@ def _cells(accuracies: Mapping[str, ArrayLike], networks: Sequence[str]) -> Cell
     return cells
 
 
+def _numbers_of(name: str, values: ArrayLike) -> FloatArray:
+    try:
+        given = np.asarray(values)
+        if given.dtype.kind not in "biufO":  # NumPy makes numbers of dates, and of complex ones with a warning
+            raise TypeError(f"but of {given.dtype}")
+        return np.asarray(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"{name}: is no array of accuracies ({error}).") from error
+
+
 def resolution(
     images: int | ImageSubset | None = None,
     predictions: Sequence[Predictions] = (),
@@ -154,10 +166,11 @@ def resolution(
         accuracy: near which the networks are, 0..1 (0.5: the most noise); correlation: of which images they get right,
             0..1; both assumed without predictions.
         seeds: trainings of each network, averaged; seed_deviation: between them, 0..1.
-        target: the difference that one wants to resolve, 0..1.
+        target: the difference that one wants to resolve, up to 0.99.
     Returns: Resolution: `least_significant`, above which a measured difference is no noise (95 %); `detectable`, the
         true difference that is found 4 times in 5; `images_for_target`; `describe()` says it in words.
-    Raises: SettingError for a value that is none of these, or would have no effect, and predictions of other images.
+    Raises: SettingError for a value that is none of these, or would have no effect, and the same predictions twice;
+        ArtifactError for networks that looked at different images.
     """
     settings = ResolutionSettings(accuracy, correlation, seeds, seed_deviation, target)
     val_images, all_images = _images(images)
@@ -165,8 +178,10 @@ def resolution(
         for one in predictions:
             expect("predictions", one, Predictions)
         settings.refuse("accuracy", "correlation", because="as predictions are given, which say it")
+        network_digests(predictions)  # which refuses the same ones twice
+        networks = list(alike(predictions))
         labels = None if classes is None else np.array(classes.classes, np.int64)
-        return measured_resolution(predictions, settings, classes=labels, val_images=val_images, all_images=all_images)
+        return measured_resolution(networks, settings, classes=labels, val_images=val_images, all_images=all_images)
     if classes is not None or val_images is None:
         raise SettingError("resolution: give a number of images, an ImageSubset, or predictions (and their classes).")
     return assumed_resolution(val_images, settings, all_images=all_images)

@@ -76,10 +76,14 @@ def gather(
 
     Args:
         drop: leave out networks that lack a cell. val_images, train_images: of sets, where known.
-    Raises: SettingError for cells that are missing, fewer than three networks, or units that differ between sets.
+    Raises: SettingError for cells that are missing, a set without any, fewer than three networks, or units that differ
+        between sets.
     """
     networks = list(dict.fromkeys(network for of_set in cells.values() for network in of_set))
     keys = {name: _keys(of_set) for name, of_set in cells.items()}
+    bare = next((name for name in cells if not keys[name]), None)
+    if bare is not None:
+        raise SettingError(f"the set {bare!r} has no accuracy of any network. Leave it out.")
     lacking = _lacking(cells, keys, networks)
     if lacking and not drop:
         network, lacks = next(iter(lacking.items()))

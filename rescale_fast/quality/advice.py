@@ -74,9 +74,12 @@ def _of_resolution(best: JudgedSet) -> list[str]:
     accuracies = sorted(best.measured.accuracies)
     pairs = len(accuracies) * (len(accuracies) - 1) // 2
     close = sum(1 for i, a in enumerate(accuracies) for b in accuracies[i + 1 :] if b - a <= found.least_significant)
+    images = (
+        "1 validation image resolves" if found.val_images == 1 else f"{found.val_images:,} validation images resolve"
+    )
     return [
         f"{100 * close / pairs:.0f} % of the pairs differ on {best.measured.name} by less than the "
-        f"{points(found.least_significant)} points that its {found.val_images:,} validation images resolve: "
+        f"{points(found.least_significant)} points that its {images}: "
         "their order may be noise."
     ]
 

@@ -98,7 +98,9 @@ def _roles(sets: Sequence[SetAccuracies], settings: QualitySettings) -> tuple[Se
     if unknown is not None:
         raise SettingError(f"there is no set {unknown!r}; there are {', '.join(by_name)[:300]}.")
     default = next((name for name in by_name if name.lower() == "full"), sets[0].name)
-    full = by_name[settings.reference or default]
+    full = by_name[default if settings.reference is None else settings.reference]
+    if full.name in (*settings.random, *settings.short):
+        raise SettingError(f"{full.name}: has two roles, as it is the full set, too. Name that with --reference.")
     for one in sets:
         if np.ptp(one.mean) < 1e-9:
             raise SettingError(f"all networks have the same accuracy on {one.name!r}: there is no order to compare.")

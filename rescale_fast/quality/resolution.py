@@ -12,6 +12,10 @@ in fewer than 5 % of the cases. The minimum detectable difference is 1.96 + 0.84
 gets above the first limit 4 times in 5. What S trainings average out of D is counted as well, so that with several
 seeds both are upper bounds.
 
+That is normal only if the two disagree on some ten images. On fewer the exact test (of signs) decides: six images, all
+for one network, are the fewest that are significant (2 / 2^6 = 3 %), and eight expected ones are six or more 4 times in
+5. So the limits are at least 6 / n and 8 / n, and at most 1: six images or fewer tell nothing.
+
 Source: McNemar, Psychometrika 12, 153-157 (1947); Connor, Biometrics 43, 207-211 (1987).
 """
 
@@ -28,10 +32,12 @@ from rescale_fast.predictions.types import Predictions
 from rescale_fast.quality.settings import AtHand
 from rescale_fast.quality.types import Resolution
 from rescale_fast.settings import Between, Settings
-from rescale_fast.types import IntArray
+from rescale_fast.types import BoolArray, IntArray
 
 SIGNIFICANT = 1.959964  # standard deviations: 5 % of a normal distribution lies outside
 POWER = 0.841621  # and 80 % of it below
+FEWEST = 6  # images on which just one network is right, to be significant
+FEWEST_EXPECTED = 8  # of them, for as many to be there 4 times in 5
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,8 @@ class ResolutionSettings(Settings):
     """Trainings of each network, whose accuracies are averaged."""
     seed_deviation: Annotated[float, Between(0, 1)] = 0.0
     """Standard deviation between trainings with other seeds, 0 to 1."""
-    target: Annotated[float, Between(0, 1, open=True)] = 0.01
-    """The difference that one wants to resolve, 0 to 1."""
+    target: Annotated[float, Between(1e-6, 0.99)] = 0.01
+    """The difference that one wants to resolve, up to 0.99."""
 
 
 def assumed_resolution(val_images: int, settings: ResolutionSettings, *, all_images: int | None = None) -> Resolution:
@@ -68,15 +74,16 @@ def measured_resolution(
     """From the disagreement of two or more networks on the same images: its mean over pairs of them.
 
     Args:
+        networks: in any order of images, which must be the same (predictions/several.py).
         classes: (k,) labels; only images of these classes. val_images: how many validation images there will be; by
             default as many as were looked at. all_images: as for assumed_resolution.
-    Raises: SettingError for fewer than two networks, other images, or none of the classes.
+    Raises: SettingError for fewer than two networks, or no image of the classes.
     """
     if len(networks) < 2:
         raise SettingError("a disagreement takes the predictions of two networks or more.")
     first = networks[0]
     kept = np.ones(len(first.labels), bool) if classes is None else np.isin(first.labels, classes)
-    right = np.array([(one.predicted == one.labels)[places_of(first, one)][kept] for one in networks])
+    right = np.array([_right(one, first)[kept] for one in networks])
     if not right.shape[1]:
         raise SettingError("the predictions are of no image of these classes.")
     disagreement = float(np.mean([np.mean(a != b) for a, b in combinations(right, 2)]))
@@ -87,25 +94,10 @@ def measured_resolution(
     return _resolution(val_images or right.shape[1], measured, disagreement, correlation, all_images, is_measured=True)
 
 
-def places_of(first: Predictions, other: Predictions) -> IntArray:
-    """(N,) where the other has each image of the first.
-
-    Raises: SettingError unless both are of the same images, under the same labels.
-    """
-    if first.class_ids != other.class_ids:
-        raise SettingError("the predictions are about different classes. Give those of one data set.")
-    place_of = {path: place for place, path in enumerate(other.paths)}
-    differing = sorted(set(first.paths) ^ place_of.keys())
-    if differing:
-        raise SettingError(
-            f"the predictions are of {len(first.paths):,} and {len(other.paths):,} images, which are not the same: "
-            f"{differing[0]!r} is in one alone. Give those of one validation split."
-        )
-    places = np.array([place_of[path] for path in first.paths], np.int64)
-    wrong = np.flatnonzero(first.labels != other.labels[places])
-    if len(wrong):
-        raise SettingError(f"the predictions have {first.paths[wrong[0]]!r} under different labels.")
-    return places
+def _right(one: Predictions, first: Predictions) -> BoolArray:
+    """(N,) whether a network was right, in the first's order of images."""
+    is_right = dict(zip(one.paths, one.predicted == one.labels, strict=True))
+    return np.array([is_right[path] for path in first.paths], bool)
 
 
 def _resolution(
@@ -120,7 +112,8 @@ def _resolution(
     of_seeds = 2 * settings.seed_deviation**2 / settings.seeds
     deviation = math.sqrt(disagreement / val_images + of_seeds)
     left = (settings.target / SIGNIFICANT) ** 2 - of_seeds
-    needed = max(1, math.ceil(disagreement / left - 1e-9)) if left > 0 else None
+    fewest = math.ceil(FEWEST / settings.target - 1e-9)
+    needed = max(fewest, math.ceil(disagreement / left - 1e-9)) if left > 0 else None
     return Resolution(
         val_images=val_images,
         accuracy=settings.accuracy,
@@ -129,8 +122,8 @@ def _resolution(
         correlation=correlation,
         seeds=settings.seeds,
         seed_deviation=settings.seed_deviation,
-        least_significant=SIGNIFICANT * deviation,
-        detectable=(SIGNIFICANT + POWER) * deviation,
+        least_significant=min(1.0, max(SIGNIFICANT * deviation, FEWEST / val_images)),
+        detectable=min(1.0, max((SIGNIFICANT + POWER) * deviation, FEWEST_EXPECTED / val_images)),
         target=settings.target,
         images_for_target=needed,
         val_share_for_target=None if needed is None or not all_images else needed / all_images,

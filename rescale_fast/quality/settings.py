@@ -70,5 +70,7 @@ def numbers_in(what: str, texts: tuple[str, ...]) -> dict[str, int]:
         name, _, number = text.rpartition("=")
         if not name or not number.isascii() or not number.isdigit() or not 0 < int(number) < 2**63:
             raise SettingError(f"{what} {text}: expected SET=NUMBER, such as full=50000.")
+        if name in found:
+            raise SettingError(f"{what} {text}: {name} has a number already, {found[name]}. Give one.")
         found[name] = int(number)
     return found

@@ -6,6 +6,7 @@ network,full_seed1,full_seed2,small_seed1_epoch1,small_seed1_epoch2
 import csv
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rescale_fast.errors import SettingError
@@ -18,9 +19,18 @@ OF_RUNS = ("network", "subset", "recipe", "seed", "top1 last epoch")
 THEN = "Expected a CSV with a row a network: its name, and its accuracies on each set (docs/worth.md has an example)."
 
 
+@dataclass(frozen=True)
+class AccuracyTable:
+    """What was read of a table, and what else there is."""
+
+    cells: Cells
+    sets: tuple[str, ...]  # all that it has, read or not
+    is_of_trainings: bool  # made by `train`: with recipes, and a column that names networks
+
+
 def read_accuracies(
     path: Path, names: Sequence[str] = (), sets: Sequence[str] = (), recipe: str | None = None
-) -> Cells:
+) -> AccuracyTable:
     """Read a table.
 
     Args:
@@ -41,7 +51,7 @@ def read_accuracies(
 
 def _read_cells(
     rows: Sequence[Sequence[str]], header: Sequence[str], at_names: Sequence[int], sets: Sequence[str]
-) -> Cells:
+) -> AccuracyTable:
     """A row a network. Args: at_names: the columns that together name it."""
     columns = _columns(header, at_names, sets)
     cells: Cells = {name: {} for name, _ in columns.values()}
@@ -58,15 +68,20 @@ def _read_cells(
             of_network = cells[name].setdefault(network, {})
             if row[at].strip():
                 of_network[key] = _number(row[at], number, header[at])
-    return cells
+    return AccuracyTable(cells, _sets(header, at_names), is_of_trainings=False)
 
 
-def _read_runs(rows: Sequence[Sequence[str]], header: Sequence[str], sets: Sequence[str], recipe: str | None) -> Cells:
+def _read_runs(
+    rows: Sequence[Sequence[str]], header: Sequence[str], sets: Sequence[str], recipe: str | None
+) -> AccuracyTable:
     """A table that `train` made: a row a training, with the accuracy of its last epoch."""
-    found = []
+    found, there = [], dict[str, None]()
     for number, row in enumerate(rows[1:], 2):
         network, name, of_recipe, seed, cell = (bare(row[header.index(column)]) for column in OF_RUNS)
-        if (not sets or name in sets) and recipe in (None, of_recipe):
+        if recipe not in (None, of_recipe):
+            continue
+        there[name] = None
+        if not sets or name in sets:
             found.append((number, network, name, of_recipe, seed, cell))
     recipes = sorted({of_recipe for _, _, _, of_recipe, _, _ in found})
     if len(recipes) > 1:
@@ -79,7 +94,7 @@ def _read_runs(rows: Sequence[Sequence[str]], header: Sequence[str], sets: Seque
         if (int(seed), 0) in of_network:
             raise DamageError(f"row {number}: {network!r} on {name!r} with seed {seed} is there twice")
         of_network[int(seed), 0] = _number(cell, number, OF_RUNS[-1])
-    return cells
+    return AccuracyTable(cells, tuple(there), is_of_trainings=True)
 
 
 def _header(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -100,6 +115,12 @@ def _header(rows: Sequence[Sequence[str]]) -> list[str]:
     if uneven is not None:
         raise DamageError(f"row {uneven} has {len(rows[uneven - 1])} cells, the first line {len(header)}")
     return header
+
+
+def _sets(header: Sequence[str], at_names: Sequence[int]) -> tuple[str, ...]:
+    """All that there are columns of."""
+    found = [COLUMN.fullmatch(text) for at, text in enumerate(header) if at not in at_names]
+    return tuple(dict.fromkeys(match["set"] for match in found if match))
 
 
 def _columns(header: Sequence[str], at_names: Sequence[int], sets: Sequence[str]) -> dict[int, tuple[str, Key]]:

@@ -38,10 +38,15 @@ class Resolution:
         """What that means, in sentences."""
         trainings = "" if self.seeds == 1 else f", {self.seeds} seeds each"
         source = "measured" if self.is_measured else "assumed"
+        given = f"95 %{trainings}; near {100 * self.accuracy:.0f} %, correlation {self.correlation:.2f} {source}"
+        if self.least_significant >= 1:
+            images = (
+                "1 validation image tells" if self.val_images == 1 else f"{self.val_images:,} validation images tell"
+            )
+            return f"{images} no two networks apart: any difference may be noise ({given}). {self.advise()}"
         return (
             f"{self.val_images:,} validation images tell two networks apart from {points(self.least_significant)} "
-            f"points of top-1 on (95 %{trainings}; near {100 * self.accuracy:.0f} %, correlation "
-            f"{self.correlation:.2f} {source}); a true difference of {points(self.detectable)} points is found 4 times "
+            f"points of top-1 on ({given}); a true difference of {points(self.detectable)} points is found 4 times "
             f"in 5. {self.advise()}"
         )
 

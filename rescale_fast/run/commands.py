@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, redirect_stderr
+from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stderr
 from dataclasses import dataclass
 from functools import partial
 from io import StringIO
@@ -222,7 +222,8 @@ def report(settings: ReportCommand) -> None:
 @dataclass(frozen=True)
 class Command:
     """A command: its settings, what it does with them, whether torchrun's ranks share that, and how it holds the run
-    folder --out meanwhile (`run`, `validate` and `train` do that themselves, once they know which it is).
+    folder --out meanwhile, if one is given (`run`, `validate` and `train` do that themselves, once they know which it
+    is).
     """
 
     settings: type[Settings]
@@ -244,7 +245,7 @@ COMMANDS = {
     "train": Command(TrainCommand, train, is_shared=True),
     "report": Command(ReportCommand, report, holds=RunFolder.shared),
     "resolution": Command(resolving.ResolutionCommand, resolving.resolution),
-    "quality": Command(judging.QualityCommand, judging.quality),
+    "quality": Command(judging.QualityCommand, judging.quality, holds=RunFolder.held),
     "downsample": Command(downsampling.DownsampleCommand, downsampling.downsample),
     "evaluate": Command(evaluating.EvaluateCommand, evaluating.evaluate_guesses),
     "check": Command(betons.CheckCommand, betons.check),
@@ -292,9 +293,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _do(name: str, command: Command, settings: Any) -> None:
-    if command.holds:
-        RunFolder(settings.out).check_place()
-    with command.holds(RunFolder(settings.out), name) if command.holds else nullcontext():
+    with ExitStack() as held:
+        if command.holds and settings.out is not None:
+            folder = RunFolder(settings.out)
+            folder.check_place()
+            held.enter_context(command.holds(folder, name))
         command.work(settings)
 
 

@@ -21,7 +21,6 @@ from rescale_fast.terminal import printable, say, show
 from rescale_fast.train.types import TrainRun
 
 PAGE = "quality.html"
-NONE: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -40,16 +39,12 @@ def quality(settings: QualityCommand) -> None:
     """Print the tables; write quality.json and quality.html if a folder is given."""
     from rescale_fast.report.quality import write_quality_page
 
-    if settings.out is not None:
-        RunFolder(settings.out).check_place()
     made = judge(find_accuracies(settings.inputs, settings.quality), settings.quality)
     _print(made)
     if settings.out is not None:
         folder = RunFolder(settings.out)
-        folder.make()
-        with folder.held("quality"):
-            made.save(folder.quality)
-            write_quality_page(made, settings.out / PAGE)
+        made.save(folder.quality)
+        write_quality_page(made, settings.out / PAGE)
         say(f"Quality: {folder.quality} and {PAGE}")
 
 
@@ -58,34 +53,64 @@ def find_accuracies(inputs: Sequence[Path], settings: QualitySettings) -> Accura
     if not inputs:
         raise SettingError("quality: name a table or a run folder at least.")
     val, train = (dict[str, int]() for _ in range(2))
-    parts = []
+    parts, there, of_trainings = list[Cells](), list[str](), list[bool]()
     for path in inputs:
         if path.is_dir():
             part, images = _read_runs(RunFolder(path), settings.recipe)
             parts.append(part)
             (name,) = part
             val[name], train[name] = images
+            there.append(name)
+            of_trainings.append(True)
         else:
-            parts.append(read_accuracies(path, settings.names, settings.wanted, settings.recipe))
-    return choose_accuracies(merge(parts), settings, val, train)
+            table = read_accuracies(path, settings.names, settings.wanted, settings.recipe)
+            parts.append(table.cells)
+            there += table.sets
+            of_trainings.append(table.is_of_trainings)
+    if not any(of_trainings):
+        settings.refuse("recipe", because="as none of these is a run folder, or a table that `train` made")
+    if all(of_trainings):
+        settings.refuse("names", because="as these are trainings, which say what their networks are called")
+    _check_sets(settings, there)
+    return _gather(merge(parts), settings, val, train)
 
 
-def choose_accuracies(
-    cells: Cells, settings: QualitySettings, val: Mapping[str, int] = NONE, train: Mapping[str, int] = NONE
-) -> Accuracies:
-    """Of cells, those that the settings ask for. Args: val, train: images of sets, where known without the settings.
+def choose_accuracies(cells: Cells, settings: QualitySettings) -> Accuracies:
+    """Of cells, those that the settings ask for. Raises: SettingError."""
+    _check_sets(settings, list(cells))
+    return _gather(cells, settings, {}, {})
 
-    Raises: SettingError.
-    """
-    val = {**val, **numbers_in("--val-images", settings.val_images)}
-    train = {**train, **numbers_in("--train-images", settings.train_images)}
-    unknown = next((name for name in (*settings.wanted, *val, *train) if name not in cells), None)
+
+def _check_sets(settings: QualitySettings, there: Sequence[str]) -> None:
+    """Raises: SettingError for a set that is not there, and for numbers of images of one that is not looked at."""
+    wanted, images = settings.wanted, (*_val_images(settings), *_train_images(settings))
+    unknown = next((name for name in (*wanted, *images) if name not in there), None)
     if unknown is not None:
-        raise SettingError(f"there is no set {unknown!r}; there are {', '.join(cells)[:300]}.")
+        raise SettingError(f"there is no set {unknown!r}; there are {', '.join(there)[:300]}.")
+    useless = next((name for name in images if wanted and name not in wanted), None)
+    if useless is not None:
+        raise SettingError(f"{useless}: its number of images would have no effect, as --sets leaves that set out.")
+
+
+def _gather(cells: Cells, settings: QualitySettings, val: Mapping[str, int], train: Mapping[str, int]) -> Accuracies:
+    """Args: val, train: images of sets, where known without the settings."""
     if settings.wanted:
         cells = {name: of_set for name, of_set in cells.items() if name in settings.wanted}
-    drop = settings.incomplete == "drop"
-    return gather(cells, unit=settings.unit, drop=drop, val_images=val, train_images=train)
+    return gather(
+        cells,
+        unit=settings.unit,
+        drop=settings.incomplete == "drop",
+        val_images={**val, **_val_images(settings)},
+        train_images={**train, **_train_images(settings)},
+    )
+
+
+def _val_images(settings: QualitySettings) -> dict[str, int]:
+    return numbers_in("--val-images", settings.val_images)
+
+
+def _train_images(settings: QualitySettings) -> dict[str, int]:
+    return numbers_in("--train-images", settings.train_images)
 
 
 def _read_runs(folder: RunFolder, recipe: str | None) -> tuple[Cells, tuple[int, int]]:

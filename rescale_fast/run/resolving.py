@@ -8,9 +8,10 @@ from typing import Annotated
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.compare import find_subset
 from rescale_fast.errors import SettingError
-from rescale_fast.predictions.types import Predictions
+from rescale_fast.predictions.several import load_alike
 from rescale_fast.quality.resolution import ResolutionSettings, assumed_resolution, measured_resolution
 from rescale_fast.quality.types import Resolution
+from rescale_fast.run.folder import digests_of
 from rescale_fast.settings import Between, InputPath, Settings
 from rescale_fast.terminal import show
 from rescale_fast.train.types import TrainRun
@@ -43,7 +44,8 @@ def resolution(settings: ResolutionCommand) -> None:
     if settings.val_images is not None and not settings.predictions:
         show(assumed_resolution(settings.val_images, settings.resolution).describe())
         return
-    networks = [Predictions.load(path) for path in settings.predictions]
+    digests_of(settings.predictions)  # which refuses the same ones twice
+    networks = list(load_alike(settings.predictions))
     classes = None
     if settings.classes is not None:
         classes = find_subset(settings.classes, networks[0].class_ids, "--classes")
