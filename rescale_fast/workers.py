@@ -5,6 +5,8 @@ import os
 import signal
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 
@@ -24,12 +26,19 @@ def worker_context() -> "multiprocessing.context.ForkServerContext":
     check_script_is_guarded()
     _check_room_for_sockets()
     resource_tracker.ensure_running()  # which the server asks for, and which ends by unblocking SIGINT
+    with ctrl_c_waits():
+        forkserver.ensure_running()
+    return multiprocessing.get_context("forkserver")
+
+
+@contextmanager
+def ctrl_c_waits() -> Iterator[None]:
+    """Have Ctrl-C wait until the body is done: of few seconds, in which a worker process must not lose its parent."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        forkserver.ensure_running()
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return multiprocessing.get_context("forkserver")
 
 
 def check_script_is_guarded() -> None:

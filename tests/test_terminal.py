@@ -117,7 +117,7 @@ from pathlib import Path
 def work():
     with write_whole(Path(sys.argv[1]) / "half.txt") as temporary:
         child = os.fork() if "fork" in sys.argv else None
-        print(child or "ready", flush=True)
+        print(f"{child or 'ready'}\\n", end="", flush=True)  # at once: two processes write
         time.sleep(60)
 
 end_process(run_command(work, how_to_resume="What is finished is kept."))

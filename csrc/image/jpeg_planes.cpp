@@ -25,7 +25,7 @@ Plane make_plane(Array<std::uint8_t>& samples, std::int64_t stride, std::int64_t
 
 // Rows of a component that the decoder gives at once.
 std::int64_t band_rows(const jpeg_component_info& component) {
-  return component.v_samp_factor * block_height(component);
+  return std::int64_t{component.v_samp_factor} * block_height(component);
 }
 
 // Memory for what the decoder will give: whole blocks, of as many bands as there are.

@@ -29,7 +29,7 @@ from rescale_fast.lock import turn
 from rescale_fast.machine import MachineSettings
 from rescale_fast.settings import Between, Settings
 from rescale_fast.types import Track, silent
-from rescale_fast.workers import check_script_is_guarded, start_worker, worker_context
+from rescale_fast.workers import check_script_is_guarded, ctrl_c_waits, start_worker, worker_context
 
 SCHEMA = "glyphs/1"
 MAX_CLASSES = 1560
@@ -100,7 +100,10 @@ def draw_glyphs(settings: GlyphSettings, root: Path, *, track: Track = silent) -
             ) as pool,
         ):
             try:
-                jobs = [pool.submit(_draw_class, folder, code, splits, settings.size, settings.seed) for code in codes]
+                with ctrl_c_waits():  # a pool of which not all processes have begun does not wait for them
+                    jobs = [
+                        pool.submit(_draw_class, folder, code, splits, settings.size, settings.seed) for code in codes
+                    ]
                 for job in as_completed(jobs):
                     advance(job.result())
             except BrokenProcessPool as error:
