@@ -127,7 +127,7 @@ void weigh_line_of(std::int64_t channels, const std::uint8_t* line, const Taps& 
     return;
   }
   for (std::int64_t x = 0; x < taps.first.size(); ++x, out += 3) {
-    weigh_pixels(line + 3 * taps.first[x], Weights<kParts>(taps, x), out);
+    weigh_pixels(line + std::int64_t{3} * taps.first[x], Weights<kParts>(taps, x), out);
   }
 }
 
