@@ -109,7 +109,7 @@ TEST_CASE("every pixel is the weighted sum that the filter's definition gives, b
     for (const int channels : {1, 3}) {
       for (const Size from : {Size{23, 17}, Size{9, 40}, Size{64, 5}}) {
         for (const Size to : {Size{8, 8}, Size{31, 11}, Size{1, 50}}) {
-          auto image = random_bytes(from.width * from.height * channels, 1);
+          auto image = random_bytes(std::int64_t{from.width} * from.height * channels, 1);
           for (std::uint8_t& value : image) value = static_cast<std::uint8_t>(100 + value / 5);  // nothing is cut off
           const Part part{1.25F, 0.5F, static_cast<float>(from.width), static_cast<float>(from.height) - 1.5F};
           Array<std::uint8_t> got;

@@ -32,8 +32,8 @@ TEST_CASE("planes that are covered in part are weighed by a triangle as wide as 
     double across, down;
   };
   for (const Case one : {Case{128, 96, 32, 24, 127.5, 96}, Case{33, 65, 40, 7, 33, 64.5}, Case{19, 5, 3, 5, 18.5, 5}}) {
-    auto samples = random_bytes(one.width * one.height, 3);
-    Array<std::uint8_t> got(one.to_width * one.to_height);
+    auto samples = random_bytes(std::int64_t{one.width} * one.height, 3);
+    Array<std::uint8_t> got(std::int64_t{one.to_width} * one.to_height);
     resize_plane({samples.data(), one.width, one.width, one.height, one.across, one.down},
                  {got.data(), one.to_width, one.to_width, one.to_height, static_cast<double>(one.to_width),
                   static_cast<double>(one.to_height)});

@@ -140,7 +140,7 @@ def _as_shares(sets: list[SetAccuracies], unit: Unit) -> tuple[tuple[SetAccuraci
         if differing is not None:
             raise SettingError(
                 f"accuracies on {other!r} are in {unit}, on {differing!r} in {of_set[differing]}. Use one unit, or say "
-                "with --unit that it is one."
+                "with --unit that it is one; --sets leaves others out."
             )
     most = 100.0 if unit == "percent" else 1.0
     for one in sets:
