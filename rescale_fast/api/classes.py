@@ -86,8 +86,6 @@ def _networks(predictions: object) -> Sequence[Predictions]:
     if isinstance(predictions, Predictions):
         return [predictions]
     if isinstance(predictions, (list, tuple)) and predictions and isinstance(predictions[0], Predictions):
-        for i, one in enumerate(predictions):
-            expect(f"predictions[{i}]", one, Predictions)
         return predictions
     return []
 
@@ -95,7 +93,9 @@ def _networks(predictions: object) -> Sequence[Predictions]:
 def _checked_ids(class_ids: Sequence[str], class_names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     ids = tuple(class_ids)
     if not ids:
-        raise SettingError("class_ids: are needed beside labels and predicted: the text that identifies each class.")
+        raise SettingError(
+            "class_ids: are needed beside labels and predicted; expected the text that identifies each class."
+        )
     if not all(isinstance(one, str) for one in ids):
         raise SettingError(f"class_ids {class_ids!r:.80}: expected the text that identifies each class.")
     try:
@@ -160,8 +160,6 @@ def choose_classes(
     expect("confusion", confusion, ConfusionMatrix)
     assert isinstance(confusion, ConfusionMatrix)
     threads = MachineSettings(num_threads=num_threads).threads
-    for place, one in enumerate(predictions):
-        expect(f"predictions[{place}]", one, Predictions)
     settings.check_networks(len(predictions))
     origin = choose.choice_origin(settings, content_digest(confusion), network_digests(predictions))
     networks = NetworkHits.of(alike(predictions)) if predictions else None

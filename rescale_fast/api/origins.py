@@ -57,7 +57,12 @@ def alike(networks: Sequence[Predictions]) -> Iterator[Predictions]:
 
 
 def network_digests(networks: Sequence[Predictions]) -> dict[str, str]:
-    """The content_digest of each, as origins name them. Raises: SettingError for predictions that are there twice."""
+    """The content_digest of each, as origins name them.
+
+    Raises: SettingError for predictions that are there twice, and for what is none.
+    """
+    for place, one in enumerate(networks):
+        expect(f"predictions[{place}]", one, Predictions)
     found = [content_digest(one) for one in networks]
     if len(set(found)) < len(found):
         raise SettingError("predictions: the same are there twice. Pass those of different networks.")

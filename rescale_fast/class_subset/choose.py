@@ -48,15 +48,8 @@ def choose_classes(
     chosen, method, facts = _checked(
         settings.method, choose(confusion, settings, num_threads, track, networks), confusion.num_classes
     )
-    return ClassSubset(
-        origin=origin,
-        method=method,
-        num_classes=confusion.num_classes,
-        classes=tuple(int(label) for label in chosen),
-        class_ids=tuple(confusion.class_ids[label] for label in chosen),
-        class_names=tuple(confusion.class_names[label] for label in chosen),
-        facts=describe(confusion, chosen) | facts,
-    )
+    known = {**describe(confusion, chosen), **facts}
+    return _subset(chosen, confusion.class_ids, confusion.class_names, method, known, origin)
 
 
 def _checked(name: str, made: Chosen, num_classes: int) -> Chosen:
@@ -92,15 +85,26 @@ def take_classes(
     """
     labels = listed.labels(class_ids)
     known = {} if confusion is None else describe(confusion, labels)
+    return _subset(labels, class_ids, class_names, listed.method, known | dict(listed.facts), origin)
+
+
+def _subset(
+    labels: IntArray,
+    class_ids: tuple[str, ...],
+    class_names: tuple[str, ...],
+    method: str,
+    facts: Mapping[str, JSON],
+    origin: Origin,
+) -> ClassSubset:
     chosen = labels.tolist()
     return ClassSubset(
         origin=origin,
-        method=listed.method,
+        method=method,
         num_classes=len(class_ids),
         classes=tuple(chosen),
         class_ids=tuple(class_ids[label] for label in chosen),
         class_names=tuple(class_names[label] for label in chosen),
-        facts=known | dict(listed.facts),
+        facts=facts,
     )
 
 
