@@ -10,7 +10,7 @@ from PIL import Image
 
 from rescale_fast.errors import SettingError
 from rescale_fast.networks.build import build_network
-from rescale_fast.run import stages
+from rescale_fast.run import selecting, stages
 from rescale_fast.run.commands import COMMANDS, main
 from rescale_fast.run.settings import RunSettings, SelectCommand
 from rescale_fast.settings import Settings
@@ -37,13 +37,22 @@ def place(tmp_path_factory):
     return place
 
 
+STAGES = (
+    (stages, "validate"),
+    (stages, "confuse"),
+    (stages, "take_confusion"),
+    (selecting, "select"),
+    (selecting, "group"),
+)
+
+
 @pytest.fixture
 def refused(place, tmp_path, monkeypatch, capsys):
     """Runs a command that must be refused before any stage; gives what it said."""
 
     def run(name, *arguments):
-        for stage in ("validate", "confuse", "select", "group", "take_confusion"):
-            monkeypatch.setattr(stages, stage, lambda *_, stage=stage, **__: pytest.fail(f"{stage} ran"))
+        for part, stage in STAGES:
+            monkeypatch.setattr(part, stage, lambda *_, stage=stage, **__: pytest.fail(f"{stage} ran"))
         words = [str(word).replace("PLACE", str(place)) for word in arguments]
         code = main([name, *words])
         message = capsys.readouterr().err

@@ -110,18 +110,20 @@ class GroupSettings(Settings):
 
     def check(self) -> None:
         """Raises: SettingError for settings that the grouping leaves without effect."""
-        if self.grouping is None:
-            self.refuse(*OF_GROUPINGS, because="as no --grouping is asked for")
-            return
         unused = [name for name in OF_GROUPINGS if name not in self.uses]
         if unused:
-            self.refuse(*unused, because=f"as --grouping is {self.grouping}")
+            because = f"as --grouping is {self.grouping}" if self.grouping else "as no --grouping is asked for"
+            self.refuse(*unused, because=because)
 
     @property
     def uses(self) -> frozenset[str]:
-        """Which of OF_GROUPINGS the grouping looks at; a table at none, and what is no grouping is told later."""
+        """Which of OF_GROUPINGS the grouping looks at; a table and none at all at none; what is no grouping is told
+        later.
+        """
         from rescale_fast.class_subset.group import GROUPINGS
 
-        found = GROUPINGS.get(self.grouping or "")
-        is_table = Path(self.grouping or "").expanduser().is_file()
+        if self.grouping is None:
+            return frozenset()
+        found = GROUPINGS.get(self.grouping)
+        is_table = Path(self.grouping).expanduser().is_file()
         return found.uses if found else frozenset(() if is_table else OF_GROUPINGS)
