@@ -199,7 +199,10 @@ WRONG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("call", "settings", "values"), WRONG, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("call", "settings", "values"),
+    [pytest.param(*case, id=f"{case[1].__name__}-{case[2]}") for case in WRONG],
+)
 def test_a_value_is_refused_with_the_words_of_the_command_line(call, settings, values, matrix, small_glyphs):
     with pytest.raises(SettingError) as expected:
         settings(**values)
