@@ -12,4 +12,4 @@ export PATH="$PWD/.venv/bin:$PATH"
 cmake --preset release >/dev/null
 cmake --build --preset release
 ctest --preset release
-exec .venv/bin/python -m pytest "$@"
+exec .venv/bin/python -m pytest -n 2 --dist worksteal "$@"

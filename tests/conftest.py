@@ -13,15 +13,22 @@ from rescale_fast.datasets.glyphs import GlyphSettings, open_glyphs
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def _hear_signals():
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def interruptible(*arguments, **options):
-    """Start a program that hears Ctrl-C even when the tests run in the background, where SIGINT is ignored."""
+    """Start a program that hears Ctrl-C and the terminal's end even where the tests do not: in the background, under
+    nohup.
+    """
     with subprocess.Popen(
         [sys.executable, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=_hear_signals,
         **options,
     ) as process:
         try:
