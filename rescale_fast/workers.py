@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -13,22 +14,27 @@ from multiprocessing.connection import wait
 from rescale_fast.errors import SettingError
 
 LONGEST_SOCKET = 107  # bytes, of Linux's sockaddr_un
+SLOW_IMPORTS = ("torch", "torchvision")  # seconds for each process; importing them starts no threads of theirs
 
 
 def worker_context() -> "multiprocessing.context.ForkServerContext":
     """How worker processes are started: by a server that has no threads, as torch's do not survive a fork.
 
-    The server is there when this returns. A terminal's Ctrl-C goes to all processes, and would reach it while it
-    begins, before it can say that it leaves that to us: so it, and the workers after it, begin with SIGINT blocked.
+    The server is there when this returns. Where this process has torch, its workers need that and torchvision, most
+    likely, and the server imports both once for all of them. A terminal's Ctrl-C goes to all processes, and would reach
+    it while it begins, before it can say that it leaves that to us: so it, and the workers after it, begin with SIGINT
+    blocked.
 
     Raises: SettingError when the folder for temporary files has too long a name; and as check_script_is_guarded.
     """
     check_script_is_guarded()
     _check_room_for_sockets()
     resource_tracker.ensure_running()  # which the server asks for, and which ends by unblocking SIGINT
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(SLOW_IMPORTS) if "torch" in sys.modules else [])
     with ctrl_c_waits():
         forkserver.ensure_running()
-    return multiprocessing.get_context("forkserver")
+    return context
 
 
 @contextmanager

@@ -1,8 +1,10 @@
 """Loaders of betons: what they give, in a process of its own (see loader_judge.py), and what they refuse."""
 
+import gc
 import re
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -83,6 +85,18 @@ def test_batches_are_the_callers_own_complete_the_same_through_all_and_refusals_
     done = subprocess.run(program, capture_output=True, text=True, timeout=900, cwd=ROOT)
     assert done.stdout.strip().splitlines()[-1:] == ["all is well"], done.stderr
     assert "Exception ignored" not in done.stderr, "deleted loaders leave no error of numba's behind"
+
+
+def test_a_loader_that_nobody_has_ends_its_processes_at_once(greys):
+    gc.disable()  # which would find it some time later, and have it wait five seconds for each process
+    try:
+        loader = loaders.beton_loader(greys, split="val", batch_size=4, image_size=16, loader="torchvision")
+        assert len(list(loader)) == 6
+        gone = weakref.ref(loader)
+        del loader
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("num_ranks", [1, 2, 3, 7, 20, 30])

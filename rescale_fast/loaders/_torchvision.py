@@ -83,13 +83,13 @@ class TorchvisionLoader(BetonLoader):
 
     def __init__(self, beton: BetonFile, settings: LoaderSettings, device: torch.device) -> None:
         super().__init__(beton, settings, device)
-        self._tasks: list[list[Task]] = []  # of the epoch, batch by batch; the DataLoader's sampler
+        self._epoch = _Epoch()
         self._loader = self._start()
 
     def _start(self) -> Any:
         return torch.utils.data.DataLoader(
             _Images(self.path),
-            batch_sampler=_Batches(self),
+            batch_sampler=self._epoch,
             num_workers=self.num_workers,
             persistent_workers=True,
             multiprocessing_context=worker_context(),
@@ -97,12 +97,8 @@ class TorchvisionLoader(BetonLoader):
             pin_memory=self.device.type == "cuda",
         )
 
-    @property
-    def tasks(self) -> list[list[Task]]:
-        return self._tasks
-
     def _images(self, batches: list[IntArray], places: Placements) -> Generator[torch.Tensor, None, None]:
-        self._tasks = [[self._task(row, places) for row in rows.tolist()] for rows in batches]
+        self._epoch.tasks = [[self._task(row, places) for row in rows.tolist()] for rows in batches]
         for rows, (images, decoded) in zip(batches, self._loaded(), strict=True):
             self._refuse(rows[~decoded.numpy()])
             yield images.to(self.device, non_blocking=True)
@@ -135,12 +131,18 @@ def _reason(error: Exception) -> str:
     return lines[-1]
 
 
-class _Batches(torch.utils.data.Sampler[list[Any]]):
-    def __init__(self, loader: TorchvisionLoader) -> None:
-        self.loader = loader
+class _Epoch(torch.utils.data.Sampler[list[Any]]):
+    """What is to be done in an epoch, batch by batch.
+
+    It does not know its loader: in a circle of references, a DataLoader is ended by the garbage collector, which takes
+    apart first what its processes would be told to end by, and then waits five seconds for each.
+    """
+
+    def __init__(self) -> None:
+        self.tasks: list[list[Task]] = []
 
     def __iter__(self) -> Iterator[list[Any]]:
-        return iter(self.loader.tasks)
+        return iter(self.tasks)
 
     def __len__(self) -> int:
-        return len(self.loader.tasks)
+        return len(self.tasks)
