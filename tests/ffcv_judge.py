@@ -18,8 +18,10 @@ from PIL import Image
 from rescale_fast.beton.check import check_beton, find_bad_images
 from rescale_fast.beton.edit import append_beton, cut_beton, merge_betons, relabel_beton
 from rescale_fast.beton.file import read_beton
+from rescale_fast.errors import SettingError
 from rescale_fast.export.beton import export_beton
 from rescale_fast.export.settings import ExportSettings
+from rescale_fast.loaders import beton_loader
 from rescale_fast.small.parts import StoredPixels, load_part, save_part
 from rescale_fast.small.pixel_beton import write_pixels
 from tests import foreign_beton
@@ -77,6 +79,12 @@ def centre(pixels, side):
     return cv2.resize(pixels[y : y + short, x : x + short], (side, side), interpolation=cv2.INTER_AREA)
 
 
+def stored_image(record, payload):
+    if record["mode"] == 0:
+        return Image.open(io.BytesIO(payload)).convert("RGB")
+    return Image.frombytes("RGB", (int(record["width"]), int(record["height"])), payload)
+
+
 def passthrough_in_every_order_and_cache(folder, rng):
     files = plain_jpegs(rng) | odd_files(rng)
     names = write_files(folder / "set", files)
@@ -95,7 +103,7 @@ def passthrough_in_every_order_and_cache(folder, rng):
                 np.testing.assert_array_equal(found, labels[rows])
                 for row, image in zip(rows, images, strict=True):
                     at, size, record = beton.pointers[row, 0], beton.sizes[row, 0], beton.records["f0"][row]
-                    whole = Image.open(io.BytesIO(content[at : at + size])).convert("RGB")
+                    whole = stored_image(record, content[at : at + size])
                     shown = whole.resize((int(record["width"]), int(record["height"])), Image.Resampling.BOX)
                     if scale != "8/8" and min(shown.size) < 16:
                         continue  # so small that the scaled DCT and a box filter differ
@@ -234,6 +242,72 @@ def all_kinds_of_fields_that_ffcv_writes(folder, rng):
         np.testing.assert_array_equal(loader.reader.metadata["f6"][column], records[column])
 
 
+def the_usual_loop_and_small_images_without_loss(folder, rng):
+    """`for images, target in Loader(...)`, on a beton without an index."""
+    pixels = rng.integers(0, 256, (600, 12, 16, 3), dtype=np.uint8)
+    files = {}
+    for number, one in enumerate(pixels):
+        data = io.BytesIO()
+        Image.fromarray(one).save(data, ("PNG", "BMP", "TIFF")[number % 3])
+        files[f"{number:03d}.png"] = data.getvalue()
+    labels = np.arange(600) % 3
+    subset = subset_of(write_files(folder / "small", files), labels)
+    for split in ("train", "val"):
+        path = folder / f"two-{split}.beton"
+        export_beton(folder / "small", subset, split, path, ExportSettings(index=False), NOWHERE)
+        check_beton(path)
+        assert [field.name for field in read_beton(path).fields] == ["image", "label"]
+    path = folder / "two-val.beton"
+    assert path.stat().st_size < 4.3e6, "pages of 8 MiB would make it 16.8 MB"
+    for os_cache in (True, False):
+        pipelines = {"image": [SimpleRGBImageDecoder(), ToTensor()], "label": [IntDecoder(), ToTensor()]}
+        loader = Loader(str(path), batch_size=100, num_workers=2, os_cache=os_cache, pipelines=pipelines)
+        read = [(images.numpy().copy(), target.numpy().ravel().copy()) for images, target in loader]
+        np.testing.assert_array_equal(np.concatenate([images for images, _ in read]), pixels)
+        np.testing.assert_array_equal(np.concatenate([target for _, target in read]), labels)
+    merge_betons([path, folder / "two-train.beton"], folder / "merged.beton")
+    cut_beton(folder / "merged.beton", folder / "cut.beton", np.arange(600, 1200))
+    for name in ("two-val.beton", "cut.beton"):
+        val = beton_loader(folder / name, split="val", batch_size=100, image_size=16, augment="shift", index=False)
+        assert torch.cat([target for _, target in val]).tolist() == labels.tolist()
+
+
+def loaders_of_ours_on_betons_of_ffcvs(folder, rng):
+    images = rng.integers(0, 256, (20, 16, 16, 3), dtype=np.uint8)
+
+    class Samples:
+        def __init__(self, *columns):
+            self.columns = columns
+
+        def __len__(self):
+            return 20
+
+        def __getitem__(self, i):
+            return tuple(column[i] for column in self.columns)
+
+    labels = [i % 4 for i in range(20)]
+    usual = {"image": RGBImageField(write_mode="raw"), "label": IntField()}
+    DatasetWriter(str(folder / "usual.beton"), usual, num_workers=1).from_indexed_dataset(Samples(images, labels))
+    two = {"front": RGBImageField(write_mode="raw"), "back": RGBImageField(write_mode="jpg"), "size": FloatField()}
+    two |= {"label": IntField(), "group": IntField()}
+    columns = (images[::-1], images, [float(i) for i in range(20)], labels, labels[::-1])
+    DatasetWriter(str(folder / "two.beton"), two, num_workers=1).from_indexed_dataset(Samples(*columns))
+    shape = {"split": "val", "batch_size": 8, "image_size": 16, "augment": "shift"}
+    for name, which, wanted in (("usual", {}, images), ("two", {"image_field": "front"}, images[::-1])):
+        for kind in ("ffcv", "torchvision"):
+            loader = beton_loader(folder / f"{name}.beton", **shape, **which, loader=kind)
+            batches = [torch.cat(column).numpy() for column in zip(*loader, strict=True)]
+            np.testing.assert_array_equal(batches[0].transpose(0, 2, 3, 1), wanted)
+            assert batches[1].tolist() == labels
+            assert batches[2].tolist() == list(range(20))
+    try:
+        beton_loader(folder / "two.beton", **shape)
+    except SettingError as error:
+        assert "of images (RGB): front, back. Say with image_field which one is meant" in str(error), error
+    else:
+        raise AssertionError("two fields of images")
+
+
 def errors_are_what_ffcv_leaves_out(folder, rng):
     """FFCV's own decoder, into a buffer of zeros: of errors nothing arrives, of warnings an image does."""
     faulty = faulty_jpegs(rng)
@@ -264,4 +338,6 @@ if __name__ == "__main__":
     down_sampled_pixels(place, generator)
     all_kinds_of_fields_that_ffcv_writes(place, generator)
     errors_are_what_ffcv_leaves_out(place, generator)
+    the_usual_loop_and_small_images_without_loss(place, generator)
+    loaders_of_ours_on_betons_of_ffcvs(place, generator)
     print("all is well")

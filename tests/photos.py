@@ -46,9 +46,9 @@ def odd_files(rng):
     deep = Image.fromarray((np.arange(48 * 64).reshape(48, 64) * 21).astype(np.uint16))
     return {
         "cmyk.jpg": (encoded(photo(rng, 64, 48).convert("CMYK")), "converted: CMYK or YCCK"),
-        "png.jpg": (encoded(photo(rng, 64, 48), "PNG"), "converted: not a JPEG file"),
-        "deep.png": (encoded(deep, "PNG"), "converted: not a JPEG file"),
-        "webp.jpg": (encoded(photo(rng, 64, 48), "WEBP"), "converted: not a JPEG file"),
+        "png.jpg": (encoded(photo(rng, 64, 48), "PNG"), "raw pixels: a small file, not a JPEG"),
+        "deep.png": (encoded(deep, "PNG"), "raw pixels: a small file, not a JPEG"),
+        "webp.jpg": (encoded(photo(rng, 64, 48), "WEBP"), "raw pixels: a small file, not a JPEG"),
         "wide.jpg": (encoded(photo(rng, 20_000, 40)), "converted: above --max-side"),
     }
 

@@ -29,8 +29,8 @@ from tests.conftest import ROOT, interruptible
 from tests.photos import NOWHERE, bad_files, encoded, odd_files, photo, plain_jpegs, subset_of, write_files
 
 
-def write(root, names, target, *, num_threads=2, **settings):
-    subset = subset_of(names)
+def write(root, names, target, *, num_threads=2, one_class=False, **settings):
+    subset = subset_of(names, [0] * len(names), ("a",)) if one_class else subset_of(names)
     return export_beton(root, subset, "val", target, ExportSettings(**settings), NOWHERE, num_threads=num_threads)
 
 
@@ -100,7 +100,7 @@ def test_the_digest_is_that_of_the_file_by_another_library(files, tmp_path):
     content = (tmp_path / "a.beton").read_bytes()
     blocks = [xxhash.xxh3_128_digest(content[at : at + 2**20]) for at in range(0, len(content), 2**20)]
     assert info.digest == f"xxh3-128-mib:{xxhash.xxh3_128_hexdigest(b''.join(blocks))}"
-    assert info.bytes == len(content) > 2 * 2**23
+    assert info.bytes == len(content) > 2 * 2**21
 
 
 @pytest.mark.parametrize("store", ["passthrough", "resize", "raw"])
@@ -234,6 +234,40 @@ def test_what_no_page_can_hold_is_shrunk(rng, tmp_path):
             page_size=1 << 21,
         )
         assert dict(info.stored) == {how: 1, "converted: larger than a page": 1}
+        assert not find_bad_images(tmp_path / "a.beton")
+
+
+def test_files_that_are_no_jpegs_are_kept_as_pixels_if_small(rng, tmp_path):
+    files = {
+        "a.png": encoded(photo(rng, 160, 136), "PNG"),  # 65,280 bytes of pixels
+        "b.png": encoded(photo(rng, 160, 137), "PNG"),
+        "c.gif": encoded(photo(rng, 40, 30), "GIF"),
+    }
+    names = write_files(tmp_path / "set", files)
+    info = write(tmp_path / "set", names, tmp_path / "a.beton", one_class=True)
+    assert dict(info.stored) == {"raw pixels: a small file, not a JPEG": 2, "converted: not a JPEG file": 1}
+    for index, record, payload in stored(tmp_path / "a.beton"):
+        if names[index] != "b.png":
+            wanted = np.asarray(Image.open(tmp_path / "set" / names[index]).convert("RGB"))
+            np.testing.assert_array_equal(pixels(record, payload), wanted)
+
+
+def test_pages_are_small_where_little_is_stored_and_large_where_an_image_needs_it(rng, tmp_path):
+    names = write_files(
+        tmp_path / "set", {"a.png": encoded(Image.new("RGB", (1000, 900)), "PNG"), "b.jpg": encoded(photo(rng, 20, 30))}
+    )
+    for store, page_size, how in (
+        ("passthrough", 1 << 21, "converted: not a JPEG file"),
+        ("raw", 1 << 23, "raw pixels"),
+    ):
+        info = write(tmp_path / "set", names, tmp_path / "a.beton", one_class=True, store=store)
+        beton = read_beton(tmp_path / "a.beton")
+        assert beton.page_size == page_size
+        assert info.stored[how] >= 1
+        assert "converted: larger than a page" not in info.stored
+        assert beton.bytes < 2.1 * page_size
+        between = beton.path.read_bytes()[10_000:page_size]
+        assert not any(between), "between tables and first page are zeros, whatever was tried before"
         assert not find_bad_images(tmp_path / "a.beton")
 
 

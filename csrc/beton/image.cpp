@@ -16,6 +16,7 @@ namespace {
 constexpr std::int64_t kMaxDecoding = std::int64_t{1} << 28;  // bytes of images that are being decoded at once
 constexpr std::int64_t kUnknown = std::int64_t{1} << 26;      // bytes counted for an image of unknown size
 constexpr int kMaxSide = 65535;                               // what a record can hold
+constexpr std::size_t kSmall = std::size_t{1} << 16;          // bytes of pixels that are kept rather than encoded
 
 struct Size {
   int width, height;
@@ -100,8 +101,11 @@ void store(Pixels image, Size target, int orientation, const ImageOptions& optio
     orientation = 1;
     payload.width = image.width;
     payload.height = image.height;
-    payload.raw = options.mode == Mode::raw && image.data.size() <= options.page_size;
+    // What was no JPEG has been lossless, as a rule, and stays so where that is cheap.
+    const bool small = options.mode == Mode::passthrough && payload.how == How::not_jpeg && image.data.size() <= kSmall;
+    payload.raw = small || (options.mode == Mode::raw && image.data.size() <= options.page_size);
     if (payload.raw) {
+      if (small) payload.how = How::small_not_jpeg;
       payload.bytes = std::move(image.data);
       return;
     }

@@ -15,10 +15,11 @@ using namespace pybind11::literals;
 constexpr Names<Mode, 3> kModes{{{"passthrough", Mode::passthrough}, {"resize", Mode::resize}, {"raw", Mode::raw}}};
 constexpr Names<ResizeBy, 3> kResizeBy{
     {{"short-side", ResizeBy::short_side}, {"long-side", ResizeBy::long_side}, {"cap", ResizeBy::cap}}};
-constexpr Names<How, 12> kHow{{{"original", How::original},
+constexpr Names<How, 13> kHow{{{"original", How::original},
                                {"original_scaled", How::original_scaled},
                                {"resized", How::resized},
                                {"raw", How::raw},
+                               {"small_not_jpeg", How::small_not_jpeg},
                                {"not_jpeg", How::not_jpeg},
                                {"four_components", How::four_components},
                                {"odd", How::odd},

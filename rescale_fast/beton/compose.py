@@ -20,10 +20,10 @@ from rescale_fast.beton.digest import Blocks
 from rescale_fast.beton.file import (
     IMAGE_FIELD,
     INT_FIELD,
-    PAGE_SIZE,
     BetonFile,
     Field,
     Records,
+    page_size_for,
     pages_end,
     pages_start,
     read_beton,
@@ -80,7 +80,7 @@ def compose_beton(
     classes = numbered(None) if labels is None else classes or classes_beside(betons[0]) or numbered(labels)
     counts = _count(labels, classes, target)
     sizes = np.concatenate([beton.sizes[chosen] for beton, chosen in zip(betons, rows, strict=True)])
-    page_size = _page_size(sizes)
+    page_size = page_size_for(int(sizes.sum()), int(sizes.sum(axis=1).max()))
     start = pages_start(fields, len(records), page_size)
     pointers = _core.place_payloads(np.ascontiguousarray(sizes), start=start, page_size=page_size)
     set_pointers(records, fields, pointers)
@@ -172,14 +172,6 @@ def _count(labels: IntArray | None, classes: Classes, target: Path) -> tuple[int
         wrong = int(labels.min() if labels.min() < 0 else labels.max())
         raise SettingError(f"{target}: a label would be {wrong}, but there are {len(classes.ids)} classes.")
     return tuple(np.bincount(labels, minlength=len(classes.ids)).tolist())
-
-
-def _page_size(sizes: IntArray) -> int:
-    """FFCV's, doubled until each sample fits. That of a source may be far larger than it need be: up to 2 GiB."""
-    page_size = PAGE_SIZE
-    while page_size < int(sizes.sum(axis=1).max()):
-        page_size *= 2
-    return page_size
 
 
 def _copy(

@@ -41,6 +41,8 @@ RECORD_TYPES = {
 }
 JPEG_MODE, RAW_MODE = 0, 1
 PAGE_SIZE = 1 << 23  # bytes; what FFCV takes by default
+SMALL_PAGE = 1 << 21  # the least that it takes
+FEW_BYTES = 1 << 25  # of payload, up to which padding to whole pages of the default would be much of the file
 
 Records = NDArray[np.void]
 
@@ -59,6 +61,7 @@ class Field:
 
 
 FIELDS = (Field("image", IMAGE_FIELD), Field("label", INT_FIELD), Field("index", INT_FIELD))  # of ours
+USUAL_FIELDS = FIELDS[:2]  # of most betons that FFCV's users have
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,16 @@ def pages_start(fields: tuple[Field, ...], num_samples: int, page_size: int) -> 
     """Where the first page begins in a file of so many samples."""
     tables = HEADER.itemsize + DESCRIPTOR.itemsize * len(fields) + record_type(fields).itemsize * num_samples
     return _up(tables, page_size)
+
+
+def page_size_for(total: int, largest: int) -> int:
+    """The size of pages for samples of `total` bytes, none of them above `largest`: FFCV's, unless few bytes fit
+    smaller ones, or one sample needs a larger one.
+    """
+    page_size = SMALL_PAGE if total <= FEW_BYTES else PAGE_SIZE
+    while page_size < largest:
+        page_size *= 2
+    return page_size
 
 
 def set_pointers(records: Records, fields: tuple[Field, ...], pointers: IntArray) -> None:

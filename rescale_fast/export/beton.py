@@ -8,6 +8,7 @@ whole or absent. Measured: docs/export.md.
 import os
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,17 @@ from numpy.typing import NDArray
 from rescale_fast import _core
 from rescale_fast.artifact import Origin, write_whole
 from rescale_fast.beton.digest import Blocks
-from rescale_fast.beton.file import FIELDS, PAGE_SIZE, Records, pages_start, record_type
+from rescale_fast.beton.file import (
+    FEW_BYTES,
+    FIELDS,
+    PAGE_SIZE,
+    SMALL_PAGE,
+    USUAL_FIELDS,
+    Field,
+    Records,
+    pages_start,
+    record_type,
+)
 from rescale_fast.beton.tables import write_tables
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import DatasetError
@@ -28,11 +39,13 @@ from rescale_fast.image_subset.types import ImageSubset, SubsetImages
 from rescale_fast.lock import lock_beside
 from rescale_fast.types import IntArray, Track, silent
 
+MANY_FILES = 10_000
 HOW = {  # what users read of it, by its name in _core.HOW
     "original": "original bytes",
     "original_scaled": "original bytes, above --max-side: read at a smaller scale",
     "resized": "re-encoded",
     "raw": "raw pixels",
+    "small_not_jpeg": "raw pixels: a small file, not a JPEG",
     "not_jpeg": "converted: not a JPEG file",
     "four_components": "converted: CMYK or YCCK",
     "odd": "converted: a rare kind of JPEG",
@@ -63,12 +76,13 @@ def export_beton(
     origin: Origin,
     *,
     num_threads: int = 0,
-    page_size: int = PAGE_SIZE,
+    page_size: int | None = None,
     track: Track = silent,
 ) -> BetonInfo:
     """Write one split of a subset to `target` and its JSON beside it; files that are no sound images are listed there.
 
-    Args: page_size: bytes, a power of two from 2 MiB; an image larger than a page is shrunk.
+    Args: page_size: bytes, a power of two from 2 MiB; an image larger than a page is shrunk. None: 8 MiB, as FFCV takes
+        by default, but 2 MiB for few bytes, of which padding to larger pages would be a multiple.
     Raises: SettingError for impossible settings; DatasetError when no image of a class can be read, for the
         first bad file with --on-bad fail, and for a file that the operating system does not give; OutputError when
         the beton cannot be written.
@@ -76,16 +90,35 @@ def export_beton(
     images = subset.split(split)
     with lock_beside(target, "export"):
         with write_whole(target) as temporary:
-            written = _write(root, images, temporary, target.name, settings, num_threads, page_size, track)
+            size = page_size or (SMALL_PAGE if _is_little(root, images) else PAGE_SIZE)
+            written = _write(root, images, temporary, target.name, settings, num_threads, size, track)
+            if page_size is None and size < PAGE_SIZE and HOW["over_page"] in written.stored:
+                size = PAGE_SIZE  # an image fits only there
+                os.truncate(temporary, 0)
+                written = _write(root, images, temporary, target.name, settings, num_threads, size, track)
             _check_classes_left(subset, images, written)
             pointers = written.records["f0"]["pointer"].astype(np.int64)[:, None]
-            digest = write_tables(
-                temporary, FIELDS, written.records, pointers, written.sizes, page_size, written.blocks
-            )
+            fields = _fields(settings)
+            digest = write_tables(temporary, fields, written.records, pointers, written.sizes, size, written.blocks)
             info = _describe(subset, split, written, temporary.stat().st_size, digest, origin)
             target.with_suffix(".json").unlink(missing_ok=True)  # it would describe another file
         info.save(target.with_suffix(".json"))
     return info
+
+
+def _fields(settings: ExportSettings) -> tuple[Field, ...]:
+    return FIELDS if settings.index else USUAL_FIELDS
+
+
+def _is_little(root: Path, images: SubsetImages) -> bool:
+    """Whether all files together are few bytes. Of many files the sizes are not asked: it takes a moment for each."""
+    if len(images) > MANY_FILES:
+        return False
+    total = 0
+    for path in images.paths:
+        with suppress(OSError):  # which is told when the file is read
+            total += (root / path).stat().st_size
+    return total <= FEW_BYTES
 
 
 def _write(
@@ -110,7 +143,7 @@ def _write(
             root=os.fsencode(root) + b"/",
             names=b"\0".join(os.fsencode(path) for path in images.paths),
             count=len(images),
-            start=pages_start(FIELDS, len(images), page_size),
+            start=pages_start(_fields(settings), len(images), page_size),
             page_size=page_size,
             mode=settings.store,
             resize_by=settings.resize_by,
@@ -131,7 +164,7 @@ def _write(
         raise DatasetError(
             f"{root / images.paths[row]}: {reason}. Repair or remove it, or pass --on-bad skip to leave such files out."
         )
-    return _collect(images, made)
+    return _collect(images, made, _fields(settings))
 
 
 def _load_pixels(path: Path, content: bytes, settings: ExportSettings) -> NDArray[np.uint8] | str:
@@ -140,13 +173,14 @@ def _load_pixels(path: Path, content: bytes, settings: ExportSettings) -> NDArra
     return load_pixels(path, content, MAX_PIXELS, apply_exif=settings.apply_exif)
 
 
-def _collect(images: SubsetImages, made: "_core.WrittenImages") -> _Written:
+def _collect(images: SubsetImages, made: "_core.WrittenImages", fields: tuple[Field, ...]) -> _Written:
     rows = np.flatnonzero(made["size"])
-    records = np.zeros(len(rows), record_type(FIELDS))
+    records = np.zeros(len(rows), record_type(fields))
     for column in ("mode", "width", "height", "pointer"):
         records["f0"][column] = made[column][rows]
     records["f1"] = images.new_labels[rows]
-    records["f2"] = rows
+    if fields == FIELDS:
+        records["f2"] = rows
     counts = np.bincount(made["how"][rows], minlength=len(HOW))
     return _Written(
         rows=rows,

@@ -17,7 +17,8 @@ class ExportSettings(Settings):
     """Writing betons."""
 
     store: Store = "passthrough"
-    """`passthrough` keeps the files' own JPEG bytes, `resize` makes new JPEGs of another size, `raw` keeps pixels."""
+    """`passthrough` keeps the files' own JPEG bytes, and the pixels of small files that are no JPEGs (up to 64 KiB of
+    pixels; larger ones become JPEGs); `resize` makes new JPEGs of another size; `raw` keeps pixels."""
     scale: Scale = "8/8"
     """passthrough: have readers decode the same bytes at this part of their size, which costs less (4/8 above all)."""
     resize_by: ResizeBy = "short-side"
@@ -36,6 +37,9 @@ class ExportSettings(Settings):
     on_bad: Literal["skip", "fail"] = "skip"
     """What to do about a damaged image: leave it out and list it, or end with an error. A file that the operating
     system does not give is no damaged image: it is asked for again, and then ends the export."""
+    index: bool = True
+    """Store beside image and label a third field, `index`: which row of images.parquet a sample is, by which `check`
+    names files. Without it betons have FFCV's usual two fields, and fit a loop `for images, labels in Loader(...)`."""
 
     @property
     def eighths(self) -> int:

@@ -1,8 +1,9 @@
-"""Loaders for betons with the fields image, label and index, to plug into any training loop.
+"""Loaders for betons with an image and a label, to plug into any training loop.
 
     for images, labels, indices in beton_loader("train.beton", split="train", batch_size=256, image_size=224):
 
-images are (B, 3, S, S) uint8 on the device, labels (B,) int64, indices (B,) int64 (the sample's row). Unlike with
+images are (B, 3, S, S) uint8 on the device, labels (B,) int64, indices (B,) int64 (the sample's field `index`, or else
+its row). Unlike with
 ffcv.Loader itself: batches are the caller's own, to keep as long as wanted; nothing is dropped from "val" or given
 twice, on however many ranks; order and augmentation depend on seed, epoch and image alone, whatever the number of
 threads or ranks; torch keeps its number of threads; a loader whose thread dies, or whose decoder refuses an image,
@@ -10,21 +11,25 @@ raises an error instead of waiting for ever, or of giving another image.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rescale_fast.beton.agreement import agreed_info
 from rescale_fast.beton.file import read_beton
 from rescale_fast.errors import SettingError
 from rescale_fast.loaders.augment import Augment
 from rescale_fast.loaders.base import BetonLoader
-from rescale_fast.loaders.checks import check_fields, check_memory
+from rescale_fast.loaders.checks import check_memory
+from rescale_fast.loaders.samples import chosen_samples
 from rescale_fast.loaders.settings import LoaderKind, LoaderSettings
 from rescale_fast.settings import Registry
 
 if TYPE_CHECKING:
     import torch
+
+    from rescale_fast.types import IntArray
 
 
 def beton_loader(
@@ -41,8 +46,18 @@ def beton_loader(
     num_ranks: int = 1,
     loader: LoaderKind = "ffcv",
     reuse_buffers: bool = False,
+    image_field: str | None = None,
+    label_field: str | None = None,
+    subset: "Sequence[int] | Sequence[str] | IntArray | None" = None,
+    folds: tuple[int, int] | None = None,
+    shuffle: bool | None = None,
+    drop_last: bool | None = None,
+    normalise: "tuple[Sequence[float], Sequence[float]] | None" = None,
+    index: bool = True,
 ) -> BetonLoader:
     """Open a beton for training ("train": shuffled, augmented, whole batches) or testing ("val": each image once).
+
+    It may be anybody's beton: fields that are neither image nor label are left alone.
 
     Args:
         image_size: side of the images given, pixels.
@@ -56,6 +71,17 @@ def beton_loader(
         loader: what reads and decodes; all give the same images, up to their decoders' rounding. torchvision's
             processes import the script that is run, which needs `if __name__ == "__main__":` around what it does.
         reuse_buffers: allow images to be overwritten when the next batch is asked for, which saves FFCV a copy.
+        image_field, label_field: names of the fields; needed where none is called `image` (`label`) and several could
+            be meant.
+        subset: some of the samples only: rows, in which order those of "val" are given, or class ids (as the JSON
+            beside the beton has them), of which the i-th gets the label i.
+        folds: (i, n): "val" is the i-th of n parts, from 0, "train" the others; for both, open the same beton. Each
+            class is dealt out evenly, the same way whatever the seed.
+        shuffle, drop_last: whether samples are shuffled, and the last batch is left out if it is not whole; by default
+            in "train" alone.
+        normalise: means and deviations of the channels, of values from 0 to 1, as torchvision's Normalize takes them:
+            images are float32 then.
+        index: False: give images and labels alone, as a DataLoader of an ImageFolder does.
     Raises: SettingError for arguments that are none of these, for a batch that exceeds the train set, and where FFCV
         would set more memory aside than the machine has free; ArtifactError when the file is no complete beton, lacks
         a field, or is another than the JSON beside it describes. Iterating raises ArtifactError for an image that
@@ -63,16 +89,37 @@ def beton_loader(
     """
     cores = len(os.sched_getaffinity(0))
     settings = LoaderSettings(
-        path, split, batch_size, image_size, augment, num_workers, seed, rank, num_ranks, loader, reuse_buffers
+        path,
+        split,
+        batch_size,
+        image_size,
+        augment,
+        num_workers,
+        seed,
+        rank,
+        num_ranks,
+        loader,
+        reuse_buffers,
+        image_field,
+        label_field,
+        _as_tuples(folds),
+        shuffle,
+        drop_last,
+        _as_tuples(normalise),
+        index,
     )
     settings = replace(settings, num_workers=min(num_workers or cores, cores))
     found = _torch_device(device)
     beton = read_beton(Path(settings.path))
-    check_fields(beton)
     agreed_info(beton)
+    samples = chosen_samples(beton, settings, subset)
     if loader == "ffcv":
-        check_memory(beton, settings)
-    return LOADERS[loader]()(beton, settings, found)
+        check_memory(beton, samples.image, settings)
+    return LOADERS[loader]()(beton, samples, settings, found)
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(map(_as_tuples, value)) if isinstance(value, (tuple, list)) else value
 
 
 def _torch_device(device: "torch.device | str") -> "torch.device":

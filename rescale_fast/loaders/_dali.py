@@ -14,6 +14,7 @@ from rescale_fast.beton.file import JPEG_MODE, BetonFile
 from rescale_fast.errors import SettingError, TrainingError
 from rescale_fast.loaders.augment import FILL, Placements
 from rescale_fast.loaders.base import BetonLoader
+from rescale_fast.loaders.samples import Samples
 from rescale_fast.loaders.settings import LoaderSettings
 from rescale_fast.types import IntArray
 
@@ -58,8 +59,8 @@ def _pipeline(source: Any, image_size: int, on_gpu: bool, moves: bool) -> Any:
 class DaliLoader(BetonLoader):
     """Through DALI. A pipeline is built for each epoch."""
 
-    def __init__(self, beton: BetonFile, settings: LoaderSettings, device: torch.device) -> None:
-        super().__init__(beton, settings, device)
+    def __init__(self, beton: BetonFile, samples: Samples, settings: LoaderSettings, device: torch.device) -> None:
+        super().__init__(beton, samples, settings, device)
         if (self.image_records["mode"] != JPEG_MODE).any():
             raise SettingError(f"{self.path}: holds images that are no JPEGs, which DALI cannot read. Use ffcv.")
         self._bytes = np.memmap(self.path, np.uint8, "r")

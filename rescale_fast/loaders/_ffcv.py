@@ -28,6 +28,7 @@ from rescale_fast.errors import TrainingError
 from rescale_fast.loaders.augment import FILL, Placements
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.loaders.checks import BATCHES_AHEAD, check_memory
+from rescale_fast.loaders.samples import Samples
 from rescale_fast.loaders.settings import LoaderSettings
 from rescale_fast.types import IntArray
 
@@ -125,9 +126,9 @@ def _mirror_and_move(image: Any, mirrored: int, down: int, right: int, target: A
 class FfcvLoader(BetonLoader):
     """Through FFCV. Unlike its own Loader: torch keeps its threads, and a dead loading thread raises an error."""
 
-    def __init__(self, beton: BetonFile, settings: LoaderSettings, device: torch.device) -> None:
+    def __init__(self, beton: BetonFile, samples: Samples, settings: LoaderSettings, device: torch.device) -> None:
         most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-        super().__init__(beton, replace(settings, num_workers=min(settings.num_workers, most)), device)
+        super().__init__(beton, samples, replace(settings, num_workers=min(settings.num_workers, most)), device)
         self._torch_threads = torch.get_num_threads()
         self._copying = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self._decoder = PlacedDecoder(self.image_size)
@@ -138,14 +139,14 @@ class FfcvLoader(BetonLoader):
             num_workers=self.num_workers,
             os_cache=True,
             batches_ahead=BATCHES_AHEAD,
-            pipelines={field.name: image if field.name == "image" else None for field in beton.fields},
+            pipelines={field.name: image if i == samples.image else None for i, field in enumerate(beton.fields)},
         )
         _COMPILED.append(self._loader.code)
         self._records = self._loader.reader.metadata  # (N,) all fields of the samples
         self._restore_threads()
 
     def _images(self, batches: list[IntArray], places: Placements) -> Generator[torch.Tensor, None, None]:
-        check_memory(self.beton, self.settings)
+        check_memory(self.beton, self.samples.image, self.settings)
         records = self._placed(places)
         self._loader.reader.metadata = records
         self._decoder.image_size = self.image_size

@@ -19,6 +19,7 @@ from rescale_fast.beton.file import JPEG_MODE, BetonFile
 from rescale_fast.errors import TrainingError
 from rescale_fast.loaders.augment import FILL, Placements
 from rescale_fast.loaders.base import BetonLoader
+from rescale_fast.loaders.samples import Samples
 from rescale_fast.loaders.settings import LoaderSettings
 from rescale_fast.types import IntArray
 from rescale_fast.workers import start_worker, worker_context
@@ -81,8 +82,8 @@ def _scaled(task: Task, image: Image.Image) -> tuple[int, int, int, int]:
 class TorchvisionLoader(BetonLoader):
     """Through torchvision."""
 
-    def __init__(self, beton: BetonFile, settings: LoaderSettings, device: torch.device) -> None:
-        super().__init__(beton, settings, device)
+    def __init__(self, beton: BetonFile, samples: Samples, settings: LoaderSettings, device: torch.device) -> None:
+        super().__init__(beton, samples, settings, device)
         self._epoch = _Epoch()
         self._loader = self._start()
 

@@ -13,13 +13,14 @@ from rescale_fast.beton.file import BetonFile, Records
 from rescale_fast.errors import ArtifactError, SettingError, TrainingError
 from rescale_fast.loaders.augment import Placements, place_centrally, place_randomly
 from rescale_fast.loaders.draws import Purpose, stream
+from rescale_fast.loaders.samples import Samples
 from rescale_fast.loaders.settings import LoaderSettings
 from rescale_fast.types import IntArray
 
 if TYPE_CHECKING:
     import torch
 
-    Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+    Batch = tuple[torch.Tensor, ...]  # images, labels and, unless left out, indices
 
 
 @dataclass(frozen=True)
@@ -47,26 +48,32 @@ class BetonLoader(ABC):
     set between epochs, too. An epoch may be left before its end; when the next one has begun it cannot be gone on with.
     """
 
-    def __init__(self, beton: BetonFile, settings: LoaderSettings, device: "torch.device") -> None:
+    def __init__(self, beton: BetonFile, samples: Samples, settings: LoaderSettings, device: "torch.device") -> None:
         self.path = beton.path
         self.beton = beton
+        self.samples = samples
         self.settings = settings
         self.device = device
         self.share = Share(
-            len(beton), int(settings.rank), int(settings.num_ranks), settings.split == "train", int(settings.seed)
+            len(samples.rows), int(settings.rank), int(settings.num_ranks), settings.shuffles, int(settings.seed)
         )
         self.num_images = len(self.share.sample_order(0))  # of this rank, an epoch
-        self.labels = self._column("label")  # (N,) of all samples
-        self.indices = self._column("index")  # (N,)
+        self.labels = samples.labels  # (N,) of all samples
+        self.indices = samples.indices  # (N,)
         self._sizes = np.stack([self.image_records["height"], self.image_records["width"]], axis=1).astype(np.int64)
-        payload = sum(field.has_payload for field in beton.fields[: int(self.image_field[1:])])
+        payload = sum(field.has_payload for field in beton.fields[: samples.image])
         self.payloads = np.stack([beton.pointers[:, payload], beton.sizes[:, payload]], axis=1)  # (N, 2) of the images
         self._process, self._begun = os.getpid(), 0  # epochs that were begun
-        if self.share.shuffled and len(self) == 0:
+        if settings.split == "train" and len(self) == 0:
             raise SettingError(
                 f"{beton.path}: gives {self.num_images} images to a rank, fewer than one batch of {self.batch_size}. "
                 "Use a smaller batch."
             )
+
+    @property
+    def dataset(self) -> IntArray:
+        """The rows of the beton that all ranks together go through. Code written for a DataLoader asks how many."""
+        return self.samples.rows
 
     @property
     def batch_size(self) -> int:
@@ -94,15 +101,14 @@ class BetonLoader(ABC):
     def epoch(self, value: int) -> None:
         self.settings = replace(self.settings, epoch=value)
 
-    def _column(self, name: str) -> IntArray:
-        values = self.beton.integers(name)
-        assert values is not None  # beton_loader has looked
-        return values
+    def set_epoch(self, epoch: int) -> None:
+        """Set the number of the next epoch, as of a DistributedSampler."""
+        self.epoch = epoch
 
     @property
     def image_field(self) -> str:
         """The column of records that describes images."""
-        return f"f{[field.name for field in self.beton.fields].index('image')}"
+        return f"f{self.samples.image}"
 
     @property
     def image_records(self) -> Records:
@@ -110,9 +116,9 @@ class BetonLoader(ABC):
         return self.beton.records[self.image_field]
 
     def __len__(self) -> int:
-        """Batches an epoch. In training those that are not whole are left out."""
+        """Batches an epoch."""
         whole, rest = divmod(self.num_images, self.batch_size)
-        return whole + (rest > 0 and not self.share.shuffled)
+        return whole + (rest > 0 and not self.settings.drops_last)
 
     def __iter__(self) -> "Iterator[Batch]":
         if os.getpid() != self._process:
@@ -128,14 +134,15 @@ class BetonLoader(ABC):
         raise TrainingError(f"{self.path}: a loader cannot be copied, or sent to a process. Call beton_loader there.")
 
     def _read(self, epoch: int, begun: int) -> "Iterator[Batch]":
-        order = self.share.sample_order(epoch)[: len(self) * self.batch_size]
+        order = self.samples.rows[self.share.sample_order(epoch)[: len(self) * self.batch_size]]
         batches = [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)]
         self._check_newest(begun)
         if not batches:
             return
         with closing(self._images(batches, self._place(epoch))) as images:
             for rows, made in zip(batches, images, strict=True):
-                yield made, self._numbers(self.labels[rows]), self._numbers(self.indices[rows])
+                made, labels = self._normalised(made), self._numbers(self.labels[rows])
+                yield (made, labels, self._numbers(self.indices[rows])) if self.settings.index else (made, labels)
                 self._check_newest(begun)
 
     def _check_newest(self, begun: int) -> None:
@@ -151,8 +158,17 @@ class BetonLoader(ABC):
 
         return torch.from_numpy(values).to(self.device, non_blocking=True)
 
+    def _normalised(self, images: "torch.Tensor") -> "torch.Tensor":
+        """(B, 3, S, S) float32, if that is asked for."""
+        import torch
+
+        if self.settings.normalise is None:
+            return images
+        mean, deviation = (torch.tensor(one, device=self.device)[:, None, None] for one in self.settings.normalise)
+        return torch.addcmul(-mean / deviation, images.float(), 1 / (255 * deviation))
+
     def _place(self, epoch: int) -> Placements:
-        if not self.share.shuffled:
+        if self.settings.split == "val":
             return place_centrally(self._sizes, self.settings.augment)
         return place_randomly(self._sizes, self.settings.augment, self.image_size, self.settings.seed, epoch)
 

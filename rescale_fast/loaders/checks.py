@@ -1,29 +1,19 @@
 """Whether a beton can be read as it was asked for, found out before anything is decoded."""
 
-from rescale_fast.beton.file import IMAGE_FIELD, INT_FIELD, BetonFile
-from rescale_fast.errors import ArtifactError, SettingError
+from rescale_fast.beton.file import BetonFile
+from rescale_fast.errors import SettingError
 from rescale_fast.loaders.settings import LoaderSettings
 from rescale_fast.machine import available_bytes
 
 BATCHES_AHEAD = 3  # that FFCV makes while one is used
 
 
-def check_fields(beton: BetonFile) -> None:
-    """Raise ArtifactError unless the beton has an image, a label and an index."""
-    found = {field.name: field.type_id for field in beton.fields}
-    needed = {"image": IMAGE_FIELD, "label": INT_FIELD, "index": INT_FIELD}
-    if needed.items() - found.items():
-        raise ArtifactError(
-            f"{beton.path}: has the fields {', '.join(found)}; expected image (RGB), label and index (integers)."
-        )
-
-
-def check_memory(beton: BetonFile, settings: LoaderSettings) -> None:
+def check_memory(beton: BetonFile, image: int, settings: LoaderSettings) -> None:
     """Raise SettingError where FFCV would set more memory aside than there is.
 
     It does for the largest image, twice for what is made of it, and all this once for each image of several batches.
     """
-    images = beton.records[f"f{[field.name for field in beton.fields].index('image')}"]
+    images = beton.records[f"f{image}"]
     width, height = int(images["width"].max()), int(images["height"].max())
     pixels = width * height + 2 * int(settings.image_size) ** 2
     needed, free = (BATCHES_AHEAD + 2) * int(settings.batch_size) * pixels * 3, available_bytes()

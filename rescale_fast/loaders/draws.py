@@ -22,6 +22,7 @@ class Purpose(IntEnum):
     SHIFT = 2
     CROP = 3
     NETWORK = 4  # dropout and the like
+    FOLDS = 5
 
 
 def stream(seed: int, epoch: int, purpose: Purpose, rank: int = 0) -> np.random.Generator:

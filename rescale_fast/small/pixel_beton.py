@@ -7,7 +7,7 @@ import numpy as np
 from rescale_fast import _core
 from rescale_fast.artifact import write_whole
 from rescale_fast.beton.digest import block_digests
-from rescale_fast.beton.file import FIELDS, PAGE_SIZE, RAW_MODE, pages_start, record_type
+from rescale_fast.beton.file import FIELDS, RAW_MODE, page_size_for, pages_start, record_type
 from rescale_fast.beton.tables import write_tables
 from rescale_fast.small.parts import Pixels, StoredPixels
 from rescale_fast.types import Advance, IntArray
@@ -21,9 +21,10 @@ def write_pixels(target: Path, pixels: StoredPixels, labels: IntArray, side: int
     Raises: OutputError when the file cannot be written.
     """
     count, size = len(labels), 3 * side * side
-    start = pages_start(FIELDS, count, PAGE_SIZE)
+    page_size = page_size_for(count * size, size)
+    start = pages_start(FIELDS, count, page_size)
     sizes = np.full((count, 1), size, np.int64)
-    pointers = _core.place_payloads(sizes, start=start, page_size=PAGE_SIZE)
+    pointers = _core.place_payloads(sizes, start=start, page_size=page_size)
     records = np.zeros(count, record_type(FIELDS))
     records["f0"]["mode"] = RAW_MODE
     records["f0"]["width"] = records["f0"]["height"] = side
@@ -34,12 +35,12 @@ def write_pixels(target: Path, pixels: StoredPixels, labels: IntArray, side: int
         digests = []
         with temporary.open("rb+") as file:
             file.seek(start)
-            for block in pixels.blocks(0, count, PAGE_SIZE // size):
-                page = _interleaved(block, side).tobytes().ljust(PAGE_SIZE, b"\0")
+            for block in pixels.blocks(0, count, page_size // size):
+                page = _interleaved(block, side).tobytes().ljust(page_size, b"\0")
                 digests.append(block_digests(page))
                 file.write(page)
                 advance(len(block))
-        digest = write_tables(temporary, FIELDS, records, pointers, sizes, PAGE_SIZE, np.concatenate(digests))
+        digest = write_tables(temporary, FIELDS, records, pointers, sizes, page_size, np.concatenate(digests))
         return temporary.stat().st_size, digest
 
 

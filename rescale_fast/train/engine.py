@@ -236,8 +236,8 @@ class Trainer:
             counts[1] += found.any(dim=1).sum()
             counts[2] += len(labels)
         top1, top5, num_images = self.group.sum(counts).tolist()
-        if num_images != len(loader.beton):
-            raise TrainingError(f"{loader.path}: tested {num_images} of {len(loader.beton)} images.")
+        if num_images != len(loader.dataset):
+            raise TrainingError(f"{loader.path}: tested {num_images} of {len(loader.dataset)} images.")
         return top1 / num_images, top5 / num_images
 
 

@@ -102,7 +102,7 @@ def _train_epochs(
     """Train from the checkpoint, or from the start, to the end; the first rank writes what there is to write."""
     records, epochs, group = _resume(trainer, folder, origin), trainer.recipe.epochs, trainer.group
     group.wait()  # until all have read the checkpoint
-    total = (epochs - len(records)) * sum(len(loader.beton) for loader in loaders.values())
+    total = (epochs - len(records)) * sum(len(loader.dataset) for loader in loaders.values())
     with (
         track(f"Training {trainer.training.network}", total=total) as advance,
         _journal(folder, records, tensorboard, group) as write,
