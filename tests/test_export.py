@@ -248,8 +248,8 @@ def test_files_that_are_no_jpegs_are_kept_as_pixels_if_small(rng, tmp_path):
     assert dict(info.stored) == {"raw pixels: a small file, not a JPEG": 2, "converted: not a JPEG file": 1}
     for index, record, payload in stored(tmp_path / "a.beton"):
         if names[index] != "b.png":
-            wanted = np.asarray(Image.open(tmp_path / "set" / names[index]).convert("RGB"))
-            np.testing.assert_array_equal(pixels(record, payload), wanted)
+            with Image.open(tmp_path / "set" / names[index]) as image:
+                np.testing.assert_array_equal(pixels(record, payload), np.asarray(image.convert("RGB")))
 
 
 def test_pages_are_small_where_little_is_stored_and_large_where_an_image_needs_it(rng, tmp_path):
