@@ -1,14 +1,19 @@
 """The examples: a training loop changes by few lines to read betons, and counts every image once."""
 
 import difflib
+import re
 import subprocess
 import sys
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from rescale_fast.export.beton import export_beton
 from rescale_fast.export.settings import ExportSettings
+from rescale_fast.loaders import beton_loader
 from tests.conftest import ROOT
 from tests.photos import NOWHERE, encoded, photo, subset_of, write_files
 
@@ -37,6 +42,25 @@ def betons(tmp_path_factory):
         subset = subset_of(names[:count])
         export_beton(folder / "set", subset, split, folder / f"{split}.beton", ExportSettings(), NOWHERE)
     return folder
+
+
+def added_lines():
+    """Of each script in reference_scripts.md, what comes in place of its data, as it stands there."""
+    text = (ROOT / "examples" / "reference_scripts.md").read_text()
+    blocks = [block.split("\n...\n")[1] for block in re.findall("```diff\n(.*?)```", text, re.DOTALL)]
+    return ["\n".join(line[5:] for line in block.splitlines() if line.startswith("+    ")) for block in blocks]
+
+
+@pytest.mark.parametrize(("script", "names"), [(0, "data_loader data_loader_test"), (1, "train_loader val_loader")])
+def test_what_reference_scripts_need_is_what_their_new_lines_make(betons, script, names):
+    args = SimpleNamespace(data=betons, data_path=betons, batch_size=4, workers=1, distributed=True, rank=1)
+    args.world_size, args.train_crop_size, args.val_crop_size = 2, 32, 32
+    scope = {"args": args, "device": torch.device("cpu"), "beton_loader": partial(beton_loader, loader="torchvision")}
+    exec(added_lines()[script], scope)
+    train, val = (scope[name] for name in names.split())
+    train.set_epoch(3)
+    assert (len(train), len(train.dataset), len(val), len(val.dataset)) == (2, 21, 2, 11)
+    assert (val.num_images, int(train.labels.max()) + 1, train.settings.index) == (5, 3, False)
 
 
 @pytest.mark.slow
