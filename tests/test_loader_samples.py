@@ -5,8 +5,11 @@ import pytest
 import torch
 from torchvision import transforms
 
+from rescale_fast.beton.edit import cut_beton
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.loaders import beton_loader
+from rescale_fast.loaders._torchvision import TorchvisionLoader
+from rescale_fast.loaders.base import BetonLoader
 from tests import foreign_beton
 
 SHAPE = {"batch_size": 4, "image_size": 16, "loader": "torchvision", "num_workers": 1, "augment": "shift"}
@@ -29,8 +32,11 @@ def renamed(path, target, **names):
 
 
 def read(path, **options):
-    """Labels and indices of an epoch of "val"."""
-    batches = list(beton_loader(path, **{"split": "val", **SHAPE, **options}))
+    """Labels and indices of an epoch of "val", without the processes that would decode its images."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TorchvisionLoader, "__init__", BetonLoader.__init__)
+        patch.setattr(TorchvisionLoader, "_images", lambda self, batches, places: (yield from batches))
+        batches = list(beton_loader(path, **{"split": "val", **SHAPE, **options}))
     return [torch.cat(column).tolist() for column in list(zip(*batches, strict=True))[1:]]
 
 
@@ -68,6 +74,10 @@ def test_rows_are_given_in_the_order_asked_for(foreign):
         ([], "expected a list of rows"),
         ([0.5], "expected a list of rows"),
         ([[1]], "expected a list of rows"),
+        ([[1], [2, 3]], "expected a list of rows"),
+        ([1, "dog"], "expected a list of rows"),
+        ({1}, "expected a list of rows"),
+        ([2**70], "row 1180591620717411303424 is asked for"),
         ([True] * 24, "expected a list of rows"),
         ("dog", "expected a list of rows"),
         (["dog"], "no JSON beside it names classes. Give `subset` as rows"),
@@ -76,6 +86,14 @@ def test_rows_are_given_in_the_order_asked_for(foreign):
 def test_a_subset_that_there_is_not_is_refused(foreign, subset, message):
     with pytest.raises(SettingError, match=message):
         read(foreign, subset=subset)
+
+
+def test_classes_are_numbered_in_the_order_asked_for(foreign, tmp_path):
+    cut_beton(foreign, tmp_path / "named.beton", np.arange(10))  # labels 0, 1, 2, 0, ... and a JSON that names them
+    assert read(tmp_path / "named.beton", subset=["2", "0"]) == [[1, 0, 1, 0, 1, 0, 1], [0, 2, 3, 5, 6, 8, 9]]
+    for wrong, message in ((["3"], "'3' is none of the classes"), (["1\0"], "is none of"), (["1", "1"], "named twice")):
+        with pytest.raises(SettingError, match=message):
+            read(tmp_path / "named.beton", subset=wrong)
 
 
 @pytest.mark.parametrize("num_folds", [2, 3, 5])
@@ -126,10 +144,16 @@ def test_normalised_images_are_those_of_torchvisions_transform(foreign):
     for (images, *_), (found, *_) in zip(plain, normalised, strict=True):
         assert found.dtype == torch.float32
         torch.testing.assert_close(found, transform(images / 255), rtol=1e-5, atol=1e-5)
+    half = beton_loader(foreign, split="val", **SHAPE, normalise=np.array([mean, deviation]), dtype="float16")
+    (one, *_), *_ = half
+    assert one.dtype == torch.float16
+    with pytest.raises(SettingError, match="--dtype: would have no effect, as images that are not normalised"):
+        read(foreign, dtype="float16")
 
 
 @pytest.mark.parametrize(
-    "value", [((0.5, 0.5, 0.5),), ((1, 1, 1), (1, 1, 0)), ((123.7, 116.3, 103.5), (58, 57, 57)), 1]
+    "value",
+    [((0.5, 0.5, 0.5),), ((1, 1, 1), (1, 1, 0)), ((-1, 0, 0), (1, 1, 1)), ((123.7, 116.3, 103.5), (58, 57, 57)), 1],
 )
 def test_means_that_are_none_are_refused(foreign, value):
     with pytest.raises(SettingError, match="--normalise"):

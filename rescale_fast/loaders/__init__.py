@@ -3,11 +3,10 @@
     for images, labels, indices in beton_loader("train.beton", split="train", batch_size=256, image_size=224):
 
 images are (B, 3, S, S) uint8 on the device, labels (B,) int64, indices (B,) int64 (the sample's field `index`, or else
-its row). Unlike with
-ffcv.Loader itself: batches are the caller's own, to keep as long as wanted; nothing is dropped from "val" or given
-twice, on however many ranks; order and augmentation depend on seed, epoch and image alone, whatever the number of
-threads or ranks; torch keeps its number of threads; a loader whose thread dies, or whose decoder refuses an image,
-raises an error instead of waiting for ever, or of giving another image.
+its row). Unlike with ffcv.Loader itself: batches are the caller's own, to keep as long as wanted; nothing is dropped
+from "val" or given twice, on however many ranks; order and augmentation depend on seed, epoch and image alone, whatever
+the number of threads or ranks; torch keeps its number of threads; a loader whose thread dies, or whose decoder refuses
+an image, raises an error instead of waiting for ever, or of giving another image.
 """
 
 import os
@@ -15,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from rescale_fast.beton.agreement import agreed_info
 from rescale_fast.beton.file import read_beton
@@ -53,6 +54,7 @@ def beton_loader(
     shuffle: bool | None = None,
     drop_last: bool | None = None,
     normalise: "tuple[Sequence[float], Sequence[float]] | None" = None,
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32",
     index: bool = True,
 ) -> BetonLoader:
     """Open a beton for training ("train": shuffled, augmented, whole batches) or testing ("val": each image once).
@@ -80,7 +82,7 @@ def beton_loader(
         shuffle, drop_last: whether samples are shuffled, and the last batch is left out if it is not whole; by default
             in "train" alone.
         normalise: means and deviations of the channels, of values from 0 to 1, as torchvision's Normalize takes them:
-            images are float32 then.
+            images are of `dtype` then, else uint8.
         index: False: give images and labels alone, as a DataLoader of an ImageFolder does.
     Raises: SettingError for arguments that are none of these, for a batch that exceeds the train set, and where FFCV
         would set more memory aside than the machine has free; ArtifactError when the file is no complete beton, lacks
@@ -106,6 +108,7 @@ def beton_loader(
         shuffle,
         drop_last,
         _as_tuples(normalise),
+        dtype,
         index,
     )
     settings = replace(settings, num_workers=min(num_workers or cores, cores))
@@ -119,7 +122,8 @@ def beton_loader(
 
 
 def _as_tuples(value: Any) -> Any:
-    return tuple(map(_as_tuples, value)) if isinstance(value, (tuple, list)) else value
+    values = value.tolist() if isinstance(value, np.ndarray) else value
+    return tuple(map(_as_tuples, values)) if isinstance(values, (tuple, list)) else values
 
 
 def _torch_device(device: "torch.device | str") -> "torch.device":

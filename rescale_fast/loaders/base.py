@@ -159,13 +159,14 @@ class BetonLoader(ABC):
         return torch.from_numpy(values).to(self.device, non_blocking=True)
 
     def _normalised(self, images: "torch.Tensor") -> "torch.Tensor":
-        """(B, 3, S, S) float32, if that is asked for."""
+        """(B, 3, S, S) floating point, if that is asked for."""
         import torch
 
         if self.settings.normalise is None:
             return images
         mean, deviation = (torch.tensor(one, device=self.device)[:, None, None] for one in self.settings.normalise)
-        return torch.addcmul(-mean / deviation, images.float(), 1 / (255 * deviation))
+        normalised = torch.addcmul(-mean / deviation, images.float(), 1 / (255 * deviation))
+        return normalised.to(getattr(torch, self.settings.dtype))
 
     def _place(self, epoch: int) -> Placements:
         if self.settings.split == "val":

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rescale_fast.beton.classes import classes_beside
 from rescale_fast.beton.file import IMAGE_FIELD, INT_FIELD, BetonFile
@@ -41,7 +40,7 @@ def chosen_samples(
     indices = beton.integers("index")
     rows = np.arange(len(beton))
     if subset is not None:
-        rows, labels = _subset(beton, np.asarray(subset), labels)
+        rows, labels = _subset(beton, subset, labels)
     if settings.folds is not None:
         rows = _fold(beton, rows, labels[rows], settings.folds, settings.split == "train")
     return Samples(image, rows, labels, np.arange(len(beton)) if indices is None else indices)
@@ -68,30 +67,35 @@ def _listed(names: Sequence[str], kind: str) -> str:
     return f"of {kind}: {', '.join(names) or 'none'}"
 
 
-def _subset(beton: BetonFile, subset: NDArray[Any], labels: IntArray) -> tuple[IntArray, IntArray]:
+def _subset(beton: BetonFile, subset: Any, labels: IntArray) -> tuple[IntArray, IntArray]:
     """The rows, and the labels of all samples: of classes, the i-th has the label i, as in what `cut` makes."""
-    if subset.ndim != 1 or not len(subset) or subset.dtype.kind not in "iuU":
+    values = subset.tolist() if hasattr(subset, "tolist") else list(subset) if isinstance(subset, Sequence) else []
+    kinds = {type(value) for value in values} if isinstance(values, list) and not isinstance(subset, str) else set()
+    if kinds == {str}:
+        return _classes(beton, values, labels)
+    if not kinds or not all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in kinds):
         raise SettingError(
             f"--subset {str(subset)[:60]}: expected a list of rows (whole numbers) or one of class ids (texts)."
         )
-    if subset.dtype.kind == "U":
-        return _classes(beton, subset.tolist(), labels)
-    wrong = np.flatnonzero((subset < 0) | (subset >= len(beton)))
-    if len(wrong):
-        raise SettingError(f"{beton.path}: row {subset[wrong[0]]} is asked for; it has rows 0 to {len(beton) - 1}.")
-    return subset.astype(np.int64), labels
+    for row in values:
+        if not 0 <= row < len(beton):
+            raise SettingError(f"{beton.path}: row {row} is asked for; it has rows 0 to {len(beton) - 1}.")
+    return np.array(values, np.int64), labels
 
 
 def _classes(beton: BetonFile, ids: Sequence[str], labels: IntArray) -> tuple[IntArray, IntArray]:
     classes = classes_beside(beton)
     if classes is None:
         raise SettingError(f"{beton.path}: no JSON beside it names classes. Give `subset` as rows.")
-    for one in ids:
-        if one not in classes.ids or ids.count(one) > 1:
-            what = "is named twice" if one in classes.ids else f"is none of its classes: {', '.join(classes.ids[:10])}"
-            raise SettingError(f"--subset: {beton.path}: {one!r} {what}.")
-    new = np.full(len(classes.ids), -1)
-    new[[classes.ids.index(one) for one in ids]] = np.arange(len(ids))
+    old, new = {one: label for label, one in enumerate(classes.ids)}, np.full(len(classes.ids), -1)
+    for label, one in enumerate(ids):
+        if one not in old:
+            raise SettingError(
+                f"--subset: {one!r} is none of the classes of {beton.path}: {', '.join(list(old)[:10])}."
+            )
+        if new[old[one]] >= 0:
+            raise SettingError(f"--subset: the class {one!r} is named twice.")
+        new[old[one]] = label
     return np.flatnonzero(new[labels] >= 0), new[labels]
 
 

@@ -33,6 +33,7 @@ class LoaderSettings(Settings):
     shuffle: bool | None = None
     drop_last: bool | None = None
     normalise: tuple[tuple[float, ...], ...] | None = None
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     index: bool = True
     epoch: Seed = 0  # the next one
 
@@ -50,8 +51,12 @@ class LoaderSettings(Settings):
             raise SettingError(
                 f"--folds {self.folds}: expected a fold and how many there are, such as (0, 5) to (4, 5)."
             )
-        if self.normalise is not None and not (
-            list(map(len, self.normalise)) == [3, 3] and min(self.normalise[1]) > 0 and max(*self.normalise[0]) <= 1
+        if self.normalise is None:
+            self.refuse("dtype", because="as images that are not normalised are uint8")
+        elif not (
+            list(map(len, self.normalise)) == [3, 3]
+            and all(0 <= mean <= 1 for mean in self.normalise[0])
+            and all(deviation > 0 for deviation in self.normalise[1])
         ):
             raise SettingError(
                 f"--normalise {self.normalise}: expected mean and deviation of the three channels, of values from 0 to "
