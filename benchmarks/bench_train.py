@@ -71,7 +71,7 @@ class Ready:
     """A loader's batches, kept in memory, as often as wanted."""
 
     def __init__(self, loader: Any) -> None:
-        self.batch_size, self.beton = loader.batch_size, loader.beton
+        self.batch_size, self.dataset = loader.batch_size, loader.dataset
         self.batches = [tuple(part.clone() for part in batch) for batch in loader]
 
     def __len__(self) -> int:
