@@ -122,6 +122,7 @@ def export_beton(
     quality: int = 90,
     apply_exif: bool = False,
     on_bad: Literal["skip", "fail"] = "skip",
+    index: bool = True,
     num_threads: int = 0,
     progress: bool = False,
 ) -> dict[str, BetonInfo]:
@@ -129,17 +130,19 @@ def export_beton(
     images is left out. FFCV reads them, and `beton_loader`.
 
     Args:
-        store: "passthrough" keeps the files' own JPEG bytes, "resize" makes new JPEGs, "raw" keeps pixels.
+        store: "passthrough" keeps the files' own JPEG bytes, and the pixels of small files that are no JPEGs, "resize"
+            makes new JPEGs, "raw" keeps pixels.
         scale: of "passthrough", the part of their size at which readers decode, such as "4/8".
         resize_by, resize_side: of "resize": what becomes so many pixels: "short-side", "long-side", or "cap".
         max_side: longest side that a reader sees, pixels; 0 = no limit. quality: of what is encoded, 1..100.
         apply_exif: turn images upright. on_bad: "skip" files that cannot be read, which are listed, or "fail".
+        index: store a third field, of each sample its row in `subset`; False: FFCV's usual two, image and label.
         num_threads: 0 = all cores; the bytes do not depend on it. progress: show a bar.
     Returns: {"train": BetonInfo, "val": BetonInfo}: num_images, bytes, max_width, class_ids, skipped and more.
     Raises: SettingError for a value that is none of these, or would have no effect; DatasetError when no image of a
         class can be read, or for the first bad file; OutputError when a file cannot be written.
     """
-    settings = ExportSettings(store, scale, resize_by, resize_side, max_side, quality, apply_exif, on_bad)
+    settings = ExportSettings(store, scale, resize_by, resize_side, max_side, quality, apply_exif, on_bad, index)
     expect("dataset", dataset, Dataset)
     expect("subset", subset, ImageSubset)
     made_from = {"image_subset": content_digest(subset)}

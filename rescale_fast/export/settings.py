@@ -38,8 +38,9 @@ class ExportSettings(Settings):
     """What to do about a damaged image: leave it out and list it, or end with an error. A file that the operating
     system does not give is no damaged image: it is asked for again, and then ends the export."""
     index: bool = True
-    """Store beside image and label a third field, `index`: which row of images.parquet a sample is, by which `check`
-    names files. Without it betons have FFCV's usual two fields, and fit a loop `for images, labels in Loader(...)`."""
+    """Store beside image and label a third field, `index`: the row that a sample has in image_subset.parquet,
+    by which `check` names files. Without it betons have FFCV's usual two fields, and fit a loop
+    `for images, labels in Loader(...)`."""
 
     @property
     def eighths(self) -> int:
