@@ -30,7 +30,7 @@ def greys(tmp_path_factory):
     folder = tmp_path_factory.mktemp("greys")
     names = []
     for i in range(21):
-        names.append(f"{i:02d}.jpg")
+        names.append(f"{i:02d}.png")
         Image.new("RGB", (16, 16), (10 * i,) * 3).save(folder / names[-1])
     labels = np.arange(21) % 3
     images = SubsetImages(("val",) * 21, np.arange(21), tuple(names), labels, labels)

@@ -1,4 +1,4 @@
-"""Betons through NVIDIA DALI: their JPEGs are decoded and resized by its pipeline, on the GPU where there is one."""
+"""Betons through NVIDIA DALI: images are decoded and resized by its pipeline, on the GPU where there is one."""
 
 from collections.abc import Generator, Sequence
 from itertools import chain
@@ -11,7 +11,7 @@ from nvidia.dali import fn, pipeline_def, types
 from nvidia.dali.plugin.pytorch import feed_ndarray
 
 from rescale_fast.beton.file import JPEG_MODE, BetonFile
-from rescale_fast.errors import SettingError, TrainingError
+from rescale_fast.errors import TrainingError
 from rescale_fast.loaders.augment import FILL, Placements
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.loaders.samples import Samples
@@ -61,8 +61,6 @@ class DaliLoader(BetonLoader):
 
     def __init__(self, beton: BetonFile, samples: Samples, settings: LoaderSettings, device: torch.device) -> None:
         super().__init__(beton, samples, settings, device)
-        if (self.image_records["mode"] != JPEG_MODE).any():
-            raise SettingError(f"{self.path}: holds images that are no JPEGs, which DALI cannot read. Use ffcv.")
         self._bytes = np.memmap(self.path, np.uint8, "r")
 
     def _images(self, batches: list[IntArray], places: Placements) -> Generator[torch.Tensor, None, None]:
@@ -110,12 +108,21 @@ class DaliLoader(BetonLoader):
         sides = self._sizes[rows]
         start, shape = places.boxes[rows, :2], places.boxes[rows, 2:]
         return (
-            [self._bytes[at : at + length] for at, length in self.payloads[rows].tolist()],
+            [self._encoded(row) for row in rows.tolist()],
             list((start / sides).astype(np.float32)),
             list(((start + shape) / sides).astype(np.float32)),
             list(places.mirrored[rows].astype(np.int32)),
             list(-places.shifts[rows].astype(np.int32)),
         )
+
+    def _encoded(self, row: int) -> NDArray[np.uint8]:
+        """A JPEG; or pixels, which under a header of a line are a file of a kind that DALI reads."""
+        at, length = self.payloads[row].tolist()
+        record, payload = self.image_records[row], self._bytes[at : at + length]
+        if record["mode"] == JPEG_MODE:
+            return payload
+        header = b"P6 %d %d 255\n" % (record["width"], record["height"])
+        return np.concatenate([np.frombuffer(header, np.uint8), payload])
 
 
 def _copy(run: Any, target: torch.Tensor) -> None:
