@@ -37,7 +37,7 @@ def test_check_says_what_is_there_and_what_is_wrong(beton, capsys):
     assert run("check", beton, "--decode", True) == 0
     assert "sound. 9 samples of image, label, index" in capsys.readouterr().out
     content = bytearray(beton.read_bytes())
-    content[2**23 + 100] ^= 1
+    content[read_beton(beton).pointers[3, 0] + 100] ^= 1
     beton.write_bytes(content)
     assert run("check", beton) == 1
     assert "its content has changed since it was written" in capsys.readouterr().err

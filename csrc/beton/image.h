@@ -18,7 +18,7 @@ enum class How : std::uint8_t {
   original_scaled,  // with a record that makes readers decode it at n/8 of its size
   resized,
   raw,
-  small_not_jpeg,  // raw, whatever the mode but resize
+  small_not_jpeg,  // its pixels, in passthrough
   not_jpeg,
   four_components,
   odd,
