@@ -5,10 +5,9 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-import tyro
 
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.lists import KNOWN, ClassList, check_data_set, find_list, numbered_data_set
@@ -16,7 +15,7 @@ from rescale_fast.class_subset.settings import Listed
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.files.reading import read_lines
 from rescale_fast.run import downsampling
-from rescale_fast.settings import InputPath, NumThreads, Settings
+from rescale_fast.settings import InputPath, NumThreads, Positional, Settings
 from rescale_fast.terminal import say, show, track
 from rescale_fast.types import IntArray
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 class CheckCommand(Settings):
     """Checks a beton: its structure, its JSON and the digest in that. Fails for what readers could not read."""
 
-    file: tyro.conf.Positional[InputPath]
+    file: Annotated[InputPath, Positional()]
     """The .beton; the JSON beside it is read if there is one."""
     decode: bool = False
     """Decode every image, too. An image that decodes, with a warning of its decoder's, is no failure."""
@@ -47,7 +46,7 @@ class CheckCommand(Settings):
 class CutCommand(Settings):
     """Cuts classes or samples out of a beton, or classes out of a down-sampled set, without decoding an image."""
 
-    source: tyro.conf.Positional[InputPath]
+    source: Annotated[InputPath, Positional()]
     """A .beton, or a folder of batch files (of any maker)."""
     target: Path
     """The .beton, or the folder, to make."""
@@ -73,7 +72,7 @@ class CutCommand(Settings):
 class MergeCommand(Settings):
     """Makes one beton of several; classes are matched by their ids."""
 
-    sources: tyro.conf.Positional[tuple[InputPath, ...]]
+    sources: Annotated[tuple[InputPath, ...], Positional()]
     """Betons with the same fields."""
     target: Path
     """The .beton to make."""
@@ -85,9 +84,9 @@ class MergeCommand(Settings):
 class AppendCommand(Settings):
     """Appends betons to a beton, which is replaced when the longer one is complete."""
 
-    base: tyro.conf.Positional[InputPath]
+    base: Annotated[InputPath, Positional()]
     """The .beton to append to."""
-    extra: tyro.conf.Positional[tuple[InputPath, ...]]
+    extra: Annotated[tuple[InputPath, ...], Positional()]
     """Betons with the same fields."""
     num_threads: NumThreads = 0
     """Threads; 0 = all cores."""
@@ -97,7 +96,7 @@ class AppendCommand(Settings):
 class RelabelCommand(Settings):
     """Gives the samples of a beton other labels, or groups its classes."""
 
-    source: tyro.conf.Positional[InputPath]
+    source: Annotated[InputPath, Positional()]
     """A .beton."""
     target: Path
     """The .beton to make."""
