@@ -37,7 +37,8 @@ def command_lines(path):
             elif "-m" in words[:-1] and words[words.index("-m") + 1] == "rescale_fast":  # through torchrun
                 words = ["rescale-fast", *words[words.index("rescale_fast") + 1 :]]
             if words and words[0] == "rescale-fast" and not {"COMMAND", "...", "--help"} & set(words):
-                yield words[1:]
+                ends = (place for place, word in enumerate(words) if word in ("|", ">", "&&"))
+                yield words[1 : next(ends, None)]
 
 
 ALL_LINES = [(path.name, words) for path in PAGES for words in command_lines(path)]

@@ -67,7 +67,7 @@ SECTIONS = {
     "one stage at a time, in the folder of a run": {
         "validate": Command(
             "Have a pre-trained network look at the validation images.",
-            "rescale-fast validate --dataset folder --root /data/mine --network resnet50 --out small",
+            "rescale-fast validate --dataset imagenet --root /data/imagenet --out small",
             "settings:ValidateCommand",
             "running:validate",
             usual=("dataset", "root", "out", "network", "weights", "loader", "batch-size", "device", "num-threads"),
@@ -115,7 +115,7 @@ SECTIONS = {
             holds="held",
         ),
         "export": Command(
-            "Write the images as betons, or as files.",
+            "Write the images as FFCV's files (betons), or as others.",
             "rescale-fast export --out small --store resize --resize-side 256",
             "settings:ExportCommand",
             "running:export",
@@ -144,7 +144,7 @@ SECTIONS = {
     "what a choice is worth": {
         "compare": Command(
             "Compare choices of classes with one another and with chance.",
-            "rescale-fast compare --subsets small/class_subset.json ReIN50 --confusion small/confusion.npz",
+            "rescale-fast compare --subsets ReIN50 mine.txt --confusion confusion.npz",
             "settings:CompareCommand",
             "comparing:compare",
         ),
@@ -156,15 +156,27 @@ SECTIONS = {
         ),
         "quality": Command(
             "Say whether networks rank on subsets as on the full set.",
-            "rescale-fast quality accuracies.csv --reference full --random random50 --out worth",
+            "rescale-fast quality accuracies.csv --reference full --random random50",
             "judging:QualityCommand",
             "judging:quality",
-            usual=("out", "reference", "sets", "random", "short", "unit", "names", "incomplete", "val-images", "band"),
+            usual=(
+                "INPUTS",
+                "out",
+                "reference",
+                "sets",
+                "random",
+                "short",
+                "unit",
+                "names",
+                "incomplete",
+                "val-images",
+                "band",
+            ),
             holds="held",
         ),
         "evaluate": Command(
             "Count top-1 to top-5 errors of guesses.",
-            "rescale-fast evaluate --truth small/image_subset.parquet --guesses guesses.txt",
+            "rescale-fast evaluate --truth image_subset.parquet --guesses guesses.txt",
             "evaluating:EvaluateCommand",
             "evaluating:evaluate_guesses",
         ),
@@ -172,13 +184,13 @@ SECTIONS = {
     "betons and down-sampled sets": {
         "downsample": Command(
             "Make a set of small images.",
-            "rescale-fast downsample --dataset folder --root /data/mine --side 32 --out downsampled",
+            "rescale-fast downsample --dataset folder --root /data/mine --side 32",
             "downsampling:DownsampleCommand",
             "downsampling:downsample",
             usual=("dataset", "root", "out", "side", "fit", "filter", "colours", "forms", "classes", "num-threads"),
         ),
         "check": Command(
-            "Check a beton.",
+            "Check a beton: structure, digest, images.",
             "rescale-fast check small/train.beton --decode",
             "betons:CheckCommand",
             "betons:check",
@@ -217,7 +229,7 @@ SECTIONS = {
         ),
         "completion": Command(
             "Print what has a shell complete command lines with the Tab key.",
-            'eval "$(rescale-fast completion bash)"',
+            "rescale-fast completion fish > ~/.config/fish/completions/rescale-fast.fish",
             "completion:CompletionCommand",
             "completion:completion",
         ),

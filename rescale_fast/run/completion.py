@@ -72,12 +72,11 @@ complete -c rescale-fast -n __fish_use_subcommand -f
 
 @dataclass(frozen=True)
 class CompletionCommand(Settings):
-    """Prints a script by which a shell completes commands, options, choices and files with the Tab key.
+    """Print a script by which a shell completes commands, options, choices and files with the Tab key.
 
-    To keep it for good, write it where the shell looks for it. bash: rescale-fast completion bash >
-    ~/.local/share/bash-completion/completions/rescale-fast. zsh: rescale-fast completion zsh >
-    ~/.zfunc/_rescale-fast, with `fpath+=~/.zfunc` before `compinit` in ~/.zshrc. fish: rescale-fast completion fish >
-    ~/.config/fish/completions/rescale-fast.fish. The folders must be there.
+    Write it once where the shell looks for it, in a folder that is there:
+    ~/.local/share/bash-completion/completions/rescale-fast for bash (with the package bash-completion), _rescale-fast
+    in a folder of $fpath for zsh, ~/.config/fish/completions/rescale-fast.fish for fish.
     """
 
     shell: Annotated[Shell, Positional()]

@@ -35,7 +35,7 @@ def page(name: str, command: Command, *, show_all: bool) -> str:
 
     groups = groups_of(command.settings)
     options = [one for group in groups for one in group.options]
-    lines = _wrapped(usage(name, options), hanging=14)
+    lines = _wrapped(f"usage: {needed_by(name, options)}", hanging=14)
     for paragraph in description(command.settings):
         lines += ["", *_wrapped(paragraph)]
     lines += _example(command)
@@ -55,21 +55,19 @@ def usual_options(command: Command, options: "Sequence[Option]") -> "list[Option
     return [of_name[name] for name in command.usual] if command.usual else list(options)
 
 
-def usage(name: str, options: "Sequence[Option]") -> str:
+def needed_by(name: str, options: "Sequence[Option]") -> str:
     """A command with what it needs."""
     needed = [one.usage for one in options if one.is_required]
     others = ["[OPTIONS]"] if len(needed) < len(options) else []
-    return " ".join(["usage: rescale-fast", name, *needed, *others])
+    return " ".join(["rescale-fast", name, *needed, *others])
 
 
-def meaning(option: "Option") -> str:
+def _meaning(option: "Option") -> str:
     """What an option does, which values it may have and which it has by default."""
-    notes = [f"one of {option.values}" if option.choices else option.values]
-    notes.append("required" if option.is_required else f"default: {option.shown_default}")
-    if not option.is_required and not option.shown_default:
-        notes.pop()
+    default = option.shown_default
+    notes = [option.values, "required" if option.is_required else f"default: {default}" if default else ""]
     said = "; ".join(note for note in notes if note)
-    return " ".join([option.help, *([f"[{said}]"] if said else [])])
+    return f"{option.help} [{said}]" if said else option.help
 
 
 def _example(command: Command) -> list[str]:
@@ -77,7 +75,7 @@ def _example(command: Command) -> list[str]:
 
 
 def _section(title: str, options: "Iterable[Option]") -> Iterator[str]:
-    entries = [line for one in options for line in _entry(one.usage, meaning(one))]
+    entries = [line for one in options for line in _entry(one.usage, _meaning(one))]
     if entries:
         yield from ("", *_wrapped(title), *entries)
 

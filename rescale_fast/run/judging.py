@@ -23,7 +23,7 @@ PAGE = "quality.html"
 
 @dataclass(frozen=True)
 class QualityCommand(Settings):
-    """Says what subsets are worth: whether networks rank on them as they do on the full set."""
+    """Say what subsets are worth: whether networks rank on them as they do on the full set."""
 
     inputs: Annotated[tuple[InputPath, ...], Positional()]
     """Run folders with trainings, or CSV tables: a row a network, a column a set (or <set>_seed<n>, <set>_epoch<e>,

@@ -101,7 +101,7 @@ class Option:
         """What values there are, where the metavar does not say it."""
         if self.choices:
             others = [limits.or_else for _, limits in self.kinds if isinstance(limits, OneOf) and limits.or_else]
-            return ", ".join(self.choices) + (f", or {others[0]}" if others else "")
+            return f"one of {', '.join(self.choices)}" + (f", or {others[0]}" if others else "")
         limits = [str(limits) for _, limits in self.kinds if limits is not None]
         return ", or ".join(limits).replace(f"{2**63 - 1:,}", "2^63 - 1")
 
@@ -165,7 +165,7 @@ def _is_settings(hint: Any) -> bool:
 
 def _metavar(kind: Any, limits: Limits) -> str:
     if isinstance(limits, OneOf):
-        return "NAME | PATH" if limits.or_else else METAVARS[Literal]
+        return "NAME" if limits.or_else else METAVARS[Literal]
     return METAVARS.get(get_origin(kind) or kind) or describe(kind, limits).upper()
 
 
