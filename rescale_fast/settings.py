@@ -42,6 +42,11 @@ class Exists:
     """Said of a path that is read: there must be something when the command begins (see `check_inputs`)."""
 
 
+@dataclass(frozen=True)
+class Positional:
+    """Said of a field that the command line takes without its name."""
+
+
 class Registry(dict[str, Choice]):
     """The choices of one kind, by name. Whoever adds one, `METHODS["mine"] = my_method`, adds it everywhere: settings,
     command lines and lists read the names when they need them.
@@ -99,7 +104,7 @@ class Settings:
         for name, allowed in _allowed(kind).items():
             value = plain(getattr(self, name), allowed)
             if not any(fits(value, kind, limits) for kind, limits in allowed):
-                raise SettingError(f"{option(name)} {_shown(value, allowed)}: expected {_expected(allowed)}.")
+                raise SettingError(f"{option(name)} {_shown(value, allowed)}: expected {expected(allowed)}.")
             object.__setattr__(self, name, value)
         self.check()
 
@@ -148,13 +153,13 @@ def check_inputs(settings: Settings) -> None:
         if any(isinstance(note, Exists) for note in notes_of(hints_of(kind)[field.name])):
             for path in value if isinstance(value, tuple) else (value,):
                 if path is not None and not path.exists():
-                    called = "" if _is_positional(hints_of(kind)[field.name]) else f"{option(field.name)} "
+                    called = "" if is_positional(hints_of(kind)[field.name]) else f"{option(field.name)} "
                     raise SettingError(f"{called}{path}: no such file or folder.")
 
 
-def _is_positional(hint: Any) -> bool:
-    """Whether the command line takes a field without its name: tyro's note of it, which is known by its text here."""
-    return any("positional" in str(note).lower() for note in notes_of(hint))
+def is_positional(hint: Any) -> bool:
+    """Whether the command line takes a field without its name."""
+    return any(isinstance(note, Positional) for note in notes_of(hint))
 
 
 def need_package(name: str, what_for: str) -> None:
@@ -230,7 +235,7 @@ def fits(value: Any, kind: Any, limits: Limits) -> bool:
     return isinstance(value, kind)
 
 
-def _expected(allowed: list[tuple[Any, Limits]]) -> str:
+def expected(allowed: Iterable[tuple[Any, Limits]]) -> str:
     """What a field takes, in words; that it may be None, too, is of no use on a command line."""
     return " or ".join(dict.fromkeys(describe(*one) for one in allowed if one[0] is not types.NoneType))
 

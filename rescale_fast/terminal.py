@@ -10,11 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any, NoReturn, TextIO, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 from unicodedata import category
 
 from rescale_fast.errors import OutputError, RescaleError
-from rescale_fast.types import Advance
+
+if TYPE_CHECKING:
+    from rescale_fast.types import Advance  # beside arrays of NumPy, which a page of help need not load
 
 SECONDS_BETWEEN_LINES = 10.0
 ENDINGS = {signal.SIGTERM: "Terminated", signal.SIGHUP: "The terminal has gone"}  # signals that ask a command to end
@@ -79,7 +81,7 @@ def _rank() -> str:
     return os.environ.get("RANK", "0")  # as torchrun sets it
 
 
-def track(what: str, *, total: int, unit: str = "images") -> AbstractContextManager[Advance]:
+def track(what: str, *, total: int, unit: str = "images") -> "AbstractContextManager[Advance]":
     """Show a bar with rate and time left on a terminal; elsewhere a plain line now and then."""
     return _bar(what, total, unit) if sys.stderr is not None and sys.stderr.isatty() else _lines(what, total, unit)
 
@@ -104,7 +106,7 @@ class _Patient:
 
 
 @contextmanager
-def _bar(what: str, total: int, unit: str) -> Iterator[Advance]:
+def _bar(what: str, total: int, unit: str) -> "Iterator[Advance]":
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
     from rich.text import Text
@@ -132,7 +134,7 @@ def _bar(what: str, total: int, unit: str) -> Iterator[Advance]:
 
 
 @contextmanager
-def _lines(what: str, total: int, unit: str) -> Iterator[Advance]:
+def _lines(what: str, total: int, unit: str) -> "Iterator[Advance]":
     start = last = time.monotonic()
     done = 0
 

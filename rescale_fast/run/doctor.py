@@ -43,7 +43,7 @@ class Check:
 
 @dataclass(frozen=True)
 class DoctorCommand(Settings):
-    """Says what is installed, which decoders and GPUs work, and what to do about what is missing."""
+    """Say what is installed, which decoders and GPUs work, and what to do about what is missing."""
 
 
 def doctor(_: DoctorCommand) -> None:
