@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -160,12 +159,6 @@ def check_inputs(settings: Settings) -> None:
 def is_positional(hint: Any) -> bool:
     """Whether the command line takes a field without its name."""
     return any(isinstance(note, Positional) for note in notes_of(hint))
-
-
-def need_package(name: str, what_for: str) -> None:
-    """Raise SettingError unless a package is installed; `what_for` is the option that needs it."""
-    if find_spec(name) is None:
-        raise SettingError(f"{what_for}: needs the package {name}. `pip install {name}` does that.")
 
 
 @cache

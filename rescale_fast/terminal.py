@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 from unicodedata import category
 
 from rescale_fast.errors import OutputError, RescaleError
+from rescale_fast.extras import explain
 
 if TYPE_CHECKING:
     from rescale_fast.types import Advance  # beside arrays of NumPy, which a page of help need not load
@@ -170,6 +171,11 @@ def run_command(work: Callable[[], None], *, how_to_resume: str) -> int:
         return _say_ended(end, how_to_resume)
     except BrokenPipeError:
         return 1  # the reader of our output has gone; nobody is left to tell
+    except ModuleNotFoundError as error:
+        if (text := explain(error)) is None:
+            raise
+        complain(f"error: {text}")
+        return 2
     except Exception as error:
         if (hidden := _interrupt_behind(error)) is not None:
             return _say_ended(hidden, how_to_resume)

@@ -50,7 +50,7 @@ core="$(stamp_of pyproject.toml constraints.txt setup.py CMakeLists.txt $(find c
 if ! is_current packages "$packages"; then
   say "Installing Python packages into .venv (several GB the first time: torch, DALI)"
   .venv/bin/pip install -q -c constraints.txt setuptools wheel pybind11 cmake ninja
-  PATH="$PWD/.venv/bin:$PATH" .venv/bin/pip install -q -c constraints.txt --no-build-isolation -e '.[dev,docs]'
+  PATH="$PWD/.venv/bin:$PATH" .venv/bin/pip install -q -c constraints.txt --no-build-isolation -e '.[all,dev,docs]'
   echo "$packages" >.venv/packages.stamp
   echo "$core" >.venv/core.stamp
 elif ! is_current core "$core" || ! compgen -G 'rescale_fast/_core*.so' >/dev/null; then

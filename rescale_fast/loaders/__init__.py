@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from rescale_fast.beton.agreement import agreed_info
 from rescale_fast.beton.file import read_beton
 from rescale_fast.errors import SettingError
+from rescale_fast.extras import need_to_load
 from rescale_fast.loaders.augment import Augment
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.loaders.checks import check_fields, check_memory
@@ -65,6 +66,7 @@ def beton_loader(
     settings = LoaderSettings(
         path, split, batch_size, image_size, augment, num_workers, seed, rank, num_ranks, loader, reuse_buffers
     )
+    need_to_load("reading betons", loader)
     settings = replace(settings, num_workers=min(num_workers or cores, cores))
     found = _torch_device(device)
     beton = read_beton(Path(settings.path))

@@ -12,7 +12,7 @@ from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.ranks import Meeting, this_rank
 from rescale_fast.run import exporting, reporting, sampling, scoring, selecting, stages, training
-from rescale_fast.run.checking import check_run, check_score
+from rescale_fast.run.checking import check_run, check_score, check_validate
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import (
     ConfuseCommand,
@@ -121,6 +121,7 @@ def _report(folder: RunFolder, dataset: Dataset) -> None:
 
 
 def validate(settings: ValidateCommand) -> None:
+    check_validate(settings.validate)
     with _opened(settings.dataset, settings.out, "validate") as (dataset, folder):
         stages.validate(folder, dataset, settings.network, settings.validate, settings.machine)
     say(f"Next: rescale-fast confuse --out {folder.path}")
