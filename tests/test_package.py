@@ -132,7 +132,7 @@ def test_the_extras_are_those_that_messages_name():
     ("command", "words"),
     [
         ("validate --dataset folder --root set", "needs torch and nvidia.dali.*rescale-fast[validate]'"),
-        ("validate --dataset folder --root set --loader torchvision", "needs torch and torchvision, .*rescale-fast[validate]'"),
+        ("validate --dataset folder --root set --loader torchvision", "needs torch and torchvision, .*fast[validate]'"),
         ("run --dataset folder --root set --k 2", "validating .*needs torch and nvidia.dali.*rescale-fast[validate]'"),
         ("run --dataset folder --root set --classes all", "pass --until export): needs torch and ffcv.*fast[train]'"),
         (
