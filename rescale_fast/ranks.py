@@ -16,10 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rescale_fast.errors import RescaleError
-from rescale_fast.types import JSON
+
+if TYPE_CHECKING:
+    from rescale_fast.types import JSON  # beside arrays of NumPy, which a page of help need not load
 
 PATIENCE = timedelta(days=30)  # a rank that fails is noticed by torchrun, which ends the others
 SECONDS_BETWEEN_LOOKS = 0.1
@@ -118,7 +120,7 @@ class Meeting:
         self._alone: defaultdict[str, int] = defaultdict(int)
 
     @_torchrun_there()
-    def agree(self, name: str, decide: Callable[[], JSON]) -> JSON:
+    def agree(self, name: str, decide: "Callable[[], JSON]") -> "JSON":
         """What rank 0 decides, on every rank."""
         store, key = self.ranks.store, f"{self._prefix}/{name}"
         if store is None:

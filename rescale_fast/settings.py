@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -40,6 +39,11 @@ class Between:
 @dataclass(frozen=True)
 class Exists:
     """Said of a path that is read: there must be something when the command begins (see `check_inputs`)."""
+
+
+@dataclass(frozen=True)
+class Positional:
+    """Said of a field that the command line takes without its name."""
 
 
 class Registry(dict[str, Choice]):
@@ -99,7 +103,7 @@ class Settings:
         for name, allowed in _allowed(kind).items():
             value = plain(getattr(self, name), allowed)
             if not any(fits(value, kind, limits) for kind, limits in allowed):
-                raise SettingError(f"{option(name)} {_shown(value, allowed)}: expected {_expected(allowed)}.")
+                raise SettingError(f"{option(name)} {_shown(value, allowed)}: expected {expected(allowed)}.")
             object.__setattr__(self, name, value)
         self.check()
 
@@ -148,19 +152,13 @@ def check_inputs(settings: Settings) -> None:
         if any(isinstance(note, Exists) for note in notes_of(hints_of(kind)[field.name])):
             for path in value if isinstance(value, tuple) else (value,):
                 if path is not None and not path.exists():
-                    called = "" if _is_positional(hints_of(kind)[field.name]) else f"{option(field.name)} "
+                    called = "" if is_positional(hints_of(kind)[field.name]) else f"{option(field.name)} "
                     raise SettingError(f"{called}{path}: no such file or folder.")
 
 
-def _is_positional(hint: Any) -> bool:
-    """Whether the command line takes a field without its name: tyro's note of it, which is known by its text here."""
-    return any("positional" in str(note).lower() for note in notes_of(hint))
-
-
-def need_package(name: str, what_for: str) -> None:
-    """Raise SettingError unless a package is installed; `what_for` is the option that needs it."""
-    if find_spec(name) is None:
-        raise SettingError(f"{what_for}: needs the package {name}. `pip install {name}` does that.")
+def is_positional(hint: Any) -> bool:
+    """Whether the command line takes a field without its name."""
+    return any(isinstance(note, Positional) for note in notes_of(hint))
 
 
 @cache
@@ -230,7 +228,7 @@ def fits(value: Any, kind: Any, limits: Limits) -> bool:
     return isinstance(value, kind)
 
 
-def _expected(allowed: list[tuple[Any, Limits]]) -> str:
+def expected(allowed: Iterable[tuple[Any, Limits]]) -> str:
     """What a field takes, in words; that it may be None, too, is of no use on a command line."""
     return " or ".join(dict.fromkeys(describe(*one) for one in allowed if one[0] is not types.NoneType))
 

@@ -10,11 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any, NoReturn, TextIO, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 from unicodedata import category
 
 from rescale_fast.errors import OutputError, RescaleError
-from rescale_fast.types import Advance
+from rescale_fast.extras import explain
+
+if TYPE_CHECKING:
+    from rescale_fast.types import Advance  # beside arrays of NumPy, which a page of help need not load
 
 SECONDS_BETWEEN_LINES = 10.0
 ENDINGS = {signal.SIGTERM: "Terminated", signal.SIGHUP: "The terminal has gone"}  # signals that ask a command to end
@@ -79,7 +82,7 @@ def _rank() -> str:
     return os.environ.get("RANK", "0")  # as torchrun sets it
 
 
-def track(what: str, *, total: int, unit: str = "images") -> AbstractContextManager[Advance]:
+def track(what: str, *, total: int, unit: str = "images") -> "AbstractContextManager[Advance]":
     """Show a bar with rate and time left on a terminal; elsewhere a plain line now and then."""
     return _bar(what, total, unit) if sys.stderr is not None and sys.stderr.isatty() else _lines(what, total, unit)
 
@@ -104,7 +107,7 @@ class _Patient:
 
 
 @contextmanager
-def _bar(what: str, total: int, unit: str) -> Iterator[Advance]:
+def _bar(what: str, total: int, unit: str) -> "Iterator[Advance]":
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
     from rich.text import Text
@@ -132,7 +135,7 @@ def _bar(what: str, total: int, unit: str) -> Iterator[Advance]:
 
 
 @contextmanager
-def _lines(what: str, total: int, unit: str) -> Iterator[Advance]:
+def _lines(what: str, total: int, unit: str) -> "Iterator[Advance]":
     start = last = time.monotonic()
     done = 0
 
@@ -168,6 +171,11 @@ def run_command(work: Callable[[], None], *, how_to_resume: str) -> int:
         return _say_ended(end, how_to_resume)
     except BrokenPipeError:
         return 1  # the reader of our output has gone; nobody is left to tell
+    except ModuleNotFoundError as error:
+        if (text := explain(error)) is None:
+            raise
+        complain(f"error: {text}")
+        return 2
     except Exception as error:
         if (hidden := _interrupt_behind(error)) is not None:
             return _say_ended(hidden, how_to_resume)

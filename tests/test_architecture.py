@@ -16,7 +16,20 @@ STAGES = [
     *("small", "quality", "report", "run"),
 ]
 BASE = {
-    *("types", "errors", "settings", "files", "artifact", "cache", "lock", "machine", "ranks", "terminal", "workers"),
+    *(
+        "types",
+        "errors",
+        "extras",
+        "settings",
+        "files",
+        "artifact",
+        "cache",
+        "lock",
+        "machine",
+        "ranks",
+        "terminal",
+        "workers",
+    ),
 }
 # beton is the format; networks serves predictions and train; loaders is also for anybody's training code. All that is
 # trained is trained by train's engine, so that it stands left of those who need a network of their own.

@@ -34,7 +34,7 @@ def contents(path):
 
 
 def test_check_says_what_is_there_and_what_is_wrong(beton, capsys):
-    assert run("check", beton, "--decode", True) == 0
+    assert run("check", beton, "--decode") == 0
     assert "sound. 9 samples of image, label, index" in capsys.readouterr().out
     content = bytearray(beton.read_bytes())
     content[read_beton(beton).pointers[3, 0] + 100] ^= 1
@@ -86,7 +86,7 @@ def test_bad_images_are_counted_listed_with_their_files_and_left_out(damaged, tm
     assert rows[0]["reason"] == "is no JPEG"
     assert run("cut", damaged, "--drop", listed, "--target", cut) == 0
     assert contents(cut) == (["a", "b", "a", "c", "a", "c"], [0, 1, 3, 5, 6, 8])
-    assert run("check", cut, "--decode", True) == 0
+    assert run("check", cut, "--decode") == 0
     assert "all its JPEGs decode" in capsys.readouterr().out
 
 

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from rescale_fast import lock as module
 from rescale_fast.beton.edit import append_beton, cut_beton
 from rescale_fast.errors import OutputError
 from rescale_fast.lock import Holder, lock, shared
+from rescale_fast.run import running
 from rescale_fast.run.commands import COMMANDS, _do
 from rescale_fast.run.settings import ConfuseCommand
 from tests.conftest import interruptible
@@ -235,10 +236,10 @@ def test_a_training_keeps_its_betons_beside_another_training(tmp_path, command):
     assert not (tmp_path / "new.beton").exists()
 
 
-def test_a_new_folder_is_held_from_the_first_command_on(tmp_path, command):
+def test_a_new_folder_is_held_from_the_first_command_on(tmp_path, command, monkeypatch):
     seen = []
-    look = replace(COMMANDS["confuse"], work=lambda settings: seen.extend(settings.out.iterdir()))
-    _do("confuse", look, ConfuseCommand(out=tmp_path / "new"))
+    monkeypatch.setattr(running, "confuse", lambda settings: seen.extend(settings.out.iterdir()))
+    _do("confuse", COMMANDS["confuse"], ConfuseCommand(out=tmp_path / "new"))
     assert seen == [tmp_path / "new" / "lock"]
     code, _, stderr = command("select", "--out", tmp_path / "wrong")
     assert (code, (tmp_path / "wrong").exists()) == (1, False), stderr

@@ -1,27 +1,57 @@
 """What strangers install: the source distribution builds by itself, and what comes of it works."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import venv
+from importlib.metadata import distribution, distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from PIL import Image
 
 from rescale_fast import __version__
+from rescale_fast.extras import EXTRAS
+from rescale_fast.run.commands import main
+from rescale_fast.terminal import run_command
 
 ROOT = Path(__file__).resolve().parent.parent
-LIGHT = ("numpy", "pyarrow", "rich", "tyro", "pillow", "scipy", "xxhash")  # without torch, DALI and FFCV
+HEAVY = ("torch", "nvidia", "ffcv", "timm", "matplotlib", "scipy", "cleanlab", "imagehash")
 pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs a clone, to know which files are tracked")
-SMOKE = """
-import numpy as np
-from rescale_fast import __version__, _core
-assert _core.__version__ == __version__, (_core.__version__, __version__)
-from rescale_fast.confusion import count_confusion
-from rescale_fast.class_subset.published import find_published
-assert len(find_published("ReIN30").class_ids) == 30
-print(count_confusion(np.array([0, 1, 1]), np.array([0, 1, 0]), 2).tolist())
+LIGHT_COMMANDS = """
+run --dataset folder --root set --classes all --per-class 3 --until export --out run
+run --dataset folder --root set --classes ab.txt --out listed --until export --store raw
+run --dataset folder --root set --confusion confusion.csv --k 2 --per-class 3 --until export --out counted
+select --confusion confusion.csv --k 2 --effort prove --out chosen
+select --confusion confusion.csv --k 2 --method random --out other
+compare --subsets chosen/class_subset.json other/class_subset.json --confusion confusion.csv
+group --confusion confusion.csv --grouping random --num-groups 2 --out grouped
+export --form folder --out run
+export --form webdataset --out run
+export --form parquet --out run
+check run/val.beton
+cut run/train.beton --target cut.beton --classes ab.txt
+merge cut.beton cut.beton --target merged.beton
+append merged.beton cut.beton
+relabel cut.beton --labels labels.txt --target relabelled.beton
+downsample --dataset folder --root set --side 8 --out small
+evaluate --truth run/image_subset.parquet --guesses guesses.txt
+resolution --val-images 500
+report --out counted
+"""
+RUN_THEM = """
+import sys
+from pathlib import Path
+from rescale_fast.run.commands import main
+for line in Path("commands.txt").read_text().splitlines():
+    code = main(line.split())
+    assert code == 0, f"{line}: {code}"
+print("all done", *(name for name in sys.argv[1:] if name in sys.modules))
 """
 
 
@@ -60,17 +90,111 @@ def test_the_source_distribution_holds_all_that_is_tracked(sdist):
     assert left_out <= {".ci/run", ".gitignore"}
 
 
-@pytest.mark.slow
-def test_a_wheel_from_the_source_distribution_works_in_a_bare_environment(sdist, tmp_path):
+@pytest.fixture(scope="module")
+def light(sdist, tmp_path_factory):
+    """A folder with a virtual environment, `bare`, of a wheel from the source distribution and what it depends on.
+
+    What it depends on is linked from the environment that runs the tests: as in an installation, nothing else is there.
+    """
+    place = tmp_path_factory.mktemp("light")
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-q")
-    run(*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, sdist, cwd=tmp_path)
-    (wheel,) = tmp_path.glob("rescale_fast-*.whl")
-    venv.create(tmp_path / "bare", with_pip=False)
-    python = tmp_path / "bare" / "bin" / "python"
-    run(*pip, "--python", python, "install", "-c", ROOT / "constraints.txt", *LIGHT, cwd=tmp_path)
-    run(*pip, "--python", python, "install", "--no-deps", wheel, cwd=tmp_path)
-    assert run(python, "-c", SMOKE, cwd=tmp_path).split() == ["[[1,", "0],", "[1,", "1]]"]
-    command = tmp_path / "bare" / "bin" / "rescale-fast"
-    assert run(command, "--version", cwd=tmp_path).strip() == __version__
-    assert "usage: rescale-fast" in run(command, "--help", cwd=tmp_path)
-    assert "--k" in run(command, "select", "--help", cwd=tmp_path)
+    run(*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", place, sdist, cwd=place)
+    (wheel,) = place.glob("rescale_fast-*.whl")
+    venv.create(place / "bare", with_pip=False)
+    run(*pip, "--python", place / "bare/bin/python", "install", "--no-deps", "--no-index", wheel, cwd=place)
+    (packages,) = place.glob("bare/lib/python3*/site-packages")
+    (made,) = distributions(name="rescale-fast", path=[str(packages)])
+    for needed in depended_on(made).values():
+        for name in {file.parts[0] for file in needed.files} - {"..", "__pycache__"}:
+            if not (packages / name).exists():
+                (packages / name).symlink_to(needed.locate_file(name))
+    return place
+
+
+def depended_on(made, *, known=None):
+    """The distributions that one needs by itself, and those that these need, by name."""
+    known = {} if known is None else known
+    for line in made.requires or []:
+        wanted = Requirement(line)
+        name = canonicalize_name(wanted.name)
+        if name not in known and (wanted.marker is None or wanted.marker.evaluate({"extra": ""})):
+            known[name] = distribution(name)
+            depended_on(known[name], known=known)
+    return known
+
+
+@pytest.mark.slow
+def test_a_light_install_is_small_and_does_all_that_needs_no_network(light):
+    python, command = light / "bare/bin/python", light / "bare/bin/rescale-fast"
+    packages = [*light.glob("bare/lib/python3*/site-packages/*")]
+    files = {file.resolve() for package in packages for file in [package, *package.resolve().rglob("*")]}
+    assert sum(file.stat().st_size for file in files if file.is_file()) < 300 * 2**20
+    assert run(command, "--version", cwd=light).strip().endswith(__version__)
+    for split, count in (("train", 4), ("val", 2)):
+        for number, name in enumerate("abc"):
+            (light / "set" / split / name).mkdir(parents=True)
+            for i in range(count):
+                Image.new("RGB", (24, 16), (40 * i, 80 * number, 90)).save(light / "set" / split / name / f"{i}.jpg")
+    (light / "confusion.csv").write_text("class,a,b,c\na,3,1,0\nb,2,2,1\nc,0,0,5\n")
+    (light / "ab.txt").write_text("a\nb\n")
+    (light / "labels.txt").write_text("1\n0\n" * 3)
+    (light / "guesses.txt").write_text("a\n" * 6)
+    (light / "commands.txt").write_text(LIGHT_COMMANDS.strip())
+    assert run(python, "-c", RUN_THEM, *HEAVY, cwd=light).splitlines()[-1] == "all done"
+    assert "pip install 'rescale-fast[report]'" in (light / "counted" / "report.html").read_text()
+
+
+def test_the_extras_are_those_that_messages_name():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    package_of = {"nvidia.dali": "nvidia-dali-cuda130"}
+    for extra, modules in EXTRAS.items():
+        listed = {re.match(r"[\w-]+", one)[0] for one in declared[extra]}
+        assert listed == {package_of.get(module, module) for module in modules}, extra
+    assert declared["all"] == [f"rescale-fast[{','.join(EXTRAS)}]"]
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("validate --dataset folder --root set", "needs torch and nvidia.dali.*rescale-fast[validate]'"),
+        ("validate --dataset folder --root set --loader torchvision", "needs torch and torchvision, .*fast[validate]'"),
+        ("run --dataset folder --root set --k 2", "validating .*needs torch and nvidia.dali.*rescale-fast[validate]'"),
+        ("run --dataset folder --root set --classes all", "pass --until export): needs torch and ffcv.*fast[train]'"),
+        (
+            "run --dataset glyphs",
+            "glyphs .*needs matplotlib, .*`pip install 'rescale-fast[report]'",
+        ),
+        (
+            "train --out .",
+            "training: needs torch and ffcv, .* `pip install 'rescale-fast[train]'",
+        ),
+        ("quality table.csv", "quality: needs scipy, which is not installed. `pip install 'rescale-fast[report]'"),
+    ],
+)
+def test_a_command_says_which_extra_it_needs_before_it_does_anything(tmp_path, monkeypatch, capsys, command, words):
+    for split in ("train", "val"):
+        for name in "ab":
+            (tmp_path / "set" / split / name).mkdir(parents=True)
+            Image.new("RGB", (8, 8)).save(tmp_path / "set" / split / name / "0.png")
+    (tmp_path / "table.csv").write_text("network,full,part\na,10,10\nb,20,20\nc,30,30\n")
+    monkeypatch.chdir(tmp_path)
+    for modules in EXTRAS.values():
+        for module in modules:
+            monkeypatch.setitem(sys.modules, module, None)
+    before = sorted(tmp_path.rglob("*"))
+    assert main(command.split()) == 2
+    said = capsys.readouterr().err
+    assert re.search(words.replace("[", r"\[").replace(")", r"\)"), said), said
+    assert said.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_import_that_fails_elsewhere_names_the_extra_too(monkeypatch, capsys):
+    def work():
+        import scipy.io  # noqa: F401
+
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    assert run_command(work, how_to_resume="") == 2
+    assert "needs scipy" in capsys.readouterr().err
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        run_command(lambda: __import__("no_such_package"), how_to_resume="")

@@ -135,7 +135,7 @@ def _draw(path: Path, level: int) -> None:
 
 @pytest.mark.parametrize("command", SHOWN)
 def test_help_shows_what_somebody_added(script, command):
-    text = script(command, "--help")
+    text = script(command, "--help-all")
     assert all(name in text for name in SHOWN[command])
 
 

@@ -11,7 +11,7 @@ from rescale_fast.artifact import Origin
 from rescale_fast.errors import ArtifactError, OutputError
 from rescale_fast.predictions.chunks import pending_chunks, remove_others
 from rescale_fast.predictions.types import Predictions
-from rescale_fast.run import commands, exporting, reporting, sampling, training
+from rescale_fast.run import exporting, reporting, running, sampling, training
 from rescale_fast.run.commands import main
 
 
@@ -42,14 +42,14 @@ def test_given_predictions_are_read_once_and_images_looked_at_once(small_glyphs,
     for module, name in ((training, "train_one"), (exporting, "export"), (reporting, "report")):
         monkeypatch.setattr(module, name, lambda *_, **__: "")
     read, looked = [], []
-    load, look = Predictions.load.__func__, commands.check_readable
+    load, look = Predictions.load.__func__, running.check_readable
 
     def counted(cls, path, **options):
         read.append(path)
         return load(cls, path, **options)
 
     monkeypatch.setattr(Predictions, "load", classmethod(counted))
-    monkeypatch.setattr(commands, "check_readable", lambda *args: [looked.append(args[1]), look(*args)])
+    monkeypatch.setattr(running, "check_readable", lambda *args: [looked.append(args[1]), look(*args)])
     words = [
         "run",
         "--dataset",

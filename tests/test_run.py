@@ -275,7 +275,7 @@ def test_help_is_quick_and_complete(command):
     assert code == 0, stderr
     assert all(stage in stdout for stage in ["run", *STAGES, "report"])
     start = time.monotonic()
-    code, stdout, stderr = command("--help", module="rescale_fast.run")
+    code, stdout, stderr = command("--help-all", module="rescale_fast.run")
     assert time.monotonic() - start < 5  # a guard against importing torch, which alone takes longer on a busy machine
     assert code == 0, stderr
     assert "--glyph-classes" in stdout

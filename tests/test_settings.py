@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pytest
-import tyro
 
 from rescale_fast.errors import SettingError
 from rescale_fast.settings import Between, Settings
@@ -74,11 +73,3 @@ def test_what_fits_is_taken_and_a_text_becomes_a_path():
     made = Some(seconds=np.float32(2), file="a/b", names=("x",), inner=Inner(side=np.int64(64)))
     assert made.file == Path("a/b")
     assert made.inner.side == 64
-
-
-def test_the_command_line_reads_limited_numbers(capsys):
-    found = tyro.cli(Some, args=["--seconds", "2.5", "--inner.side", "4", "--name", "n"])
-    assert (found.seconds, found.inner.side, found.name) == (2.5, 4, "n")
-    with pytest.raises(SystemExit, match="2"):
-        tyro.cli(Some, args=["--inner.side", "65"])
-    assert "--side 65: expected a whole number, 1 to 64" in capsys.readouterr().err

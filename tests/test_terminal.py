@@ -185,14 +185,14 @@ def shell(command, tmp_path_factory):
 NOISY = """
 import sys
 from rescale_fast.__main__ import console
-from rescale_fast.run import commands
+from rescale_fast.run import help_page
 from rescale_fast.terminal import say, show
 def work():
     say("working")
     say("still working")
     show("the result")
     say("done")
-commands.usage = lambda: work() or "the usage"
+help_page.overview = lambda: work() or "the usage"
 console()
 """
 

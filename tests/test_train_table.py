@@ -226,7 +226,7 @@ def test_torchrun_trains_through_ffcv_and_the_first_rank_alone_speaks(command, t
 def test_tensorboard_gets_each_epoch(here, tmp_path):
     pytest.importorskip("tensorboard")
     write_colours(tmp_path)
-    arguments = ("--train-network", "WRN-10-0.5", "--tensorboard", "True", *QUICK)
+    arguments = ("--train-network", "WRN-10-0.5", "--tensorboard", *QUICK)
     code, _, stderr = here("train", "--out", tmp_path, *arguments)
     assert code == 0, stderr
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -12,6 +12,7 @@ from rescale_fast.datasets import open as opening
 from rescale_fast.datasets.settings import DatasetSettings, Kind
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import SettingError
+from rescale_fast.extras import need_to_load
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions import validate as looking
@@ -94,6 +95,7 @@ def validate(
     """
     settings, machine = ValidateSettings(loader, batch_size, max_unreadable), MachineSettings(device, num_threads)
     expect("dataset", dataset, Dataset)
+    need_to_load("validating", loader)
     shown = track if progress else silent
     if network is None or isinstance(network, str):
         if transform is not None:

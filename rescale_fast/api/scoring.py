@@ -16,6 +16,7 @@ from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import MissingInputError, SettingError
 from rescale_fast.export.beton import export_beton
 from rescale_fast.export.settings import ExportSettings
+from rescale_fast.extras import need_to_load
 from rescale_fast.image_subset.corrections import read_corrections
 from rescale_fast.image_subset.halves import halves
 from rescale_fast.image_subset.sample import check_classes, take_images
@@ -79,6 +80,7 @@ def score_images(
     )  # fmt: skip
     machine = MachineSettings(device, num_threads)
     expect("dataset", dataset, Dataset)
+    need_to_load("scoring images", "ffcv")
     classes = as_classes(dataset, classes)
     made_from = {classes.schema.partition("/")[0]: content_digest(classes)}
     listed = Path(corrections) if corrections is not None else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rescale_fast.api.origins import expect
 from rescale_fast.errors import SettingError
+from rescale_fast.extras import need_to_load
 from rescale_fast.loaders.augment import Augment
 from rescale_fast.loaders.settings import LoaderKind
 from rescale_fast.machine import MachineSettings
@@ -71,6 +72,7 @@ def train(
         network if isinstance(network, str) else None, recipe, epochs, train_batch_size, learning_rate, train_size,
         augment, seed, train_compile, deterministic,
     )  # fmt: skip
+    need_to_load("training", loader)
     machine, files = MachineSettings(device, num_threads), _files(betons)
     info, place = load_infos(files)["train"], RunFolder(files["train"].parent)
     runs = RunFolder(Path(folder)).runs if folder is not None else place.runs

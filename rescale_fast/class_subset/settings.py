@@ -18,7 +18,7 @@ Published: TypeAlias = Annotated[
     str, OneOf("rescale_fast.class_subset.published:PUBLISHED", or_else="another spelling of one")
 ]
 Listed: TypeAlias = Annotated[  # what `find_list` finds
-    str, OneOf("rescale_fast.class_subset.published:PUBLISHED", or_else="all, or a file with a class id a line")
+    str, OneOf("rescale_fast.class_subset.published:PUBLISHED", or_else="all, or a file with one class id per line")
 ]
 
 
@@ -29,13 +29,13 @@ class SelectSettings(Settings):
     k: Annotated[int, Between(2)] = 10
     """Number of classes to choose."""
     method: Method = "max-confusion"
-    """How: those most confused with one another; those that misclassified images point to (a reconstruction of
-    ReIN/RePL, see --rule); those of the lowest accuracy; any; or those on which several networks (--predictions of
-    each) keep the order that they have on all classes."""
+    """Which classes to choose. `max-confusion`: those most confused with one another; `validation-outcomes`: those that
+    misclassified images point to (a reconstruction of ReIN/RePL, see --rule); `rank-fidelity`: those on which several
+    networks (--predictions of each) keep the order that they have on all classes."""
     rule: Rule = "votes"
-    """The reading of ReIN/RePL's rule that `validation-outcomes` follows."""
+    """With --method validation-outcomes, the reading of ReIN/RePL's rule."""
     vote_pool: Annotated[float, Between(0, open=True)] = 1.5
-    """With the rule `votes`: how many times k classes, from the lowest accuracy up, may vote."""
+    """With --rule votes, how many times --k classes, from the lowest accuracy up, may vote."""
     pair_weights: PairWeights = "counts"
     """What counts as confused: images (`counts`), shares of each class's images (`rates`), probability (`soft`)."""
     effort: Effort = "fast"
@@ -43,19 +43,19 @@ class SelectSettings(Settings):
     near the best there is; `thorough` searches on for --seconds; `prove` also bounds, in that time, what any choice
     could reach."""
     seconds: Annotated[float, Between(0, open=True)] = 120.0
-    """Time that `thorough` and `prove` may take."""
+    """Seconds that `thorough` and `prove` may take."""
     search_seed: Seed = 0
     """Seed of the search, of `random`, and of which networks are held out. `greedy`, `fast` and `rank-fidelity` depend
     on nothing else; the others on their time too."""
     classes: Listed | None = None
-    """Take the classes of this list instead: a file with a class id a line, `all`, or a published list."""
+    """Take these classes instead: a published list, `all`, or a file with one class id per line."""
     published: Published | None = None
-    """Take a published list instead."""
+    """Take the classes of a published list instead."""
     held_out: Annotated[float, Between(0.01, 0.5)] = 0.33
-    """rank-fidelity: the share of the networks that is held out at a time, to see whether the choice is good for
-    networks that had no part in it."""
+    """With --method rank-fidelity, the share of the networks that is held out at a time, to see whether the choice is
+    good for networks that had no part in it."""
     hardness: Annotated[float, Between(0, 1)] = 0.0
-    """rank-fidelity: from 0, order alone, to 1, confusion alone."""
+    """With --method rank-fidelity, what counts: from 0, order alone, to 1, confusion alone."""
 
     def check(self) -> None:
         """Raises: SettingError for an unknown list, and for settings that others leave without effect."""
@@ -95,14 +95,14 @@ OF_GROUPINGS = ("num_groups", "group_seed", "wordnet")  # settings that not ever
 
 @dataclass(frozen=True)
 class GroupSettings(Settings):
-    """Coarse classes: many classes become one."""
+    """Making coarse classes, each of many."""
 
     grouping: GroupingName | None = None
-    """How: `random` (drawn); `confused` (classes that are most confused with one another come together); `wordnet` (by
-    common parents among WordNet's nouns); `wordnet-balanced` (the same, in groups of like size); `coarse67` (a
-    published table of 67 labels for ImageNet's classes); or a CSV of class ids and coarse labels."""
+    """How to group: `random` (drawn); `confused` (classes that are most confused with one another come together);
+    `wordnet` (by common parents among WordNet's nouns); `wordnet-balanced` (the same, in groups of like size);
+    `coarse67` (a published table of 67 labels for ImageNet's classes); or a CSV of class ids and coarse labels."""
     num_groups: Annotated[int, Between(2)] = 20
-    """How many groups; a table has its own number."""
+    """Number of groups; a table has its own."""
     group_seed: Seed = 0
     """Seed of `random` and `confused`."""
     wordnet: Path = Path("/usr/share/wordnet/data.noun")

@@ -25,6 +25,7 @@ from rescale_fast.datasets.layout import Split, make_dataset
 from rescale_fast.datasets.listing import list_folders
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, OutputError
+from rescale_fast.extras import need
 from rescale_fast.lock import turn
 from rescale_fast.machine import MachineSettings
 from rescale_fast.settings import Between, Settings
@@ -58,6 +59,7 @@ def open_glyphs(settings: GlyphSettings, out: Path | None = None, *, track: Trac
     Raises: OutputError when `out` holds something else or cannot be
         written.
     """
+    need("glyphs (their fonts)", "matplotlib")
     root = (out or cache_folder() / settings.name).resolve()
     if not _is_finished(root, settings):
         check_script_is_guarded()  # whose parent has the turn

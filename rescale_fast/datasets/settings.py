@@ -15,18 +15,18 @@ class DatasetSettings(Settings):
     """The images to start from."""
 
     dataset: Kind = "glyphs"
-    """What kind of data set. `glyphs` is built in: letters drawn as JPEGs, nothing to download."""
+    """Kind of data set. `glyphs` is built in: letters drawn as JPEGs, nothing to download."""
     root: Path | None = None
-    """Its folder, as it was unpacked: train/<class>/* and val/<class>/* (train may be missing), or another common
-    layout (README.md lists them). Not used by `glyphs`."""
+    """Folder of the data set, as it was unpacked: train/<class>/* and val/<class>/* (train may be missing), or another
+    common layout (docs/data.md lists them). Not used by `glyphs`."""
     glyph_classes: Annotated[int, Between(2, 1560)] = 120
-    """glyphs: number of classes, up to 1,560."""
+    """glyphs: number of classes."""
     glyph_size: Annotated[int, Between(8, 4096)] = 32
     """glyphs: side of an image, pixels."""
     glyph_train: Annotated[int, Between(0, 100_000)] = 60
-    """glyphs: training images a class."""
+    """glyphs: training images of each class."""
     glyph_val: Annotated[int, Between(1, 100_000)] = 40
-    """glyphs: validation images a class."""
+    """glyphs: validation images of each class."""
     glyph_seed: Annotated[int, Between(0, 2**32 - 1)] = 0
     """glyphs: the same seed draws the same bytes."""
 

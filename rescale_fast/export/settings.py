@@ -20,12 +20,13 @@ class ExportSettings(Settings):
     """`passthrough` keeps the files' own JPEG bytes, and the pixels of small files that are no JPEGs (up to 64 KiB of
     pixels; larger ones become JPEGs); `resize` makes new JPEGs of another size; `raw` keeps pixels."""
     scale: Scale = "8/8"
-    """passthrough: have readers decode the same bytes at this part of their size, which costs less (4/8 above all)."""
+    """With --store passthrough, have readers decode the same bytes at this part of their size, which costs less (4/8
+    above all)."""
     resize_by: ResizeBy = "short-side"
-    """resize: `short-side` or `long-side` becomes --resize-side, small images grow; `cap` shrinks those whose longer
-    side is above it, as max_resolution of FFCV's writer does."""
+    """With --store resize, `short-side` or `long-side` becomes --resize-side, small images grow; `cap` shrinks those
+    whose longer side is above it, as max_resolution of FFCV's writer does."""
     resize_side: Annotated[int, Between(1, 65535)] = 256
-    """resize: pixels."""
+    """With --store resize, the new size of that side, pixels."""
     max_side: Annotated[int, Between(0, 65535)] = 1024
     """Longest side a reader sees, pixels; 0 = no limit. FFCV's loaders set memory aside for the largest image, many
     times over. passthrough keeps the bytes of larger images and has readers decode them at n/8 of their size; what

@@ -6,12 +6,12 @@ from rescale_fast.artifact import Origin
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import MissingInputError, SettingError
+from rescale_fast.extras import need
 from rescale_fast.image_subset.label_errors import corrections_by, find_label_errors
 from rescale_fast.image_subset.near_duplicates import find_near_duplicates
 from rescale_fast.image_subset.sample import Evidence, sample_images
 from rescale_fast.image_subset.settings import Configuration, SampleSettings, numbers_of
 from rescale_fast.image_subset.types import Reviewed
-from rescale_fast.settings import need_package
 from rescale_fast.types import JSON, Track, silent
 
 
@@ -42,7 +42,7 @@ def sample_and_review(
             evidence = replace(evidence, corrections=found | dict(evidence.corrections))
     images = sample_images(dataset, classes, origin, settings, evidence)
     if settings.near_duplicates is not None:
-        need_package("imagehash", f"--near-duplicates {settings.near_duplicates}")
+        need(f"--near-duplicates {settings.near_duplicates}", "imagehash")
         duplicates = find_near_duplicates(
             dataset.root, images, settings.near_duplicates, num_threads=num_threads, track=track
         )
@@ -51,7 +51,7 @@ def sample_and_review(
 
 
 def _check_evidence(dataset: Dataset, settings: SampleSettings, evidence: Evidence) -> None:
-    need_package("cleanlab", f"--label-errors {settings.label_errors}")
+    need(f"--label-errors {settings.label_errors}", "cleanlab")
     has_train = "train" in dataset.splits
     if (evidence.scores if has_train else evidence.predictions) is None:
         needed, command = ("scores", "score") if has_train else ("predictions", "validate")

@@ -15,24 +15,25 @@ class SampleSettings(Settings):
     """Choosing and cleaning images."""
 
     images: Literal["auto", "all", "random", "difficulty", "sensitive"] = "auto"
-    """`all`; `random`: --per-class training images of each class; `difficulty`: as many, spread evenly over how sure
-    a network is of their class (`score` makes the scores); `sensitive`: all training images and the misclassified
-    validation images, of the chosen classes and of those that they were confused with. `auto` is `random` with
-    --per-class or --configuration, else `all`."""
+    """Which images: `all`; `random`: --per-class training images of each class; `difficulty`: as many, spread evenly
+    over how sure a network is of their class (`score` makes the scores); `sensitive`: all training images and the
+    misclassified validation images, of the chosen classes and of those that they were confused with. `auto` is `random`
+    with --per-class or --configuration, else `all`."""
     per_class: Annotated[int, Between(1)] | None = None
-    """Training images of each class, for `random` and `difficulty`."""
+    """Training images of each class, for --images random and difficulty."""
     configuration: Configuration | None = None
     """N classes with M training images each, by the names of Gao 2021: sets --per-class, and --k or --num-groups."""
     evenly_over: Literal["class", "set"] = "class"
-    """`difficulty`: spread each class evenly, or the subset as a whole (then classes may differ in size)."""
+    """With --images difficulty, spread each class evenly, or the subset as a whole (then classes may differ in
+    size)."""
     val_share: Annotated[float, Between(0, 1, open=True)] | None = None
     """Have at least this share of each class's images validate: training images move to val until they do."""
     corrections: InputPath | None = None
     """A CSV with the columns path and class, made by hand: these images get that class, or, where it is empty, are
     left out. It is applied before anything else."""
     label_errors: Literal["keep", "list", "drop", "relabel"] = "keep"
-    """What to do about likely label errors: nothing, list them, also leave them out, or give them the class that
-    they seem to be of. All but `keep` make label_errors.csv and review.html."""
+    """What to do about likely label errors: `keep` them, `list` them, also `drop` them, or `relabel` them as what they
+    seem to be. All but `keep` make label_errors.csv and review.html."""
     near_duplicates: Annotated[int, Between(0, 16)] | None = None
     """List training images that look like a validation image: whose perceptual hashes differ in at most this many
     of 64 bits (4 is a good start). Makes near_duplicates.csv and review.html."""

@@ -20,6 +20,7 @@ import numpy as np
 from rescale_fast.beton.agreement import agreed_info
 from rescale_fast.beton.file import read_beton
 from rescale_fast.errors import SettingError
+from rescale_fast.extras import need_to_load
 from rescale_fast.loaders.augment import Augment
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.loaders.checks import check_memory
@@ -111,6 +112,7 @@ def beton_loader(
         dtype,
         index,
     )
+    need_to_load("reading betons", loader)
     settings = replace(settings, num_workers=min(num_workers or cores, cores))
     found = _torch_device(device)
     beton = read_beton(Path(settings.path))

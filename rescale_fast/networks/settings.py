@@ -10,8 +10,8 @@ class NetworkSettings(Settings):
     """The pre-trained network."""
 
     network: str | None = None
-    """Its name: `small`, one of torchvision's, such as resnet50, or timm:NAME; or your own code, which is run:
-    package.module:callable or file.py:callable. By default what suits the data set."""
+    """Name of the network: `small`, one of torchvision's, such as resnet50, or timm:NAME; or your own code, which is
+    run: package.module:callable or file.py:callable. By default what suits the data set."""
     weights: InputPath | None = None
-    """A checkpoint of it (a state_dict, or safetensors). By default the published weights are downloaded once;
+    """Checkpoint of the network (a state_dict, or safetensors). By default the published weights are downloaded once;
     your own code may load its own."""

@@ -17,9 +17,9 @@ class ValidateSettings(Settings):
     """Reading and looking at the validation images."""
 
     loader: Loader = "dali"
-    """What decodes and resizes. `torchvision` is the slower reference that `dali` is held to."""
+    """What decodes and resizes images. `torchvision` is the slower reference that `dali` is compared with."""
     batch_size: Annotated[int, Between(0, CHUNK_SIZE)] = 0
-    """Validation images a step, a divisor of 1,024; 0 = 256 on a GPU, 64 on the CPU."""
+    """Validation images in a batch, a divisor of 1,024; 0 = 256 on a GPU, 64 on the CPU."""
     max_unreadable: Annotated[float, Between(0, 1)] = 0.01
     """Stop when more than this share of the images cannot be read (rounded up, so one image may be lost; 0 = none)."""
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from rescale_fast.artifact import Origin, json_sha256, to_json
 from rescale_fast.errors import SettingError
+from rescale_fast.extras import need
 from rescale_fast.quality.accuracies import FEWEST, Accuracies, SetAccuracies
 from rescale_fast.quality.advice import advise
 from rescale_fast.quality.bootstrap import (
@@ -62,6 +63,7 @@ class _Judged:
 
 def judge(accuracies: Accuracies, settings: QualitySettings) -> Quality:
     """Judge each set by the full one. Raises: SettingError for sets that are not there, or without any order."""
+    need("quality", "scipy")
     full_set, others = _roles(accuracies.sets, settings)
     rng = np.random.default_rng(settings.quality_seed)
     draws = draw_networks(len(accuracies.networks), settings.draws, rng)

@@ -45,15 +45,15 @@ class ResolutionSettings(Settings):
     """What is assumed of the two networks."""
 
     accuracy: Annotated[float, Between(0, 1)] = 0.5
-    """Near which they are, 0 to 1. At 0.5 the noise is largest."""
+    """The accuracy that both are near. At 0.5 the noise is largest."""
     correlation: AtHand = 0.5
-    """Of which images the two get right."""
+    """The correlation of which images the two get right."""
     seeds: Annotated[int, Between(1, 10_000)] = 1
     """Trainings of each network, whose accuracies are averaged."""
     seed_deviation: Annotated[float, Between(0, 1)] = 0.0
-    """Standard deviation between trainings with other seeds, 0 to 1."""
+    """Standard deviation of accuracy between trainings with other seeds."""
     target: Annotated[float, Between(1e-6, 0.99)] = 0.01
-    """The difference that one wants to resolve, up to 0.99."""
+    """The difference of accuracy to be told apart."""
 
 
 def assumed_resolution(val_images: int, settings: ResolutionSettings, *, all_images: int | None = None) -> Resolution:

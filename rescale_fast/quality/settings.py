@@ -17,7 +17,7 @@ class QualitySettings(Settings):
     reference: str | None = None
     """The full set. By default the one called `full`, or else the first."""
     sets: tuple[str, ...] = ()
-    """Judge only these, and those named below. By default all."""
+    """Judge only these, and the reference and controls. By default all."""
     random: tuple[str, ...] = ()
     """Of these, those that are random choices of as many classes or images: the first control."""
     short: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class QualitySettings(Settings):
     band: Annotated[float, Between(0, 100, open=True)] = 5.0
     """Width of the band of close networks, points of accuracy on the full set."""
     band_top: Annotated[float, Between(0, 100)] | None = None
-    """Its upper end, %. By default the best network."""
+    """Upper end of that band, %. By default the accuracy of the best network."""
     order_tau: Annotated[float, Between(-1, 1)] = 0.9
     """The order of an epoch implies the final one when their Kendall tau is this or more from then on."""
     correlation: AtHand = 0.5
@@ -45,7 +45,7 @@ class QualitySettings(Settings):
     draws: Annotated[int, Between(100, 10_000)] = 1000
     """Draws of the bootstrap."""
     quality_seed: Seed = 0
-    """Its seed."""
+    """Seed of the bootstrap."""
 
     def check(self) -> None:
         """Raises: SettingError for a set with two roles, or numbers of images that are none."""

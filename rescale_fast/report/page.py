@@ -11,6 +11,7 @@ from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.datasets.types import Dataset
+from rescale_fast.extras import is_installed
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.quality.types import Quality, Resolution
 from rescale_fast.report.pictures import data_uri, thumbnail
@@ -64,16 +65,20 @@ def most_confused_pairs(confusion: ConfusionMatrix, classes: Sequence[int], limi
 
 
 def write_report(inputs: ReportInputs, path: Path) -> None:
-    """Write report.html."""
+    """Write report.html. Without matplotlib it says that its plots are missing."""
+    plots = is_installed("matplotlib")
     write_page(
         "page.html",
         path,
         inputs=inputs,
-        heat_map=data_uri(confusion_heat_map(inputs.confusion, inputs.classes), "png") if inputs.confusion else None,
+        plots=plots,
+        heat_map=data_uri(confusion_heat_map(inputs.confusion, inputs.classes), "png")
+        if inputs.confusion and plots
+        else None,
         pairs=_gallery(inputs, inputs.confusion) if inputs.confusion else [],
-        curves=[data_uri(training_curve(run), "png") for run in inputs.runs],
+        curves=[data_uri(training_curve(run), "png") for run in inputs.runs] if plots else [],
         rates=_rates(inputs.timings),
-        quality=quality_parts(inputs.quality) if inputs.quality else None,
+        quality=quality_parts(inputs.quality) if inputs.quality and plots else None,
         small_images=any(info.max_width < THUMBNAIL_SIDE for info in inputs.betons.values()),
     )
 

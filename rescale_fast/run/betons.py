@@ -5,10 +5,9 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-import tyro
 
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.lists import KNOWN, ClassList, check_data_set, find_list, numbered_data_set
@@ -16,7 +15,7 @@ from rescale_fast.class_subset.settings import Listed
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.files.reading import read_lines
 from rescale_fast.run import downsampling
-from rescale_fast.settings import InputPath, NumThreads, Settings
+from rescale_fast.settings import InputPath, NumThreads, Positional, Settings
 from rescale_fast.terminal import say, show, track
 from rescale_fast.types import IntArray
 
@@ -26,12 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CheckCommand(Settings):
-    """Checks a beton: its structure, its JSON and the digest in that. Fails for what readers could not read."""
+    """Check a beton, FFCV's file: its structure, the JSON beside it and the digest in that.
 
-    file: tyro.conf.Positional[InputPath]
+    Fails for what readers could not read.
+    """
+
+    file: Annotated[InputPath, Positional()]
     """The .beton; the JSON beside it is read if there is one."""
     decode: bool = False
-    """Decode every image, too. An image that decodes, with a warning of its decoder's, is no failure."""
+    """Decode every image as well. One that decodes with a warning is no failure."""
     list: Path | None = None
     """Decode every image, and write those with an error or a warning to this CSV: row, path, reason, kind."""
     num_threads: NumThreads = 0
@@ -45,17 +47,17 @@ class CheckCommand(Settings):
 
 @dataclass(frozen=True)
 class CutCommand(Settings):
-    """Cuts classes or samples out of a beton, or classes out of a down-sampled set, without decoding an image."""
+    """Cut classes or samples out of a beton, or classes out of a down-sampled set, without decoding an image."""
 
-    source: tyro.conf.Positional[InputPath]
+    source: Annotated[InputPath, Positional()]
     """A .beton, or a folder of batch files (of any maker)."""
     target: Path
     """The .beton, or the folder, to make."""
     classes: Listed | None = None
-    """Keep these classes: a file with a class id a line, as class_subset.txt, `all`, or a published list. The first
+    """Keep these classes: a published list, `all`, or a file with one class id per line, as class_subset.txt. The first
     gets the label 0, or 1 in batch files."""
     rows: InputPath | None = None
-    """Keep these samples, in this order: a file with a sample number a line, from 0."""
+    """Keep these samples, in this order: a file with one sample number per line, from 0."""
     drop: InputPath | None = None
     """Keep all samples but these: a CSV with a column `row`, such as `check --list` writes."""
     num_threads: NumThreads = 0
@@ -71,9 +73,9 @@ class CutCommand(Settings):
 
 @dataclass(frozen=True)
 class MergeCommand(Settings):
-    """Makes one beton of several; classes are matched by their ids."""
+    """Make one beton of several; classes are matched by their ids."""
 
-    sources: tyro.conf.Positional[tuple[InputPath, ...]]
+    sources: Annotated[tuple[InputPath, ...], Positional()]
     """Betons with the same fields."""
     target: Path
     """The .beton to make."""
@@ -83,11 +85,11 @@ class MergeCommand(Settings):
 
 @dataclass(frozen=True)
 class AppendCommand(Settings):
-    """Appends betons to a beton, which is replaced when the longer one is complete."""
+    """Append betons to a beton, which is replaced when the longer one is complete."""
 
-    base: tyro.conf.Positional[InputPath]
+    base: Annotated[InputPath, Positional()]
     """The .beton to append to."""
-    extra: tyro.conf.Positional[tuple[InputPath, ...]]
+    extra: Annotated[tuple[InputPath, ...], Positional()]
     """Betons with the same fields."""
     num_threads: NumThreads = 0
     """Threads; 0 = all cores."""
@@ -95,17 +97,17 @@ class AppendCommand(Settings):
 
 @dataclass(frozen=True)
 class RelabelCommand(Settings):
-    """Gives the samples of a beton other labels, or groups its classes."""
+    """Give the samples of a beton other labels, or group its classes."""
 
-    source: tyro.conf.Positional[InputPath]
+    source: Annotated[InputPath, Positional()]
     """A .beton."""
     target: Path
     """The .beton to make."""
     groups: InputPath | None = None
-    """Group classes: a text with a class id, a space and the id of its group a line. Classes that are not in it are
-    left out."""
+    """Group classes: a text file with a class id, a space and the id of its group on each line. Classes that are not in
+    it are left out."""
     labels: InputPath | None = None
-    """A file with the new label of each sample a line."""
+    """A file with the new label of one sample per line."""
     num_threads: NumThreads = 0
     """Threads; 0 = all cores."""
 

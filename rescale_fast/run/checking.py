@@ -11,18 +11,19 @@ from rescale_fast.class_subset.group import check_classes
 from rescale_fast.class_subset.settings import GroupSettings, SelectSettings
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import SettingError
+from rescale_fast.extras import need, need_to_load
 from rescale_fast.image_subset.corrections import read_corrections
 from rescale_fast.image_subset.settings import SampleSettings, numbers_of
 from rescale_fast.networks.own import is_reference
 from rescale_fast.networks.pretrained import choose_network, load_network
 from rescale_fast.networks.registry import check_network
+from rescale_fast.predictions.settings import ValidateSettings
 from rescale_fast.run.folder import RunFolder, names_of
 from rescale_fast.run.sampling import check_corrections_file, needs_scores
 from rescale_fast.run.settings import RunSettings
 from rescale_fast.run.stages import GivenPredictions
 from rescale_fast.scores.settings import ScoreSettings
 from rescale_fast.scores.types import Scores
-from rescale_fast.settings import need_package
 from rescale_fast.train.plan import check_training
 
 
@@ -36,6 +37,7 @@ def check_run(settings: RunSettings, predictions: GivenPredictions | None, datas
         for one in predictions.load(**names_of(dataset)):
             one.missing(dataset)
     elif settings.looks:
+        check_validate(settings.validate)
         choice = choose_network(dataset, settings.network)
         if is_reference(choice.name):
             load_network(choice, dataset)
@@ -50,9 +52,16 @@ def check_run(settings: RunSettings, predictions: GivenPredictions | None, datas
     elif needs_scores(settings.sample, dataset):
         check_score(settings.score, dataset)
     if settings.goes_on_to("train") and "train" in dataset.splits:  # else nothing is trained, which is said
-        need_package("torch", "training (without it, pass --until export)")
+        need("training (without it, pass --until export)", "torch", "ffcv")
         outputs = num_classes if settings.group.grouping is None else None  # of groups, that number is the most
         check_training(settings.train, check_numbers(settings, dataset, num_classes), outputs)
+
+
+def check_validate(settings: ValidateSettings) -> None:
+    """Raise MissingPackageError where nothing can look at images."""
+    what_for = "validating (not for classes that are listed: --classes, --published)"
+    need_to_load(what_for, settings.loader)
+    need(what_for, "torchvision")
 
 
 def _check_configuration(settings: SampleSettings, num_classes: int) -> None:
@@ -64,8 +73,6 @@ def check_chosen(select: SelectSettings, group: GroupSettings, dataset: Dataset)
     """How many classes or groups there will be (of groups, at most). Raises: SettingError."""
     if group.grouping is not None:
         return check_classes(group, dataset.class_ids)
-    if select.effort == "prove":
-        need_package("highspy", "--effort prove")
     return check_choice(select, dataset.class_ids)
 
 
@@ -79,9 +86,9 @@ def check_sample(settings: SampleSettings, dataset: Dataset, folder: RunFolder, 
     if settings.corrections is not None:
         read_corrections(settings.corrections)
     if settings.label_errors != "keep":
-        need_package("cleanlab", f"--label-errors {settings.label_errors}")
+        need(f"--label-errors {settings.label_errors}", "cleanlab")
     if settings.near_duplicates is not None:
-        need_package("imagehash", f"--near-duplicates {settings.near_duplicates}")
+        need(f"--near-duplicates {settings.near_duplicates}", "imagehash")
     of_train = settings.changed("per_class", "configuration", "val_share")
     if settings.images == "difficulty":
         of_train.insert(0, "--images difficulty")
@@ -93,6 +100,7 @@ def check_score(settings: ScoreSettings, dataset: Dataset) -> None:
     """Raise SettingError when there is nothing to score; UnknownNetworkError."""
     if "train" not in dataset.splits:
         raise SettingError(f"{dataset.name} has no train split, so there is nothing to score.")
+    need("scoring images", "torch", "ffcv")
     if settings.score_network is not None:
         check_network(settings.score_network)
 

@@ -1,320 +1,287 @@
-"""The command line: `rescale-fast COMMAND ...`. The only place that reads argv."""
+"""The command line: `rescale-fast COMMAND ...`. The only place that reads argv.
+
+A command's modules are imported when it is asked for, so that a page of help takes no time.
+"""
 
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stderr
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
-from io import StringIO
-from pathlib import Path
-from typing import Any, TypeVar
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
 
 from rescale_fast import __version__
-from rescale_fast.datasets.open import open_dataset
-from rescale_fast.datasets.readable import check_readable
-from rescale_fast.datasets.settings import DatasetSettings
-from rescale_fast.datasets.types import Dataset
-from rescale_fast.errors import SettingError
-from rescale_fast.machine import MachineSettings
-from rescale_fast.ranks import Meeting, this_rank
-from rescale_fast.run import (
-    betons,
-    comparing,
-    downsampling,
-    evaluating,
-    exporting,
-    judging,
-    reporting,
-    resolving,
-    sampling,
-    scoring,
-    selecting,
-    stages,
-    training,
-)
-from rescale_fast.run.checking import check_run, check_score
-from rescale_fast.run.choices import names_of_registries
-from rescale_fast.run.doctor import DoctorCommand, doctor
-from rescale_fast.run.folder import RunFolder
-from rescale_fast.run.settings import (
-    CompareCommand,
-    ConfuseCommand,
-    ExportCommand,
-    GroupCommand,
-    ReportCommand,
-    RunSettings,
-    SampleCommand,
-    ScoreCommand,
-    SelectCommand,
-    TrainCommand,
-    ValidateCommand,
-    with_configuration,
-)
-from rescale_fast.settings import Settings, check_inputs
-from rescale_fast.terminal import complain, run_command, say, show, track
+from rescale_fast.ranks import this_rank
+from rescale_fast.terminal import complain, run_command, show
 
-Parsed = TypeVar("Parsed", bound=Settings)
-
-
-def run(settings: RunSettings) -> None:
-    """All stages, in order; but first look whether the settings let each of them be done."""
-    start = time.perf_counter()
-    settings = with_configuration(settings)
-    predictions = stages.given_predictions(settings.predictions)
-    check = partial(check_run, settings, predictions)
-    with _opened(settings.dataset, settings.out, "run", check) as (dataset, folder):
-        if _run_stages(dataset, folder, settings, predictions):
-            say(f"Done in {time.perf_counter() - start:.0f} s.")
-
-
-def _run_stages(
-    dataset: Dataset, folder: RunFolder, settings: RunSettings, predictions: stages.GivenPredictions | None
-) -> bool:
-    """Whether this process did them all: of several ranks the first does, the others share the validation."""
-    if settings.looks:
-        stages.validate(folder, dataset, settings.network, settings.validate, settings.machine)
-    if not this_rank().is_first:
-        return False  # what follows is work for one
-    if settings.confusion is not None:
-        stages.take_confusion(folder, settings.confusion, dataset)
-    elif settings.looks or predictions is not None or stages.has_looked(folder, dataset):
-        stages.confuse(folder, predictions, settings.machine, dataset)
-    if settings.knows_confusion:
-        stages.check_classes(dataset, folder.confusion)
-    if settings.group.grouping is None:
-        selecting.select(folder, settings.select, settings.machine, predictions, dataset)
-        chosen = folder.class_subset
-    else:
-        selecting.group(folder, settings.group)
-        chosen = folder.class_grouping
-    if settings.goes_on_to("sample"):
-        _take_images(dataset, folder, settings, predictions, chosen)
-    _report(folder, dataset)
-    return True
-
-
-def _take_images(
-    dataset: Dataset,
-    folder: RunFolder,
-    settings: RunSettings,
-    predictions: stages.GivenPredictions | None,
-    chosen: Path,
-) -> None:
-    if settings.scores is None and sampling.needs_scores(settings.sample, dataset):
-        scoring.score(folder, dataset, chosen, settings.sample.corrections, settings.score, settings.machine)
-    sampling.sample(
-        folder, dataset, chosen, settings.sample, settings.machine,
-        scores=settings.scores, predictions=predictions,
-    )  # fmt: skip
-    if settings.goes_on_to("export"):
-        exporting.export(folder, dataset, settings.export, settings.machine)
-    if not settings.goes_on_to("train"):
-        return
-    if "train" in dataset.splits:
-        training.train_one(folder, settings.train, training.How(settings.machine))
-    else:
-        say(f"{'train':>9}  {dataset.name} has no train split, so nothing is trained")
-
-
-@contextmanager
-def _opened(
-    settings: DatasetSettings, out: Path | None, command: str, check: Callable[[Dataset, RunFolder], None] | None = None
-) -> Iterator[tuple[Dataset, RunFolder]]:
-    """The data set, and its run folder, which rank 0 holds and, if the check finds nothing, makes its own."""
-    meeting = Meeting("open")
-    with ExitStack() as held:
-        with meeting.first_before_others("data set"):
-            dataset = open_dataset(settings, track=track)
-            folder = RunFolder(out or Path("rescaled") / dataset.name)
-            if meeting.ranks.is_first:
-                folder.check_free(dataset)
-                if check is not None:
-                    check(dataset, folder)
-                if not folder.was_readable(dataset):
-                    for split, images in dataset.splits.items():
-                        check_readable(dataset.root, split, images.paths, images.labels, dataset.class_ids)
-                folder.make()
-                held.enter_context(folder.held(command))
-                folder.claim(dataset, settings)
-        say(f"{'dataset':>9}  {dataset.description}")
-        yield dataset, folder
-
-
-def _report(folder: RunFolder, dataset: Dataset) -> None:
-    text = reporting.report(folder, dataset)
-    say("")
-    show(text)
-    say(f"\nReport: {folder.report}")
-
-
-def validate(settings: ValidateCommand) -> None:
-    with _opened(settings.dataset, settings.out, "validate") as (dataset, folder):
-        stages.validate(folder, dataset, settings.network, settings.validate, settings.machine)
-    say(f"Next: rescale-fast confuse --out {folder.path}")
-
-
-def confuse(settings: ConfuseCommand) -> None:
-    folder = RunFolder(settings.out)
-    predictions = stages.given_predictions(settings.predictions)
-    stages.confuse(folder, predictions, settings.machine, folder.known_dataset() if predictions else None)
-
-
-def select(settings: SelectCommand) -> None:
-    folder = RunFolder(settings.out)
-    if settings.confusion is not None:
-        stages.take_confusion(folder, settings.confusion, folder.known_dataset())
-    predictions = stages.given_predictions(settings.predictions)
-    if predictions is not None:
-        stages.confuse(folder, predictions, settings.machine, folder.known_dataset())
-    selecting.select(folder, settings.select, settings.machine, predictions)
-
-
-def group(settings: GroupCommand) -> None:
-    folder = RunFolder(settings.out)
-    if settings.confusion is not None:
-        stages.take_confusion(folder, settings.confusion, folder.known_dataset())
-    selecting.group(folder, settings.group)
-
-
-def compare(settings: CompareCommand) -> None:
-    comparing.compare(settings)
-
-
-def score(settings: ScoreCommand) -> None:
-    folder = RunFolder(settings.out)
-    chosen = sampling.find_chosen(folder, settings.of)
-    dataset = folder.open_dataset()
-    check_score(settings.score, dataset)
-    scoring.score(folder, dataset, chosen, settings.corrections, settings.score, settings.machine)
-
-
-def sample(settings: SampleCommand) -> None:
-    folder = RunFolder(settings.out)
-    chosen = sampling.find_chosen(folder, settings.of)
-    sampling.sample(
-        folder, folder.open_dataset(), chosen, settings.sample, settings.machine,
-        scores=settings.scores,
-        predictions=None if settings.predictions is None else stages.GivenPredictions((settings.predictions,)),
-    )  # fmt: skip
-
-
-def export(settings: ExportCommand) -> None:
-    folder = RunFolder(settings.out)
-    folder.require(folder.image_subset, "sample")
-    if settings.form == "beton":
-        exporting.export(folder, folder.open_dataset(), settings.export, settings.machine)
-    else:
-        exporting.export_files(folder, folder.open_dataset(), settings.form, settings.link, settings.export)
-
-
-def train(settings: TrainCommand) -> None:
-    training.train(settings)
-
-
-def report(settings: ReportCommand) -> None:
-    folder = RunFolder(settings.out)
-    if not folder.class_subset.exists():
-        folder.require(folder.confusion, "confuse")
-    _report(folder, folder.open_dataset())
+if TYPE_CHECKING:
+    from rescale_fast.settings import Settings
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command: its settings, what it does with them, whether torchrun's ranks share that, and how it holds the run
-    folder --out meanwhile, if one is given (`run`, `validate` and `train` do that themselves, once they know which it
-    is).
+    """A command: what is said of it, where its settings are and what is done with them, whether torchrun's ranks share
+    that, and how it holds the run folder --out meanwhile, if one is given (`run`, `validate` and `train` do that
+    themselves, once they know which it is).
     """
 
-    settings: type[Settings]
-    work: Callable[[Any], None]
+    summary: str
+    example: str
+    settings_at: str  # module:class, in this package
+    work_at: str  # module:function
+    usual: tuple[str, ...] = ()  # the options that most need; all, where there are but few
     is_shared: bool = False
-    holds: Callable[[RunFolder, str], AbstractContextManager[None]] | None = None
+    holds: Literal["held", "shared"] | None = None  # what RunFolder calls it
+
+    @property
+    def settings(self) -> "type[Settings]":
+        found: type[Settings] = _import(self.settings_at)
+        return found
+
+    @property
+    def work(self) -> Callable[[Any], None]:
+        found: Callable[[Any], None] = _import(self.work_at)
+        return found
 
 
-COMMANDS = {
-    "run": Command(RunSettings, run, is_shared=True),
-    "validate": Command(ValidateCommand, validate, is_shared=True),
-    "confuse": Command(ConfuseCommand, confuse, holds=RunFolder.held),
-    "select": Command(SelectCommand, select, holds=RunFolder.held),
-    "group": Command(GroupCommand, group, holds=RunFolder.held),
-    "compare": Command(CompareCommand, compare),
-    "score": Command(ScoreCommand, score, holds=RunFolder.held),
-    "sample": Command(SampleCommand, sample, holds=RunFolder.held),
-    "export": Command(ExportCommand, export, holds=RunFolder.held),
-    "train": Command(TrainCommand, train, is_shared=True),
-    "report": Command(ReportCommand, report, holds=RunFolder.shared),
-    "resolution": Command(resolving.ResolutionCommand, resolving.resolution),
-    "quality": Command(judging.QualityCommand, judging.quality, holds=RunFolder.held),
-    "downsample": Command(downsampling.DownsampleCommand, downsampling.downsample),
-    "evaluate": Command(evaluating.EvaluateCommand, evaluating.evaluate_guesses),
-    "check": Command(betons.CheckCommand, betons.check),
-    "cut": Command(betons.CutCommand, betons.cut),
-    "merge": Command(betons.MergeCommand, betons.merge),
-    "append": Command(betons.AppendCommand, betons.append),
-    "relabel": Command(betons.RelabelCommand, betons.relabel),
-    "doctor": Command(DoctorCommand, doctor),
+def _import(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(f"rescale_fast.run.{module}"), name)
+
+
+SECTIONS = {
+    "everything, in one command": {
+        "run": Command(
+            "All stages, from the images to a trained network and a report.",
+            "rescale-fast run --dataset folder --root /data/mine --k 50 --out small",
+            "settings:RunSettings",
+            "running:run",
+            usual=(
+                *("dataset", "root", "out", "network", "k", "classes", "per-class", "store", "resize-side"),
+                *("train-network", "until"),
+            ),
+            is_shared=True,
+        ),
+    },
+    "one stage at a time, in the folder of a run": {
+        "validate": Command(
+            "Have a pre-trained network look at the validation images.",
+            "rescale-fast validate --dataset imagenet --root /data/imagenet --out small",
+            "settings:ValidateCommand",
+            "running:validate",
+            usual=("dataset", "root", "out", "network", "weights", "loader", "batch-size", "device", "num-threads"),
+            is_shared=True,
+        ),
+        "confuse": Command(
+            "Count which classes are mistaken for which.",
+            "rescale-fast confuse --out small",
+            "settings:ConfuseCommand",
+            "running:confuse",
+            holds="held",
+        ),
+        "select": Command(
+            "Choose classes.",
+            "rescale-fast select --out small --k 50 --effort prove",
+            "settings:SelectCommand",
+            "running:select",
+            usual=("out", "k", "method", "effort", "seconds", "classes", "predictions", "confusion", "search-seed"),
+            holds="held",
+        ),
+        "group": Command(
+            "Make coarse classes of all classes, instead of choosing some.",
+            "rescale-fast group --out small --grouping confused --num-groups 20",
+            "settings:GroupCommand",
+            "running:group",
+            holds="held",
+        ),
+        "score": Command(
+            "Score training images, to choose by difficulty or find label errors.",
+            "rescale-fast score --out small",
+            "settings:ScoreCommand",
+            "running:score",
+            usual=("out", "score-network", "score-epochs", "score-size", "corrections", "device", "num-threads"),
+            holds="held",
+        ),
+        "sample": Command(
+            "Take images of the chosen classes.",
+            "rescale-fast sample --out small --per-class 500",
+            "settings:SampleCommand",
+            "running:sample",
+            usual=(
+                *("out", "images", "per-class", "val-share", "label-errors", "near-duplicates", "corrections"),
+                *("scores", "predictions"),
+            ),
+            holds="held",
+        ),
+        "export": Command(
+            "Write the images as FFCV's files (betons), or as others.",
+            "rescale-fast export --out small --store resize --resize-side 256",
+            "settings:ExportCommand",
+            "running:export",
+            usual=("out", "form", "store", "resize-by", "resize-side", "max-side", "quality", "on-bad", "num-threads"),
+            holds="held",
+        ),
+        "train": Command(
+            "Train networks on the betons.",
+            "rescale-fast train --out small --networks ResNet18,MAFNet --seeds 3",
+            "settings:TrainCommand",
+            "training:train",
+            usual=(
+                *("out", "train-network", "networks", "subsets", "seeds", "recipe", "epochs", "train-size", "loader"),
+                "device",
+            ),
+            is_shared=True,
+        ),
+        "report": Command(
+            "Write report.html from what the folder holds.",
+            "rescale-fast report --out small",
+            "settings:ReportCommand",
+            "running:report",
+            holds="shared",
+        ),
+    },
+    "what a choice is worth": {
+        "compare": Command(
+            "Compare choices of classes with one another and with chance.",
+            "rescale-fast compare --subsets ReIN50 mine.txt --confusion confusion.npz",
+            "settings:CompareCommand",
+            "comparing:compare",
+        ),
+        "resolution": Command(
+            "Say which differences between networks the images can tell.",
+            "rescale-fast resolution --val-images 2500",
+            "resolving:ResolutionCommand",
+            "resolving:resolution",
+        ),
+        "quality": Command(
+            "Say whether networks rank on subsets as on the full set.",
+            "rescale-fast quality accuracies.csv --reference full --random random50",
+            "judging:QualityCommand",
+            "judging:quality",
+            usual=(
+                "INPUTS",
+                "out",
+                "reference",
+                "sets",
+                "random",
+                "short",
+                "unit",
+                "names",
+                "incomplete",
+                "val-images",
+                "band",
+            ),
+            holds="held",
+        ),
+        "evaluate": Command(
+            "Count top-1 to top-5 errors of guesses.",
+            "rescale-fast evaluate --truth image_subset.parquet --guesses guesses.txt",
+            "evaluating:EvaluateCommand",
+            "evaluating:evaluate_guesses",
+        ),
+    },
+    "betons and down-sampled sets": {
+        "downsample": Command(
+            "Make a set of small images.",
+            "rescale-fast downsample --dataset folder --root /data/mine --side 32",
+            "downsampling:DownsampleCommand",
+            "downsampling:downsample",
+            usual=("dataset", "root", "out", "side", "fit", "filter", "colours", "forms", "classes", "num-threads"),
+        ),
+        "check": Command(
+            "Check a beton: structure, digest, images.",
+            "rescale-fast check small/train.beton --decode",
+            "betons:CheckCommand",
+            "betons:check",
+        ),
+        "cut": Command(
+            "Cut classes or samples out of a beton or a down-sampled set.",
+            "rescale-fast cut imagenet.beton --classes ReIN50 --target ReIN50.beton",
+            "betons:CutCommand",
+            "betons:cut",
+        ),
+        "merge": Command(
+            "Make one beton of several.",
+            "rescale-fast merge first.beton second.beton --target both.beton",
+            "betons:MergeCommand",
+            "betons:merge",
+        ),
+        "append": Command(
+            "Append betons to a beton.",
+            "rescale-fast append all.beton new.beton",
+            "betons:AppendCommand",
+            "betons:append",
+        ),
+        "relabel": Command(
+            "Give the samples of a beton other labels.",
+            "rescale-fast relabel fine.beton --groups groups.txt --target coarse.beton",
+            "betons:RelabelCommand",
+            "betons:relabel",
+        ),
+    },
+    "this machine": {
+        "doctor": Command(
+            "Say what is installed, what works, and what to do about the rest.",
+            "rescale-fast doctor",
+            "doctor:DoctorCommand",
+            "doctor:doctor",
+        ),
+        "completion": Command(
+            "Print what has a shell complete command lines with the Tab key.",
+            "rescale-fast completion fish > ~/.config/fish/completions/rescale-fast.fish",
+            "completion:CompletionCommand",
+            "completion:completion",
+        ),
+    },
 }
-
-
-def usage() -> str:
-    """What `rescale-fast --help` prints."""
-    lines = [
-        "usage: rescale-fast COMMAND [options]     (rescale-fast COMMAND --help lists them)",
-        "",
-        "Turn a large labelled image set into a small one that is hard in the same way.",
-        "",
-    ]
-    for name, command in COMMANDS.items():
-        lines.append(f"  {name:<12}{str(command.settings.__doc__).splitlines()[0]}")
-    return "\n".join([*lines, "", "  --version prints the version"])
+COMMANDS = {name: command for section in SECTIONS.values() for name, command in section.items()}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command line; return its exit code (0 done, 1 failed, 2 wrong usage, 130 interrupted)."""
-    arguments = sys.argv[1:] if argv is None else argv
-    name = arguments[0] if arguments else "--help"
-    if name in ("--help", "-h", "--version"):
-        text = __version__ if name == "--version" else usage()
-        return run_command(lambda: show(text), how_to_resume="")
+    name, *arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    if name == "help":
+        name, *arguments = [*arguments, "--help"]
+    if name in ("--help", "-h", "--help-all", "--version", "-V"):
+        return run_command(lambda: _show_overview(name), how_to_resume="")
     if name not in COMMANDS:
-        complain(f"error: unknown command {name!r}.\n\n{usage()}")
+        near = get_close_matches(name, COMMANDS, n=2)
+        meant = f" Did you mean {' or '.join(near)}?" if near else ""
+        complain(f"error: unknown command {name!r}.{meant} `rescale-fast --help` lists all.")
         return 2
-    command = COMMANDS[name]
-    if not command.is_shared and not this_rank().is_first:
+    if not COMMANDS[name].is_shared and not this_rank().is_first:
         return 0
-    try:
-        return run_command(
-            lambda: _do(name, command, _parse(name, command.settings, arguments[1:])),
-            how_to_resume="What is finished is kept: the same command goes on from there.",
-        )
-    except SystemExit as stop:  # argparse's way of ending after --help or wrong usage
-        return int(stop.code or 0)
+    return run_command(
+        lambda: _answer(name, COMMANDS[name], arguments),
+        how_to_resume="What is finished is kept: the same command goes on from there.",
+    )
 
 
-def _do(name: str, command: Command, settings: Any) -> None:
-    with ExitStack() as held:
-        if command.holds and settings.out is not None:
-            folder = RunFolder(settings.out)
-            folder.check_place()
-            held.enter_context(command.holds(folder, name))
-        command.work(settings)
+def _show_overview(word: str) -> None:
+    from rescale_fast.run.help_page import overview
+
+    show(__version__ if word in ("--version", "-V") else overview())
 
 
-def _parse(name: str, settings: type[Parsed], arguments: list[str]) -> Parsed:
-    import tyro
+def _answer(name: str, command: Command, arguments: list[str]) -> None:
+    """Show a page of help if one is asked for, else do the command's work."""
+    asked = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if {"-h", "--help", "--help-all"} & set(asked):
+        from rescale_fast.run.help_page import page
 
-    prog = "python -m rescale_fast.run" if name == "run" else f"rescale-fast {name}"
-    config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff)
-    printed = StringIO()
-    try:
-        with redirect_stderr(printed):
-            made = tyro.cli(settings, prog=prog, args=arguments, config=config, registry=names_of_registries())
-    except SystemExit as stop:
-        _raise_setting_error(stop)
-        if text := printed.getvalue():
-            complain(text.rstrip("\n"))
-        raise
+        show(page(name, command, show_all="--help-all" in asked))
+        return
+    _do(name, command, parse_settings(name, arguments))
+
+
+def parse_settings(name: str, arguments: list[str]) -> Any:
+    """A command's settings, whose files are there, as is the device. Raises: SettingError."""
+    from rescale_fast.machine import MachineSettings
+    from rescale_fast.run.parsing import parse
+    from rescale_fast.settings import check_inputs
+
+    made: Any = parse(COMMANDS[name].settings, arguments, name)
     check_inputs(made)
     machine = getattr(made, "machine", None)
     if isinstance(machine, MachineSettings):
@@ -322,9 +289,12 @@ def _parse(name: str, settings: type[Parsed], arguments: list[str]) -> Parsed:
     return made
 
 
-def _raise_setting_error(stop: BaseException | None) -> None:
-    """Raise the error of our own that made tyro stop, if there is one, so that it reads as all others do."""
-    while stop is not None:
-        if isinstance(stop, SettingError):
-            raise stop from None
-        stop = stop.__cause__ or stop.__context__
+def _do(name: str, command: Command, settings: Any) -> None:
+    from rescale_fast.run.folder import RunFolder
+
+    with ExitStack() as held:
+        if command.holds and settings.out is not None:
+            folder = RunFolder(settings.out)
+            folder.check_place()
+            held.enter_context(getattr(folder, command.holds)(name))
+        command.work(settings)

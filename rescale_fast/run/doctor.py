@@ -16,6 +16,7 @@ from typing import Literal
 
 from rescale_fast.cache import cache_folder
 from rescale_fast.errors import RescaleError
+from rescale_fast.extras import MissingPackageError
 from rescale_fast.settings import Settings
 from rescale_fast.terminal import show
 
@@ -33,17 +34,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at. `needed`: without it `run` does not work."""
+    """One thing to look at. `needed`: "always", "never", or "if there": an extra brings it, and then it must work."""
 
     name: str
     look: Callable[[], Finding]
     advice: str
-    needed: bool = True
+    needed: Literal["always", "if there", "never"] = "always"
 
 
 @dataclass(frozen=True)
 class DoctorCommand(Settings):
-    """Says what is installed, which decoders and GPUs work, and what to do about what is missing."""
+    """Say what is installed, which decoders and GPUs work, and what to do about what is missing."""
 
 
 def doctor(_: DoctorCommand) -> None:
@@ -54,7 +55,8 @@ def doctor(_: DoctorCommand) -> None:
         show(f"{finding.verdict:>8}  {check.name:<14}{finding.found}")
         if finding.verdict != "ok":
             show(f"{'':>24}{finding.advice or check.advice}")
-            lacking += [check.name] if check.needed else []
+            if check.needed == "always" or (check.needed == "if there" and finding.verdict == "broken"):
+                lacking.append(check.name)
     if lacking:
         raise RescaleError(f"what rescale_fast needs does not work here: {', '.join(lacking)}. See above.")
 
@@ -62,8 +64,10 @@ def doctor(_: DoctorCommand) -> None:
 def _tried(check: Check) -> Finding:
     try:
         return check.look()
+    except MissingPackageError as error:
+        return Finding("missing", str(error))
     except ModuleNotFoundError as error:
-        return Finding("missing", f"not installed ({error.name})")
+        return Finding("missing", f"{error.name} is not installed")
     except Exception as error:  # a library that is broken may raise anything; to say so is what this is for
         return Finding("broken", f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}")
 
@@ -192,20 +196,26 @@ def _ranks() -> Finding:
     return Finding("ok", f"rank {os.environ.get('RANK')} of {count}" if count else "alone (torchrun starts several)")
 
 
+def _extra(name: str, why: str) -> str:
+    return f"pip install 'rescale-fast[{name}]' ({why})."
+
+
 _NO_GPU = "Fine if there is none. Else check nvidia-smi, the driver, and that torch is built for its CUDA version."
-_DALI = "pip install nvidia-dali-cuda130 (or -cuda120). The package called nvidia-dali is not it."
+_DALI = _extra("validate", "or nvidia-dali-cuda120, for an older driver; the package called nvidia-dali is not it")
 CHECKS: tuple[Check, ...] = (
     Check("Python", _python, "Python 3.11 or newer is needed."),
     Check("core", _core, "Build it: bash scripts/setup.sh, or pip install . in the source folder."),
-    Check("torch", _torch, "Install torch and torchvision together, from one index: pip install -U torch torchvision."),
-    Check("GPU", _gpu, _NO_GPU, needed=False),
-    Check("DALI", lambda: _decode("cpu"), _DALI),
-    Check("DALI on GPU", _dali_gpu, _NO_GPU, needed=False),
-    Check("FFCV", _ffcv, "Install libopencv-dev and libturbojpeg0-dev, then pip install --no-build-isolation ffcv."),
-    Check("solver", _imports("highspy"), "pip install highspy: --effort prove needs it."),
-    Check("networks", _imports("timm", "safetensors"), "pip install timm safetensors: timm:NAME needs them."),
+    Check("torch", _torch, _extra("validate", "torch and torchvision belong together, from one index"), "if there"),
+    Check("GPU", _gpu, _NO_GPU, "never"),
+    Check("DALI", lambda: _decode("cpu"), _DALI, "if there"),
+    Check("DALI on GPU", _dali_gpu, _NO_GPU, "never"),
+    Check("FFCV", _ffcv, _extra("train", "first libopencv-dev and libturbojpeg0-dev"), "if there"),
+    Check("solver", _imports("highspy"), "pip install highspy."),
+    Check("networks", _imports("timm", "safetensors"), _extra("validate", "for timm:NAME"), "if there"),
+    Check("images", _imports("cleanlab", "imagehash"), _extra("images", "to find label errors"), "if there"),
+    Check("plots", _imports("matplotlib", "scipy"), _extra("report", "for plots, `quality` and glyphs"), "if there"),
     Check("other formats", _imports("pyarrow", "webdataset"), "pip install pyarrow webdataset."),
-    Check("weights", _hub, "Set TORCH_HOME to a folder that can be read."),
+    Check("weights", _hub, "Set TORCH_HOME to a folder that can be read.", "if there"),
     Check("disk", _disk, "Set XDG_CACHE_HOME to a folder that can be written."),
     Check("ranks", _ranks, "Start with torchrun."),
 )

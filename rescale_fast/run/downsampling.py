@@ -29,20 +29,21 @@ from rescale_fast.terminal import say, track
 
 @dataclass(frozen=True)
 class DownsampleCommand(Settings):
-    """Makes a set of small images: CIFAR-style batch files, .npz or betons."""
+    """Make a set of small images: CIFAR-style batch files, .npz or betons."""
 
     dataset: DatasetSettings = field(default_factory=DatasetSettings)
     classes: Listed | None = None
-    """Only these classes: a file with a class id a line, as class_subset.txt, `all`, or a published list."""
+    """Only these classes: a published list, `all`, or a file with one class id per line, as class_subset.txt."""
     images: InputPath | None = None
     """Only these images: a run's image_subset.parquet."""
     downsample: DownsampleSettings = field(default_factory=DownsampleSettings)
     forms: tuple[VariantForm, ...] = ("batches",)
-    """`batches` are pickles as Imagenet32_Scripts writes them, `npz` holds the same without pickle, `beton` pixels."""
+    """Which files to make. `batches` are pickles as Imagenet32_Scripts writes them, `npz` holds the same without
+    pickle, `beton` holds pixels."""
     out: Path = Path("downsampled")
     """Where to make the set's folder, which is called for instance imagenet-32x32-sRGB-box-1000."""
     share: str | None = None
-    """I/N: do only part I (0 to N-1) of N of the work, beside other processes; afterwards run once without it."""
+    """As I/N: do only part I (0 to N-1) of N of the work, beside other processes; afterwards run once without it."""
     num_threads: NumThreads = 0
     """Threads; 0 = all cores."""
 

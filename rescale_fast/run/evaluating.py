@@ -13,12 +13,12 @@ from rescale_fast.terminal import show
 
 @dataclass(frozen=True)
 class EvaluateCommand(Settings):
-    """Counts top-1 to top-5 errors of guesses, or of predictions, against a set."""
+    """Count top-1 to top-5 errors of guesses, or of predictions, against a set."""
 
     truth: InputPath
-    """A down-sampled set, an image_subset.parquet, or a text file with a label or class id a line."""
+    """A down-sampled set, an image_subset.parquet, or a text file with one label or class id per line."""
     guesses: InputPath | None = None
-    """A text file with the guesses for an image a line, best first: labels from 1, or class ids."""
+    """A text file with the guesses for one image per line, best first: labels from 1, or class ids."""
     predictions: InputPath | None = None
     """Predictions (a part or a folder of them) instead; those of other images are left out."""
     json: Path | None = None

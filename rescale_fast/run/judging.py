@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import MissingInputError, SettingError
 from rescale_fast.quality.accuracies import Accuracies, Cells, gather, merge
@@ -16,7 +14,7 @@ from rescale_fast.quality.table import read_accuracies
 from rescale_fast.quality.types import Quality
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.training import subset_title
-from rescale_fast.settings import InputPath, Settings
+from rescale_fast.settings import InputPath, Positional, Settings
 from rescale_fast.terminal import printable, say, show
 from rescale_fast.train.types import TrainRun
 
@@ -25,9 +23,9 @@ PAGE = "quality.html"
 
 @dataclass(frozen=True)
 class QualityCommand(Settings):
-    """Says what subsets are worth: whether networks rank on them as they do on the full set."""
+    """Say what subsets are worth: whether networks rank on them as they do on the full set."""
 
-    inputs: Annotated[tuple[InputPath, ...], tyro.conf.Positional]
+    inputs: Annotated[tuple[InputPath, ...], Positional()]
     """Run folders with trainings, or CSV tables: a row a network, a column a set (or <set>_seed<n>, <set>_epoch<e>,
     <set>_seed<n>_epoch<e>), the name in the first."""
     out: Path | None = None

@@ -19,14 +19,14 @@ from rescale_fast.train.types import TrainRun
 
 @dataclass(frozen=True)
 class ResolutionCommand(Settings):
-    """Says which differences between two networks a number of validation images can tell from noise."""
+    """Say which differences between two networks a number of validation images can tell from noise."""
 
     val_images: Annotated[int, Between(1, 2**63 - 1)] | None = None
-    """How many there are: classes times validation images of each. By default as many as the predictions are of."""
+    """Number of validation images, of all classes together. By default as many as the predictions are of."""
     predictions: tuple[InputPath, ...] = ()
     """Predictions of two networks or more on the same images: how much they disagree is measured, not assumed."""
     classes: str | None = None
-    """Of the predictions, only those on images of these classes: a class_subset.json, a list or a published list."""
+    """With --predictions, only images of these classes: a class_subset.json, a list or a published list."""
     resolution: ResolutionSettings = field(default_factory=ResolutionSettings)
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""The settings of each command: what tyro turns into command lines."""
+"""The settings of each command: their fields are its options (options.py)."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,10 +24,10 @@ NO_SCORES = "as no --images difficulty or --label-errors asks for scores"
 
 @dataclass(frozen=True)
 class RunSettings(Settings):
-    """Validate (but for listed classes), confuse, select, sample, export, train and report, in one command.
+    """All stages in one command: validate, count confusions, choose classes and images, export, train, report.
 
-    With no arguments it takes the built-in `glyphs`, so that the whole thing can be seen to work. What is
-    finished is reused: run the same command again after an interruption, or with one setting changed.
+    Without options it takes the built-in `glyphs`, so that all of it can be seen to work. What is finished is reused:
+    run the same command again after an interruption, or with one setting changed. Listed classes need no validation.
     """
 
     out: Path | None = None
@@ -49,7 +49,7 @@ class RunSettings(Settings):
     export: ExportSettings = field(default_factory=ExportSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     until: Literal["select", "sample", "export", "train"] = "train"
-    """The last stage, after which there is but the report; `select` stands for --grouping, too."""
+    """The last stage; the report follows it. `select` is choosing or grouping classes."""
     machine: MachineSettings = field(default_factory=MachineSettings)
 
     def check(self) -> None:
@@ -111,7 +111,7 @@ def with_configuration(settings: RunSettings) -> RunSettings:
 
 @dataclass(frozen=True)
 class ValidateCommand(Settings):
-    """A pre-trained network looks at every validation image; makes predictions/part-*.parquet."""
+    """Have a pre-trained network look at every validation image; make predictions/part-*.parquet."""
 
     out: Path | None = None
     """Folder of the run. By default rescaled/<name of the data set>."""
@@ -123,7 +123,7 @@ class ValidateCommand(Settings):
 
 @dataclass(frozen=True)
 class ConfuseCommand(Settings):
-    """Counts who is mistaken for whom; makes confusion.npz."""
+    """Count which classes are mistaken for which; make confusion.npz."""
 
     out: Path
     """Folder of the run, as `validate` made it."""
@@ -134,13 +134,13 @@ class ConfuseCommand(Settings):
 
 @dataclass(frozen=True)
 class SelectCommand(Settings):
-    """Chooses classes; makes class_subset.json and class_subset.txt."""
+    """Choose classes; make class_subset.json and class_subset.txt."""
 
     out: Path
     """Folder of the run."""
     predictions: tuple[InputPath, ...] = ()
-    """Predictions made elsewhere, a parquet part or a folder of them for each network: confused anew from all of them,
-    and what --method rank-fidelity looks at."""
+    """Predictions made elsewhere, a parquet part or a folder of them for each network: confusions are counted anew from
+    all of them, and --method rank-fidelity compares the networks."""
     confusion: InputPath | None = None
     """A confusion matrix made elsewhere (.npz, .npy or CSV; row = true class)."""
     select: SelectSettings = field(default_factory=SelectSettings)
@@ -155,7 +155,7 @@ class SelectCommand(Settings):
 
 @dataclass(frozen=True)
 class GroupCommand(Settings):
-    """Makes coarse classes of all classes, instead of choosing some; makes class_grouping.json."""
+    """Make coarse classes of all classes, instead of choosing some; make class_grouping.json."""
 
     out: Path
     """Folder of the run."""
@@ -166,14 +166,15 @@ class GroupCommand(Settings):
 
 @dataclass(frozen=True)
 class CompareCommand(Settings):
-    """Compares choices of classes: what they share, how hard each is, and what a random choice gives."""
+    """Compare choices of classes: what they share, how hard each is, and what a random choice gives."""
 
     subsets: tuple[str, ...]
-    """Each a class_subset.json, a list (.txt) or the name of a published list."""
+    """The choices: each a class_subset.json, a list (.txt) or the name of a published list."""
     confusion: InputPath
     """The confusion matrix (.npz, .npy or CSV) to measure them on."""
     predictions: InputPath | None = None
-    """Predictions (a part or a folder of them): they say better what is right when only k classes may be named."""
+    """Predictions (a part or a folder of them): they narrow down the accuracy when only the chosen classes may be
+    named."""
     json: Path | None = None
     """Write the numbers here too."""
 
@@ -185,12 +186,12 @@ class CompareCommand(Settings):
 
 @dataclass(frozen=True)
 class ScoreCommand(Settings):
-    """Scores each training image by a network that has not seen it; makes scores/part-*.parquet."""
+    """Score each training image by a network that has not seen it; make scores/part-*.parquet."""
 
     out: Path
     """Folder of the run."""
     of: Literal["auto", "subset", "grouping"] = "auto"
-    """What `select` chose or what `group` made; `auto` takes what there is."""
+    """Go on from the `subset` that `select` chose or the `grouping` that `group` made; `auto` takes what there is."""
     corrections: InputPath | None = None
     """A CSV of corrected classes, as for `sample`."""
     score: ScoreSettings = field(default_factory=ScoreSettings)
@@ -199,12 +200,12 @@ class ScoreCommand(Settings):
 
 @dataclass(frozen=True)
 class SampleCommand(Settings):
-    """Takes images of the chosen classes, or of the groups; makes image_subset.parquet."""
+    """Take images of the chosen classes, or of the groups; make image_subset.parquet."""
 
     out: Path
     """Folder of the run."""
     of: Literal["auto", "subset", "grouping"] = "auto"
-    """What `select` chose or what `group` made; `auto` takes what there is."""
+    """Go on from the `subset` that `select` chose or the `grouping` that `group` made; `auto` takes what there is."""
     scores: InputPath | None = None
     """Scores of training images made elsewhere: a parquet file with path, label, true_probability and, to find label
     errors, probabilities."""
@@ -223,15 +224,15 @@ class SampleCommand(Settings):
 
 @dataclass(frozen=True)
 class ExportCommand(Settings):
-    """Writes train.beton and val.beton, each with a JSON beside it, or other files."""
+    """Write train.beton and val.beton, FFCV's files, each with a JSON beside it; or other files."""
 
     out: Path
     """Folder of the run."""
     form: Literal["beton"] | Form = "beton"
-    """`folder` (a folder a class), `webdataset` (tars) and `parquet` (as Hugging Face's datasets reads it) keep files
-    as they are, and make <out>/<form>/train and val."""
+    """What to write. `folder` (one per class), `webdataset` (tars) and `parquet` (as Hugging Face's datasets reads it)
+    keep files as they are, and make <out>/<form>/train and val."""
     link: Link = "copy"
-    """--form folder: how files get there; `reflink` shares their blocks, where the file system can."""
+    """With --form folder, how files get there; `reflink` shares their blocks, where the file system can."""
     export: ExportSettings = field(default_factory=ExportSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
 
@@ -246,16 +247,16 @@ class ExportCommand(Settings):
 
 @dataclass(frozen=True)
 class TrainCommand(Settings):
-    """Trains networks on the betons; makes runs/<network>-<recipe>-seed<seed>/, and a table of several."""
+    """Train networks on the betons; make runs/<network>-<recipe>-seed<seed>/, and a table of several."""
 
     out: Path
-    """Folder of the run; with --subsets, the folder that these are in, and the table will be."""
+    """Folder of the run; with --subsets, the folder that holds these and gets the table."""
     networks: str | None = None
     """Several networks: names with commas between them, or `all`, the nine of the published table."""
     subsets: str | None = None
     """Several subsets: run folders, with commas between them, such as ReIN30,ReIN50."""
     seeds: Annotated[int, Between(1, 1000)] = 1
-    """Train with so many seeds, from --seed on: the table gives mean and deviation."""
+    """Number of seeds, from --seed on, to train with: the table gives mean and deviation."""
     loader: LoaderKind = "ffcv"
     """What reads the betons; `dali` and `torchvision` give the same images, to see what ffcv gains."""
     tensorboard: bool = False
@@ -287,7 +288,7 @@ def names_in(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class ReportCommand(Settings):
-    """Writes report.html from what the run folder holds."""
+    """Write report.html from what the run folder holds."""
 
     out: Path
     """Folder of the run."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.errors import ArtifactError, MissingInputError, SettingError, TrainingError
+from rescale_fast.extras import need, need_to_load
 from rescale_fast.loaders.settings import LoaderKind
 from rescale_fast.lock import lock_beside
 from rescale_fast.machine import MachineSettings
@@ -18,7 +19,6 @@ from rescale_fast.networks.registry import check_network, network_names
 from rescale_fast.ranks import this_rank
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import TrainCommand, names_in
-from rescale_fast.settings import need_package
 from rescale_fast.terminal import say, show, track
 from rescale_fast.train.group import Group, joined
 from rescale_fast.train.plan import check_training
@@ -72,7 +72,8 @@ def _table(command: TrainCommand) -> Path:
 def _check(command: TrainCommand) -> None:
     """Look at every training that is asked for before the first begins. Raises: SettingError, MissingInputError."""
     if command.tensorboard:
-        need_package("tensorboard", "--tensorboard True")
+        need("--tensorboard", "tensorboard")
+    need_to_load("training", command.loader)
     for network in _networks(command):
         if network is not None:
             check_network(network)

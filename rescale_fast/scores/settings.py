@@ -15,10 +15,10 @@ class ScoreSettings(Settings):
     score_epochs: Annotated[int, Between(1)] = 16
     """Passes over each half of the images."""
     score_batch_size: Annotated[int, Between(2)] = 64
-    """Images a step; as many as there are, if a half has fewer."""
+    """Images in a batch; as many as there are, if a half has fewer."""
     score_learning_rate: Annotated[float, Between(0, open=True)] = 0.1
     """Highest learning rate of the one-cycle schedule."""
     score_size: Annotated[int, Between(8, 4096)] | None = None
-    """Side of the images it sees, pixels. By default their own, at most 224."""
+    """Side of the images that the network sees, pixels. By default their own, at most 224."""
     score_seed: Seed = 0
     """Seed of the halves, the weights and the order."""

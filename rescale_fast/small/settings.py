@@ -19,16 +19,17 @@ class DownsampleSettings(Settings):
     side: Annotated[int, Between(1, 1024)] = 32
     """Side of the images, pixels; 8, 16, 32 and 64 are usual."""
     fit: Fit = "stretch"
-    """`stretch` to the square (as Chrabaszcz et al. 2017), `letterbox` on black, or `fill` it and cut off the rest."""
+    """How images get square: `stretch` them (as Chrabaszcz et al. 2017), `letterbox` on black, or `fill` it and cut off
+    the rest."""
     filter: Filter = "box"
-    """Pillow's filter of that name."""
+    """Filter of the resizing, by its name in Pillow."""
     colours: Colours = "sRGB"
-    """`grey` is luma as Pillow's convert("L") has it."""
+    """Colours of the small images; `grey` is luma as Pillow's convert("L") has it."""
     decode: Literal["exact", "fast"] = "exact"
-    """`exact`: every pixel as Pillow gives it. `fast`: JPEGs are decoded at a scale just above the target, and pixels
-    differ by about a grey level."""
+    """How JPEGs are decoded. `exact`: every pixel as Pillow gives it. `fast`: at a scale just above the
+    target; pixels differ by about a grey level."""
     seed: Seed = 0
-    """Of the order of the training images."""
+    """Seed of the order of the training images."""
 
     @property
     def channels(self) -> int:

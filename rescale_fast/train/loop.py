@@ -221,5 +221,5 @@ def _board(folder: Path, num_epochs: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise SettingError("--tensorboard True: it is not installed. `pip install tensorboard` does that.") from error
+        raise SettingError("--tensorboard: it is not installed. `pip install tensorboard` does that.") from error
     return SummaryWriter(str(folder), purge_step=num_epochs + 1)

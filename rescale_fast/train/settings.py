@@ -17,11 +17,12 @@ class TrainSettings(Settings):
     torchvision's; or your own code, which is run: package.module:callable or file.py:callable. By default `small` up
     to 64 px, else ResNet18."""
     recipe: RecipeName = "fast"
-    """`rein`: as for the published ReIN and RePL tables; `chrabaszcz`: as for down-sampled ImageNet."""
+    """How to train. `fast`: quick, by what is usual today; `rein`: as for the published ReIN and RePL tables;
+    `chrabaszcz`: as for down-sampled ImageNet."""
     epochs: Annotated[int, Between(1)] | None = None
     """Passes over the training images. By default the recipe's."""
     train_batch_size: Annotated[int, Between(2)] | None = None
-    """Images a step of training, over all ranks. By default the recipe's; the learning rate goes with it."""
+    """Training images in a batch, over all ranks. By default the recipe's; the learning rate goes with it."""
     learning_rate: Annotated[float, Between(0, open=True)] | None = None
     """Highest learning rate. By default the recipe's."""
     train_size: Annotated[int, Between(8, 4096)] | None = None
@@ -31,6 +32,6 @@ class TrainSettings(Settings):
     seed: Seed = 0
     """Seed of weights, order and augmentation."""
     train_compile: bool = False
-    """Compile the network first (torch.compile): pays when training takes longer than some minutes."""
+    """Compile the network first (torch.compile), which pays when training takes longer than some minutes."""
     deterministic: bool = False
     """The same numbers every time on a GPU too, where it costs time."""
