@@ -26,7 +26,7 @@ def parse(kind: type[Parsed], arguments: Sequence[str], command: str) -> Parsed:
     options = options_of(kind)
     texts, words = _sort(arguments, {one.name: one for one in options if not one.is_positional}, command)
     texts.update(_positional(words, [one for one in options if one.is_positional], command))
-    missing = [one.usage for one in options if one.is_required and one.path not in texts]
+    missing = [one.usage.removesuffix(" ...") for one in options if one.is_required and one.path not in texts]
     if missing:
         raise SettingError(f"{command}: needs {' and '.join(missing)}. `rescale-fast {command} --help` says more.")
     return _make(kind, {one.path: _value(one, texts[one.path]) for one in options if one.path in texts})
@@ -85,7 +85,7 @@ def _positional(words: list[str], options: Sequence[Option], command: str) -> di
 
 
 def _unknown(name: str, names: Iterable[str], command: str) -> SettingError:
-    near = get_close_matches(name, list(names), n=3)
+    near = get_close_matches(name, list(names), n=2)
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
     return SettingError(f"{command}: unknown option {name}.{meant} `rescale-fast {command} --help-all` lists all.")
 
