@@ -12,7 +12,7 @@ import pytest
 from rescale_fast import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
-LIGHT = ("numpy", "pyarrow", "rich", "tyro", "pillow", "scipy", "xxhash")  # without torch, DALI and FFCV
+LIGHT = ("numpy", "pyarrow", "rich", "pillow", "scipy", "xxhash")  # without torch, DALI and FFCV
 pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs a clone, to know which files are tracked")
 SMOKE = """
 import numpy as np
