@@ -183,11 +183,6 @@ class CompareCommand(Settings):
     json: Path | None = None
     """Write the numbers here too."""
 
-    def check(self) -> None:
-        """Raises: SettingError when nothing is to be compared."""
-        if not self.subsets:
-            raise SettingError("--subsets: name at least one.")
-
 
 @dataclass(frozen=True)
 class ScoreCommand(Settings):
