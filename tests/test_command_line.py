@@ -101,8 +101,12 @@ def test_words_that_cannot_be_read_are_told_in_one_line(line, message):
 
 
 def test_a_word_too_many_is_told():
-    with pytest.raises(SettingError, match="report: 'x' belongs to no option"):
-        parse(COMMANDS["report"].settings, ["--out", "o", "x"], "report")
+    for word, message in (
+        ("x", "report: 'x' belongs to no option"),
+        ("-ou", "unknown option -ou. Did you mean --out?"),
+    ):
+        with pytest.raises(SettingError, match=re.escape(message)):
+            parse(COMMANDS["report"].settings, ["--out", "o", word], "report")
 
 
 def wrong_values(option):
@@ -113,6 +117,8 @@ def wrong_values(option):
     if any(isinstance(note, Exists) for note in notes_of(hint)):
         yield ["not/there"]
     for kind, limits in option.kinds:
+        if kind is Path:
+            yield [""]
         if kind in (int, float):
             yield from (["x"], ["nan"], [""])
             if isinstance(limits, Between):
@@ -166,8 +172,9 @@ def test_help_is_asked_for_in_any_usual_way(capsys, word):
     first, second = capsys.readouterr().out.split("usage: ")[1:]
     assert first == second
     assert all(f"\n  {name} " in first for name in COMMANDS)
-    assert main([word, "select"] if word == "help" else ["select", "--out", "x", word]) == 0
-    assert capsys.readouterr().out.startswith("usage: rescale-fast select --out PATH [OPTIONS]\n")
+    for line in ([word, "select"], ["select", "--out", "x", "-h" if word == "help" else word]):
+        assert main(line) == 0
+        assert capsys.readouterr().out.startswith("usage: rescale-fast select --out PATH [OPTIONS]\n")
 
 
 @pytest.mark.parametrize("word", ["--version", "-V"])
