@@ -254,8 +254,9 @@ def test_what_a_page_says_of_an_option_is_what_its_field_says(capsys):
     side, most = (next(one for one in options_of(Some) if one.path[-1] == name) for name in ("side", "most"))
     assert (side.help, side.values, side.shown_default) == ("Side of it.", "1 to 64", "8")
     assert (most.help, most.values, most.shown_default) == ("At most.", "", "")
-    switch = next(one for one in options_of(Some) if one.is_switch)
-    assert (switch.usage, switch.shown_default) == ("--train-compile, --no-train-compile", "off")
+    off, on = (one for one in options_of(Some) if one.is_switch)
+    assert (off.usage, off.shown_default) == ("--train-compile, --no-train-compile", "off")
+    assert (on.usage, on.shown_default) == ("--is-kept, --no-is-kept", "on")
 
 
 def test_examples_are_short_enough_to_be_copied():
