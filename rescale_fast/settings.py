@@ -198,7 +198,7 @@ def plain(value: Any, allowed: list[tuple[Any, Limits]]) -> Any:
     kinds = [kind for kind, _ in allowed]
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, (str, os.PathLike)) and Path in kinds:
+    if isinstance(value, (str, os.PathLike)) and Path in kinds and value != "":  # which would be the working folder
         with suppress(RuntimeError):  # nobody of that name has a home
             return Path(value).expanduser()
         return Path(value)

@@ -219,7 +219,7 @@ def _explained(error: Exception) -> str | None:
             "ulimit -v, or that of the job)."
         )
     if isinstance(error, OSError) and error.filename is None and error.errno == errno.ENOSPC:
-        return str(_lost_result(error))  # files are written by what names them: what comes here is tyro's own print
+        return str(_lost_result(error))  # files are written by what names them: what comes here are rich's tables
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}. Check that the path is right and that you may use it."
     return None

@@ -373,7 +373,7 @@ def test_damaged_sets_when_cutting(root, tmp_path, capsys):
         (("--share", "x"), 2, "--share x: expected I/N"),
         (("--side", 0), 2, "--side 0"),
         (("--filter", "mitchell"), 2, "mitchell"),
-        (("--forms",), 2, "--forms: name at least one"),
+        (("--forms",), 2, "--forms: expected one of batches, npz, beton after it."),
         (("--classes", "a.txt", "--images", "b.parquet"), 2, "--images and --classes"),
         (("--seed", 1), 1, "holds a set of other images or another order"),
     ],
@@ -382,7 +382,7 @@ def test_mistakes_when_down_sampling(root, whole, capsys, arguments, code, messa
     side = () if "--side" in arguments else ("--side", 8)
     assert run(*DOWNSAMPLE, root, "--out", whole.parent, *side, *arguments) == code
     text = "".join(capsys.readouterr())
-    assert message in re.sub(r"\s*│\s*", " ", text)
+    assert message in text
 
 
 def test_the_slurm_script_makes_the_parts_and_then_the_set(root, whole, tmp_path):

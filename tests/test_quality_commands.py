@@ -209,7 +209,7 @@ def test_the_report_of_a_run_shows_its_quality(tmp_path, command):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], 2, "quality: name a table or a run folder"),
+        ([], 2, "quality: needs INPUTS."),
         (["nothing.csv"], 2, "nothing.csv: no such file or folder"),
         (["two.csv"], 2, "there are 2 networks, expected at least 3"),
         (["bad.csv"], 1, "bad.csv: row 3, column 'part': '448' is no accuracy"),

@@ -56,6 +56,7 @@ class Some(Settings):
         ({"flag": 1}, "--flag 1: expected True or False"),
         ({"flag": True}, "--flag True needs --name"),
         ({"inner": None}, "--inner None: expected Inner"),
+        ({"file": ""}, "--file .*: expected a path"),
     ],
 )
 def test_what_a_type_does_not_allow_is_refused_by_name(wrong, message):

@@ -69,11 +69,9 @@ def grouping_origin(settings: GroupSettings, confusion_digest: str) -> Origin:
 
 
 def check_grouping(settings: GroupSettings, num_classes: int) -> None:
-    """Raise SettingError for more groups than there are classes, or a way of grouping that is no name and no file."""
+    """Raise SettingError for no grouping, or more groups than there are classes."""
     if settings.grouping is None:
         raise SettingError(f"--grouping: say how, with one of {', '.join(GROUPINGS)} or a CSV (see --help).")
-    if settings.grouping not in GROUPINGS and not Path(settings.grouping).expanduser().is_file():
-        raise SettingError(f"--grouping {settings.grouping}: neither a file nor one of {', '.join(GROUPINGS)}.")
     if "num_groups" in settings.uses and settings.num_groups > num_classes:
         raise SettingError(
             f"--num-groups {settings.num_groups}: expected 2 to {num_classes:,}, the number of classes there are."

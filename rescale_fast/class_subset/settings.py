@@ -109,7 +109,12 @@ class GroupSettings(Settings):
     """WordNet 3.0's nouns, as in Debian's package wordnet-base."""
 
     def check(self) -> None:
-        """Raises: SettingError for settings that the grouping leaves without effect."""
+        """Raises: SettingError for what is no grouping, and for settings that the grouping leaves without effect."""
+        from rescale_fast.class_subset.group import GROUPINGS
+
+        grouping = self.grouping
+        if grouping is not None and grouping not in GROUPINGS and not Path(grouping).expanduser().is_file():
+            raise SettingError(f"--grouping {grouping}: neither a file nor one of {', '.join(GROUPINGS)}.")
         unused = [name for name in OF_GROUPINGS if name not in self.uses]
         if unused:
             because = f"as --grouping is {self.grouping}" if self.grouping else "as no --grouping is asked for"
@@ -117,13 +122,8 @@ class GroupSettings(Settings):
 
     @property
     def uses(self) -> frozenset[str]:
-        """Which of OF_GROUPINGS the grouping looks at; a table and none at all at none; what is no grouping is told
-        later.
-        """
+        """Which of OF_GROUPINGS the grouping looks at: a table, and none at all, at none."""
         from rescale_fast.class_subset.group import GROUPINGS
 
-        if self.grouping is None:
-            return frozenset()
-        found = GROUPINGS.get(self.grouping)
-        is_table = Path(self.grouping).expanduser().is_file()
-        return found.uses if found else frozenset(() if is_table else OF_GROUPINGS)
+        found = GROUPINGS.get(self.grouping or "")
+        return found.uses if found else frozenset()

@@ -235,15 +235,16 @@ SECTIONS = {
         ),
     },
 }
+HELP, VERSION = frozenset({"help", "--help", "-h", "--help-all"}), frozenset({"--version", "-V"})
 COMMANDS = {name: command for section in SECTIONS.values() for name, command in section.items()}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command line; return its exit code (0 done, 1 failed, 2 wrong usage, 130 interrupted)."""
-    name, *arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
-    if name == "help":
-        name, *arguments = [*arguments, "--help"]
-    if name in ("--help", "-h", "--help-all", "--version", "-V"):
+    name, *arguments = (sys.argv[1:] if argv is None else argv) or ["help"]
+    if name in HELP and arguments:
+        name, *arguments = [*arguments, "--help" if name == "help" else name]
+    if name in HELP | VERSION:
         return run_command(lambda: _show_overview(name), how_to_resume="")
     if name not in COMMANDS:
         near = get_close_matches(name, COMMANDS, n=2)
@@ -261,13 +262,13 @@ def main(argv: list[str] | None = None) -> int:
 def _show_overview(word: str) -> None:
     from rescale_fast.run.help_page import overview
 
-    show(__version__ if word in ("--version", "-V") else overview())
+    show(__version__ if word in VERSION else overview())
 
 
 def _answer(name: str, command: Command, arguments: list[str]) -> None:
     """Show a page of help if one is asked for, else do the command's work."""
     asked = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    if {"-h", "--help", "--help-all"} & set(asked):
+    if HELP & {word for word in asked if word.startswith("-")}:
         from rescale_fast.run.help_page import page
 
         show(page(name, command, show_all="--help-all" in asked))

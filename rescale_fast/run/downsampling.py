@@ -23,7 +23,6 @@ from rescale_fast.small import make
 from rescale_fast.small.make import Share, find_variant, make_set
 from rescale_fast.small.settings import DownsampleSettings, VariantForm
 from rescale_fast.small.types import VariantInfo
-from rescale_fast.small.write import FORMS
 from rescale_fast.terminal import say, track
 
 
@@ -48,11 +47,9 @@ class DownsampleCommand(Settings):
     """Threads; 0 = all cores."""
 
     def check(self) -> None:
-        """Raises: SettingError for two choices of images, no form, or a share that is none."""
+        """Raises: SettingError for two choices of images, or a share that is none."""
         if self.images is not None and self.classes is not None:
             raise SettingError("--images and --classes: give one of them.")
-        if not self.forms:
-            raise SettingError(f"--forms: name at least one of {', '.join(FORMS)}.")
         if self.classes is not None:
             find_list(self.classes)
         self.part()

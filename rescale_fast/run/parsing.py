@@ -25,8 +25,8 @@ def parse(kind: type[Parsed], arguments: Sequence[str], command: str) -> Parsed:
     """
     options = options_of(kind)
     texts, words = _sort(arguments, {one.name: one for one in options if not one.is_positional}, command)
-    texts.update(_positional(words, [one for one in options if one.is_positional], command))
-    missing = [one.usage for one in options if one.is_required and one.path not in texts]
+    texts.update(_positional(words, options, command))
+    missing = [one.usage.removesuffix(" ...") for one in options if one.is_required and one.path not in texts]
     if missing:
         raise SettingError(f"{command}: needs {' and '.join(missing)}. `rescale-fast {command} --help` says more.")
     return _make(kind, {one.path: _value(one, texts[one.path]) for one in options if one.path in texts})
@@ -75,17 +75,19 @@ def _takes_next(option: Option, values: Sequence[str], word: str) -> bool:
 def _positional(words: list[str], options: Sequence[Option], command: str) -> dict[Place, list[str]]:
     """Each takes a word, and one that takes many all that are left."""
     texts = {}
-    for option in options:
+    for option in (one for one in options if one.is_positional):
         taken, words = (words, []) if option.takes_many else (words[:1], words[1:])
         if taken:
             texts[option.path] = taken
+    if words and words[0].startswith("-"):
+        raise _unknown(words[0], [one.name for one in options], command)
     if words:
         raise SettingError(f"{command}: {words[0]!r} belongs to no option. Is there a word too many, or `--` missing?")
     return texts
 
 
 def _unknown(name: str, names: Iterable[str], command: str) -> SettingError:
-    near = get_close_matches(name, list(names), n=3)
+    near = get_close_matches(name, list(names), n=2)
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
     return SettingError(f"{command}: unknown option {name}.{meant} `rescale-fast {command} --help-all` lists all.")
 

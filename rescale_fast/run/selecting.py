@@ -12,7 +12,7 @@ from rescale_fast.class_subset.settings import GroupSettings, SelectSettings
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.datasets.types import Dataset
-from rescale_fast.errors import MissingInputError, SettingError
+from rescale_fast.errors import MissingInputError
 from rescale_fast.machine import MachineSettings
 from rescale_fast.run.folder import RunFolder, digest, digests_of
 from rescale_fast.run.stages import GivenPredictions
@@ -111,8 +111,6 @@ def group(folder: RunFolder, settings: GroupSettings) -> None:
     """Make class_grouping.json from confusion.npz."""
     from rescale_fast.class_subset.group import group_classes, grouping_origin
 
-    if settings.grouping is None:
-        raise SettingError("--grouping: say how, such as confused, wordnet or a CSV (see --help).")
     source = folder.require(folder.confusion, "confuse")
     origin = grouping_origin(settings, digest(source))
 

@@ -163,6 +163,11 @@ class GroupCommand(Settings):
     """A confusion matrix made elsewhere (.npz, .npy or CSV; row = true class)."""
     group: GroupSettings = field(default_factory=GroupSettings)
 
+    def check(self) -> None:
+        """Raises: SettingError when it is not said how to group."""
+        if self.group.grouping is None:
+            raise SettingError("--grouping: say how, such as confused, wordnet or a CSV (see --help).")
+
 
 @dataclass(frozen=True)
 class CompareCommand(Settings):
@@ -177,11 +182,6 @@ class CompareCommand(Settings):
     named."""
     json: Path | None = None
     """Write the numbers here too."""
-
-    def check(self) -> None:
-        """Raises: SettingError when nothing is to be compared."""
-        if not self.subsets:
-            raise SettingError("--subsets: name at least one.")
 
 
 @dataclass(frozen=True)
