@@ -138,6 +138,19 @@ def test_pictures_picked_by_difficulty_are_what_their_names_say(pool):
     assert all(len(set(one)) == 2 for one in places["random"])
 
 
+def test_guides_that_are_far_off_have_no_part_in_a_choice_for_fidelity():
+    rates = {"guide-gelu": 5, "guide-smooth": 4, "max-head": 4, "cutout": 3, "group-norm": 1}  # of 10 in each class
+    trainings = []
+    for place, (name, rate) in enumerate(rates.items()):
+        correct = np.tile(np.arange(10) < rate, 6)
+        correct[10 * place : 10 * place + 9] = True  # each is good at a class of its own
+        trainings.append(Training(Cell("full", 1.0, 0, name), correct.mean(), 1, 1, (), 0, correct))
+        trainings.append(Training(Cell("half-a", 1.0, 0, name), 1.0, 1, 1, (), 0, correct))
+    names, hits = choose.hits_of_guides(trainings, 6)
+    assert names == ["guide-gelu", "guide-smooth", "max-head", "cutout"]
+    assert hits.hits.tolist()[1] == [4, 9, 4, 4, 4, 4] and hits.images.tolist() == [10] * 6
+
+
 def test_tau_of_full_trainings_judged_by_some_classes_is_that_of_their_hits(tmp_path):
     of_classes([0, 2], "").save(tmp_path / "c.json")
     hits = np.array([[1, 2, 0, 3], [2, 0, 1, 4], [0, 4, 2, 4]])  # of 3 networks, on 4 classes of 5 images
