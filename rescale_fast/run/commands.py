@@ -23,6 +23,7 @@ from rescale_fast.run import (
     comparing,
     downsampling,
     evaluating,
+    experimenting,
     exporting,
     judging,
     reporting,
@@ -212,6 +213,14 @@ def train(settings: TrainCommand) -> None:
     training.train(settings)
 
 
+def experiment(settings: experimenting.ExperimentCommand) -> None:
+    check = partial(experimenting.check_experiment, settings)
+    with _opened(settings.dataset, settings.out, "experiment", check) as (dataset, folder):
+        made = experimenting.Experiment.prepare(settings, dataset, folder)
+    if not settings.plan_only:
+        made.collect(made.train())
+
+
 def report(settings: ReportCommand) -> None:
     folder = RunFolder(settings.out)
     if not folder.class_subset.exists():
@@ -246,6 +255,7 @@ COMMANDS = {
     "report": Command(ReportCommand, report, holds=RunFolder.shared),
     "resolution": Command(resolving.ResolutionCommand, resolving.resolution),
     "quality": Command(judging.QualityCommand, judging.quality, holds=RunFolder.held),
+    "experiment": Command(experimenting.ExperimentCommand, experiment),
     "downsample": Command(downsampling.DownsampleCommand, downsampling.downsample),
     "evaluate": Command(evaluating.EvaluateCommand, evaluating.evaluate_guesses),
     "check": Command(betons.CheckCommand, betons.check),

@@ -2,7 +2,7 @@
 
     python -m benchmarks.experiments.rank_fidelity.choose [--folder DIR]
 
-Reads guides/*.npz and the guides' lines of trainings.jsonl; writes choices/<condition>.json where that is not there yet.
+Reads guides/*.npz and the guides' lines of trainings.jsonl; writes choices/<condition>.json where that is not there.
 A share of the classes or of the images is named in the condition by its number, so that other sizes of grid have other
 names.
 """
