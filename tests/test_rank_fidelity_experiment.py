@@ -1,6 +1,7 @@
 """The rank fidelity experiment: its grid resumes, its parts are what they say, its report says what
 `quality` says."""
 
+import csv
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 import numpy as np
 import pytest
@@ -18,8 +20,9 @@ from benchmarks.experiments.rank_fidelity.choices import Choice, of_classes
 from benchmarks.experiments.rank_fidelity.networks import NETWORKS
 from benchmarks.experiments.rank_fidelity.pool import Pool, PoolSettings
 from benchmarks.experiments.rank_fidelity.restricted import restricted_tau
-from benchmarks.experiments.rank_fidelity.results import Cell, Training, add_training, claim, read_trainings
+from benchmarks.experiments.rank_fidelity.results import RESULTS, Cell, Training, add_training, claim, read_trainings
 from benchmarks.experiments.rank_fidelity.training import train
+from tests.conftest import ROOT
 
 POOL = PoolSettings(classes=6, size=16, train=10, val=4)
 PLAN = """condition,share,seed,networks
@@ -136,6 +139,41 @@ def test_pictures_picked_by_difficulty_are_what_their_names_say(pool):
     assert places["tails"] == [[0, 9]] * 6
     assert places["even"] == [[2, 7]] * 6
     assert all(len(set(one)) == 2 for one in places["random"])
+
+
+PAGES = [ROOT / "docs" / "worth.md", ROOT / "benchmarks" / "experiments" / "rank_fidelity" / "README.md"]
+COLUMNS = {  # of pages -> of the saved table
+    "passes": ("passes", 1),
+    "seeds": ("seeds", 0),
+    "tau to the full order": ("tau", 2),
+    "one seed, share of the ceiling": ("share_of_ceiling", 2),
+    "if only judged": ("tau_if_only_judged", 2),
+}
+
+
+def shown(values, digits):
+    """Of several draws, the lowest and the highest."""
+    ends = [f"{value:.{digits}f}" for value in (min(values), max(values))] if values else [""]
+    return " to ".join(dict.fromkeys(ends))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_figures_on_pages_are_those_of_the_saved_table(page):
+    with (RESULTS / "report" / "table.csv").open(newline="") as file:
+        saved = list(csv.DictReader(file))
+    checked, header = 0, []
+    for line in page.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if cells[1:3] == ["condition", "cost"]:
+            header = cells
+        if not (header and len(cells) == len(header) and cells[1].startswith("`")):
+            continue
+        of = [row for row in saved if fnmatchcase(row["condition"], cells[1].strip("`")) and row["share"] == cells[2]]
+        for name, cell in zip(header[3:], cells[3:], strict=True):
+            key, digits = COLUMNS[name]
+            assert cell == shown([float(row[key]) for row in of if row[key]], digits), line
+            checked += 1
+    assert checked > 15
 
 
 def test_guides_that_are_far_off_have_no_part_in_a_choice_for_fidelity():
