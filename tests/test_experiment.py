@@ -39,29 +39,31 @@ narrow, middle, wide = of_width(2), of_width(4), of_width(8)
 
 @pytest.fixture
 def words(small_glyphs, tmp_path):
-    """A command line: 12 classes of 10 images, by predictions of a network that calls each class the next, at times."""
+    """A command line: 12 classes of 10 images, by predictions of four networks that call a class the next, at times."""
     (tmp_path / "nets.py").write_text(NETWORKS)
     val = small_glyphs.splits["val"]
-    top = np.where(np.arange(len(val)) % 3 == 0, (val.labels + 1) % 12, val.labels)
-    probability = np.full(len(val), 0.9, np.float32)
-    Predictions(
-        origin=Origin({}, {}),
-        class_ids=small_glyphs.class_ids,
-        class_names=small_glyphs.class_names,
-        indices=np.arange(len(val)),
-        paths=val.paths,
-        labels=val.labels,
-        top_ids=top[:, None],
-        top_probabilities=probability[:, None],
-        true_probability=np.where(top == val.labels, probability, 0.05).astype(np.float32),
-        skipped=(),
-    ).save(tmp_path / "p.parquet")
-    data = ["--dataset", "folder", "--root", small_glyphs.root, "--predictions", tmp_path / "p.parquet"]
+    given = [tmp_path / f"p{number}.parquet" for number in range(2, 6)]
+    for every, path in enumerate(given, 2):
+        top = np.where(np.arange(len(val)) % every == 0, (val.labels + 1) % 12, val.labels)
+        probability = np.full(len(val), 0.9, np.float32)
+        Predictions(
+            origin=Origin({}, {}),
+            class_ids=small_glyphs.class_ids,
+            class_names=small_glyphs.class_names,
+            indices=np.arange(len(val)),
+            paths=val.paths,
+            labels=val.labels,
+            top_ids=top[:, None],
+            top_probabilities=probability[:, None],
+            true_probability=np.where(top == val.labels, probability, 0.05).astype(np.float32),
+            skipped=(),
+        ).save(path)
+    data = ["--dataset", "folder", "--root", small_glyphs.root, "--predictions", *given]
     names = ",".join(f"{tmp_path / 'nets.py'}:{name}" for name in ("narrow", "middle", "wide"))
     how = ["--epochs", 2, "--costs", 0.5, "--seeds", 1, "--train-size", 16, "--train-batch-size", 20]
     parts = ["--parts", "random:4", "coarse:3"]
-    given = ["experiment", *data, "--networks", names, *how, *parts, "--device", "cpu", "--num-threads", 1]
-    return [*map(str, given), "--out", str(tmp_path / "out")]
+    line = ["experiment", *data, "--networks", names, *how, *parts, "--device", "cpu", "--num-threads", 1]
+    return [*map(str, line), "--out", str(tmp_path / "out")]
 
 
 def pretend(work, accuracy):
@@ -83,14 +85,17 @@ def plan_of(folder):
 
 
 def test_the_plan_says_each_training_and_trains_nothing(words, tmp_path):
+    words.insert(words.index("coarse:3") + 1, "rank-fidelity:4")
     assert main([*words, "--plan-only", "True"]) == 0
     rows = plan_of(tmp_path / "out")
-    assert [row["set"] for row in rows[::3]] == ["full", "full@0.5", "random-4-0@0.5", "coarse-3@0.5"]
-    assert [row["images"] for row in rows[::3]] == ["240", "120", "120", "120"]  # epochs times 120, 120, 40, 120
-    assert [row["seed"] for row in rows[::3]] == ["0", "1", "1", "1"]
+    sets = ["full", "full@0.5", "random-4-0@0.5", "coarse-3@0.5", "rank-fidelity-4@0.5"]
+    assert [row["set"] for row in rows[::3]] == sets
+    assert [row["images"] for row in rows[::3]] == ["240", "120", "120", "120", "120"]  # epochs times 120, 120, 40 ...
+    assert [row["seed"] for row in rows[::3]] == ["0", "1", "1", "1", "1"]
     assert [row["choice"] for row in rows[6::3]] == [
         "run --k 4 --method random",
         "run --grouping confused --num-groups 3",
+        "run --k 4 --method rank-fidelity",
     ]
     assert "nets.py:wide --epochs 3 --train-batch-size 20 --train-size 16 --seed 1" in rows[8]["training"]
     assert not (tmp_path / "out" / "sets").exists()

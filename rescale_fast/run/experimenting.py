@@ -116,7 +116,8 @@ def check_experiment(settings: ExperimentCommand, dataset: Dataset, folder: RunF
     for part in settings.tried(dataset):
         num_classes = check_chosen(part.select, part.group, dataset)
         check_sample(part.sample, dataset, folder, num_classes)
-        wanted = RunSettings(select=part.select, group=part.group, sample=part.sample)
+        given = settings.predictions
+        wanted = RunSettings(predictions=given, select=part.select, group=part.group, sample=part.sample)
         num_images = check_numbers(wanted, dataset, num_classes)
         for network in networks:
             outputs = num_classes if part.group.grouping is None else None  # of groups, that number is the most
