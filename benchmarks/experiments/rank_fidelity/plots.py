@@ -19,7 +19,6 @@ COLOURS: Mapping[str, str] = {
     "images": "tab:green",
 }
 OTHER = "tab:purple"
-MOST_CHARTS = 4
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -31,8 +30,9 @@ def _save(figure: Figure, path: Path) -> None:
 def cost(verdicts: Sequence[Verdict], own: FloatArray, path: Path) -> None:
     """Tau by what a training costs; each bar is the interval with other networks."""
     shares = sorted({one.condition.share for one in verdicts})
-    figure = Figure(figsize=(11, 6), layout="constrained")
-    axes = figure.subplots(1, len(shares), sharey=True, squeeze=False)[0]
+    numbers = [2 + sum(one.condition.share == share for one in verdicts) for share in shares]
+    figure = Figure(figsize=(max(8, 0.26 * sum(numbers)), 6), layout="constrained")
+    axes = figure.subplots(1, len(shares), sharey=True, squeeze=False, width_ratios=numbers)[0]
     for ax, share in zip(axes, shares, strict=True):
         here = sorted((one for one in verdicts if one.condition.share == share), key=lambda one: one.judged.tau.value)
         for place, one in enumerate(here):
@@ -77,15 +77,14 @@ def ranks(full: Condition, verdicts: Sequence[Verdict], networks: Sequence[str],
 
 
 def _charts(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """At the cost that most conditions have: the best, fewer epochs, a random draw, the worst."""
+    """At the cost that most conditions have: the best that is chosen, the best draw, fewer epochs, the worst."""
     shares = [one.condition.share for one in verdicts]
     here = [one for one in verdicts if one.condition.share == max(shares, key=shares.count)]
-    controls = [
-        next((one for one in here if one.condition.is_full), None),
-        next((one for one in here if one.condition.is_draw), None),
-    ]
-    wanted = [here[0], *(one for one in controls if one is not None), here[-1]]
-    return list({one.condition.name: one for one in wanted}.values())[:MOST_CHARTS]
+    chosen = [one for one in here if not one.condition.is_draw and not one.condition.is_full]
+    draws = [one for one in here if one.condition.is_draw]
+    full = [one for one in here if one.condition.is_full]
+    wanted = [*chosen[:1], *draws[:1], *full, *chosen[-1:]]
+    return list({one.condition.name: one for one in wanted}.values())
 
 
 def _ranks(accuracies: FloatArray) -> FloatArray:
