@@ -6,7 +6,7 @@ from typing import Literal, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from rescale_fast.types import Advance, FloatArray, IntArray
+from rescale_fast.types import Advance, BoolArray, FloatArray, IntArray
 
 __version__: str
 DIGEST_BLOCK: int  # bytes
@@ -79,6 +79,9 @@ def search_fidelity(
     num_threads: int,
     report: Callable[[int], None] | None = None,  # moves done
 ) -> tuple[IntArray, float]: ...
+def count_pairs(
+    full: FloatArray, part: FloatArray, in_band: BoolArray, gaps: FloatArray, *, tied: float, num_threads: int
+) -> IntArray: ...
 def extract_groups(graph: WeightGraph, sizes: IntArray) -> IntArray: ...
 def anneal_groups(graph: WeightGraph, start: IntArray, *, num_moves: int, seed: int) -> IntArray: ...
 def weight_inside(graph: WeightGraph, group_of: IntArray) -> float: ...

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -9,18 +10,23 @@ import pytest
 from scipy.stats import binomtest, kendalltau, spearmanr
 
 import rescale_fast as rf
+from rescale_fast import _core
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.quality.accuracies import SetAccuracies
 from rescale_fast.quality.bootstrap import draw_networks, noisy, residuals, seed_deviation
+from rescale_fast.quality.judge import judge
 from rescale_fast.quality.pairs import GAPS, compare_orders
 from rescale_fast.quality.protocol import follow
+from rescale_fast.quality.settings import QualitySettings
 from rescale_fast.quality.table import read_accuracies
 from rescale_fast.quality.types import Quality
+from rescale_fast.run.judging import choose_accuracies
 from rescale_fast.train import published
 from tests.conftest import ROOT
 
 TABLES = ROOT / "examples" / "quality"
 PUBLISHED = ROOT / "rescale_fast" / "train" / "published_accuracies.csv"
+SETTINGS = QualitySettings(draws=100)
 NAMES = ("model", "image_size")
 SLICES = ("imagenet", "classes_of_imagenet_a", "classes_of_imagenet_r")
 
@@ -108,6 +114,30 @@ def test_orders_equal_a_brute_force_over_pairs_and_scipy(rng, m, spread):
         if np.ptp(full[draw]) and np.ptp(part[draw]):
             assert found.tau[draw] == pytest.approx(kendalltau(full[draw], part[draw]).statistic, abs=1e-12)
             assert found.spearman[draw] == pytest.approx(spearmanr(full[draw], part[draw]).statistic, abs=1e-12)
+
+
+@pytest.mark.parametrize("num_threads", [2, 7])
+def test_pairs_are_counted_alike_by_any_number_of_threads(rng, num_threads):
+    full, part = rng.integers(0, 50, (2, 41, 199)) / 1e3
+    given = full, part, rng.random((41, 199)) < 0.5, np.array(GAPS)
+    one = _core.count_pairs(*given, tied=1e-9, num_threads=1)
+    np.testing.assert_array_equal(_core.count_pairs(*given, tied=1e-9, num_threads=num_threads), one)
+    assert (one.sum(axis=(1, 2, 3)) == 199 * 198 // 2).all()
+    with pytest.raises(ValueError, match=r"part is \(40, 199\), full is \(41, 199\)"):
+        _core.count_pairs(full, part[1:], *given[2:], tied=1e-9, num_threads=1)
+
+
+def test_progress_is_told_set_by_set(rng):
+    steps = []
+
+    @contextmanager
+    def track(what, *, total, unit):
+        steps.append(total)
+        yield lambda count: steps.append(count)
+
+    accuracies = choose_accuracies({name: {str(i): {(0, 0): 0.1 * i} for i in range(4)} for name in "abc"}, SETTINGS)
+    judge(accuracies, SETTINGS, track=track)
+    assert steps == [2, 1, 1]
 
 
 def test_means_over_seeds_that_are_equal_are_ties_whatever_arithmetic_makes_of_them():

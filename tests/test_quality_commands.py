@@ -189,21 +189,21 @@ def test_a_page_of_anything_that_can_be_judged_can_be_written(tmp_path, rng):
     assert (tmp_path / "2.html").read_text().count("data:image/png") == 4  # two slope charts, costs, epochs
 
 
-def test_the_report_of_a_run_shows_its_quality(tmp_path, command):
+def test_the_report_of_a_run_shows_its_quality(tmp_path, monkeypatch, capsys):
     """A run folder without the training, then with quality.json."""
-    out = tmp_path / "out"
-    glyphs = ("--glyph-classes", 12, "--glyph-size", 24, "--glyph-train", 6, "--glyph-val", 4, "--device", "cpu")
-    for stage in (("validate", *glyphs, "--loader", "torchvision"), ("confuse",), ("select", "--k", 3)):
-        code, _, stderr = command(*stage, "--out", out)
-        assert code == 0, stderr
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    out, counts = tmp_path / "out", tmp_path / "counts.npy"
+    np.save(counts, np.full((12, 12), 5) + 50 * np.eye(12, dtype=int))
+    glyphs = ("--glyph-classes", "12", "--glyph-size", "24", "--glyph-train", "6", "--glyph-val", "4")
+    assert main(["run", *glyphs, "--confusion", str(counts), "--k", "3", "--until", "select", "--out", str(out)]) == 0
     assert main([*ACCEL, "--out", str(out)]) == 0
-    code, _, stderr = command("report", "--out", out)
-    assert code == 0, stderr
+    assert main(["report", "--out", str(out)]) == 0
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "What it is worth for ranking networks" in page and "seed ceiling" in page
     (out / "quality.json").write_text("{}")
-    code, _, stderr = command("report", "--out", out)
-    assert code == 1 and "quality.json: its schema is None" in stderr
+    capsys.readouterr()
+    assert main(["report", "--out", str(out)]) == 1
+    assert "quality.json: its schema is None" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -211,8 +211,11 @@ def test_the_report_of_a_run_shows_its_quality(tmp_path, command):
     [
         ([], 2, "quality: needs INPUTS."),
         (["nothing.csv"], 2, "nothing.csv: no such file or folder"),
+        (["holes.csv"], 2, "'b' has no accuracy on 'part'"),
+        (["flat.csv"], 2, "no order to compare. Leave it out: --sets names those to judge"),
+        (["huge.csv"], 2, "huge.csv: column 'full_epoch99999999999999999999': expected a seed or epoch below 10^18"),
         (["two.csv"], 2, "there are 2 networks, expected at least 3"),
-        (["bad.csv"], 1, "bad.csv: row 3, column 'part': '448' is no accuracy"),
+        (["bad.csv"], 2, "bad.csv: row 3, column 'part': '448' is no accuracy"),
         (["good.csv", "--reference", "ImageNet"], 2, "there is no set 'ImageNet'; there are full, part"),
         (["good.csv", "--names", "model"], 2, "--names model: good.csv has no such column; it has net, full, part"),
         (["good.csv", "--val-images", "full"], 2, "--val-images full: expected SET=NUMBER, such as full=50000"),
@@ -235,6 +238,9 @@ def test_wrong_usage_and_bad_files_end_in_one_message(tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     Path("two.csv").write_text("net,full,part\na,50,40\nb,60,50\n")
     Path("bad.csv").write_text("net,full,part\na,50,40\nb,60,448\nc,70,60\n")
+    Path("holes.csv").write_text("net,full,part\na,50,40\nb,60,\nc,70,60\n")
+    Path("flat.csv").write_text("net,full,random\na,50,40\nb,60,40\nc,70,40\n")
+    Path("huge.csv").write_text(f"net,full_epoch{10**20 - 1},part\na,50,40\nb,60,48\nc,70,60\n")
     Path("good.csv").write_text("net,full,part\na,50,40\nb,60,48\nc,70,60\n")
     Path("picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0,\xff\n")
     Path("empty").mkdir()

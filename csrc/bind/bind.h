@@ -84,6 +84,7 @@ void register_weight_graph(py::module_& module);
 void register_class_subset(py::module_& module);
 void register_class_grouping(py::module_& module);
 void register_fidelity(py::module_& module);
+void register_pairs(py::module_& module);
 void register_beton(py::module_& module);
 void register_downsample(py::module_& module);
 void register_image_header(py::module_& module);

@@ -27,6 +27,7 @@ PYBIND11_MODULE(_core, module) {
   rescale_fast::register_class_subset(module);
   rescale_fast::register_class_grouping(module);
   rescale_fast::register_fidelity(module);
+  rescale_fast::register_pairs(module);
   rescale_fast::register_beton(module);
   rescale_fast::register_downsample(module);
   rescale_fast::register_image_header(module);

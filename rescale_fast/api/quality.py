@@ -60,8 +60,8 @@ def quality(
             images two networks get right. draws, quality_seed: of the bootstrap.
     Returns: Quality: of each of its `sets` tau, band_tau, spearman and by_gap, Estimates with 95 % intervals (`low`,
         `high`); `ceiling`, tau between seeds of the full set; `advice`, sentences.
-    Raises: SettingError for a value that is none of these, accuracies that are missing, fewer than three networks, and
-        sets on which all are equal; ArtifactError for a file that is no such table.
+    Raises: SettingError for a value that is none of these, a file that is no such table, accuracies that are missing,
+        fewer than three networks, and sets on which all are equal; ArtifactError for a file that cannot be read.
     """
     settings = QualitySettings(
         reference=reference,

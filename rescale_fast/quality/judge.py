@@ -24,7 +24,7 @@ from rescale_fast.quality.bootstrap import (
     noisy,
     seed_deviation,
 )
-from rescale_fast.quality.pairs import GAPS, Orders, compare_orders
+from rescale_fast.quality.pairs import GAPS, Orders, compare_orders, taus
 from rescale_fast.quality.protocol import follow
 from rescale_fast.quality.resolution import ResolutionSettings, assumed_resolution
 from rescale_fast.quality.settings import QualitySettings
@@ -37,7 +37,7 @@ from rescale_fast.quality.types import (
     Role,
     SeedAgreement,
 )
-from rescale_fast.types import BoolArray, FloatArray
+from rescale_fast.types import BoolArray, FloatArray, Track, silent
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class _Judged:
     same: Orders | None  # of D draws of noise; None where that is unknown
 
 
-def judge(accuracies: Accuracies, settings: QualitySettings) -> Quality:
+def judge(accuracies: Accuracies, settings: QualitySettings, *, track: Track = silent) -> Quality:
     """Judge each set by the full one. Raises: SettingError for sets that are not there, or without any order."""
     need("quality", "scipy")
     full_set, others = _roles(accuracies.sets, settings)
@@ -71,7 +71,11 @@ def judge(accuracies: Accuracies, settings: QualitySettings) -> Quality:
     low = top - settings.band / 100
     in_band = (full_set.mean >= low - 1e-9) & (full_set.mean <= top + 1e-9)
     full = _Full(full_set, draws, noisy(full_set, settings.draws, settings.correlation, rng), in_band)
-    judged = [_compare(full, one, settings, rng) for one in others]
+    judged = []
+    with track("Comparing", total=len(others), unit="sets") as advance:
+        for one in others:
+            judged.append(_compare(full, one, settings, rng))
+            advance(1)
     ceiling, interval = _ceiling(full)
     sets = tuple(_judged_set(full, one, judged, ceiling, settings) for one in judged)
     reference = _measured(full, full_set, full.drawn, settings)
@@ -105,7 +109,10 @@ def _roles(sets: Sequence[SetAccuracies], settings: QualitySettings) -> tuple[Se
         raise SettingError(f"{full.name}: has two roles, as it is the full set, too. Name that with --reference.")
     for one in sets:
         if np.ptp(one.mean) < 1e-9:
-            raise SettingError(f"all networks have the same accuracy on {one.name!r}: there is no order to compare.")
+            raise SettingError(
+                f"all networks have the same accuracy on {one.name!r}: there is no order to compare. Leave it out: "
+                "--sets names those to judge."
+            )
     others = [one for one in sets if one is not full]
     if not others and full.num_seeds == 1:
         raise SettingError(f"{full.name!r} is the only set, with one seed: there is nothing to compare it with.")
@@ -185,7 +192,9 @@ def _measured(full: _Full, one: SetAccuracies, drawn: FloatArray, settings: Qual
     from scipy.stats import rankdata
 
     ranks = rankdata(-np.round(one.mean, 9))
-    low, high = np.percentile(rankdata(-np.round(drawn, 9), axis=1), INTERVAL, axis=0)
+    low = high = ranks
+    if has_noise(one):
+        low, high = np.percentile(rankdata(-np.round(drawn, 9), axis=1), INTERVAL, axis=0)
     deviation = seed_deviation(one)
     resolution = None
     if one.val_images is not None:
@@ -218,7 +227,7 @@ def _single_seeds(full: SetAccuracies, one: SetAccuracies) -> SeedAgreement:
 
 
 def _agreement(first: FloatArray, second: FloatArray) -> SeedAgreement:
-    tau = np.nan_to_num(compare_orders(first, second, np.zeros(first.shape, bool)).tau)
+    tau = np.nan_to_num(taus(first, second))
     return SeedAgreement(float(tau.mean()), float(tau.min()), float(tau.max()))
 
 
@@ -230,11 +239,7 @@ def _ceiling(full: _Full) -> tuple[SeedAgreement | None, Estimate | None]:
         return None, None
     found = _agreement(seeds[first], seeds[second])
     others = full.draws.others
-    nowhere = np.zeros(others.shape, bool)
-    drawn = [
-        compare_orders(seeds[a][others], seeds[b][others], nowhere).tau
-        for a, b in zip(first[:10], second[:10], strict=True)
-    ]
+    drawn = [taus(seeds[a][others], seeds[b][others]) for a, b in zip(first[:10], second[:10], strict=True)]
     return found, full.draws.estimate(found.mean, np.mean(drawn, axis=0), None)
 
 

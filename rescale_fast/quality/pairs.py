@@ -1,19 +1,18 @@
 """Orders compared pair by pair: Kendall's tau-b, agreement by gap and Spearman's rho, of many draws at once.
 
-All but Spearman's come from one count for each draw: of pairs of networks, by how far apart they are on the full set,
-by whether the other set orders them alike, and by whether both are in the band.
+All but Spearman's come from one count for each draw, in C++ (csrc/quality/pairs.h): of pairs of networks, by how far
+apart they are on the full set, by whether the other set orders them alike, and by whether both are in the band.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from rescale_fast import _core
 from rescale_fast.types import BoolArray, FloatArray, IntArray
 
 GAPS = (0.0025, 0.005, 0.01, 0.02)  # where bins of gaps end, 0..1
 TIED = 1e-9  # differences below are ties that arithmetic broke
-PAIRS_AT_ONCE = 1 << 21
-NUM_BINS = len(GAPS) + 2  # the last: ties on the full set
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,7 @@ def compare_orders(full: FloatArray, part: FloatArray, in_band: BoolArray) -> Or
 
     Args: full, part: (D, m) accuracies of m networks, 0..1. in_band: (D, m), whether each is in the band.
     """
-    num_draws, m = full.shape
-    first, second = np.triu_indices(m, 1)
-    step = max(1, PAIRS_AT_ONCE // max(1, len(first)))
-    parts = [slice(begin, begin + step) for begin in range(0, num_draws, step)]
-    counts = np.concatenate([_count_pairs(full[some], part[some], in_band[some], first, second) for some in parts])
+    counts = _count_pairs(full, part, in_band)
     apart = counts[:, :-1].sum(axis=3)  # by gap
     pairs = apart.sum(axis=2)
     with np.errstate(invalid="ignore"):
@@ -44,32 +39,15 @@ def compare_orders(full: FloatArray, part: FloatArray, in_band: BoolArray) -> Or
     return Orders(_tau(counts.sum(axis=3)), _tau(counts[..., 1]), _spearman(full, part), agreement, pairs)
 
 
-def _count_pairs(
-    full: FloatArray,
-    part: FloatArray,
-    in_band: BoolArray,
-    first: IntArray,
-    second: IntArray,
-) -> IntArray:
-    """(D, NUM_BINS, 3, 2): pairs by gap; ordered otherwise, tied, alike; and whether both are in the band."""
-    gap = full[:, first] - full[:, second]
-    other = part[:, first] - part[:, second]
-    other *= np.sign(gap)
-    np.abs(gap, out=gap)
-    code = np.zeros(gap.shape, np.int64)
-    for end in GAPS:
-        code += gap >= end - TIED
-    is_tied = gap < TIED
-    code[is_tied] = NUM_BINS - 1
-    other[is_tied] = np.abs(part[:, first] - part[:, second])[is_tied]  # whether they are tied there, too
-    code *= 3
-    code += other > -TIED
-    code += other >= TIED
-    code *= 2
-    code += in_band[:, first] & in_band[:, second]
-    size = NUM_BINS * 6
-    code += size * np.arange(len(full))[:, None]
-    return np.bincount(code.ravel(), minlength=size * len(full)).reshape(-1, NUM_BINS, 3, 2)
+def taus(first: FloatArray, second: FloatArray) -> FloatArray:
+    """(D,) Kendall's tau-b alone of D pairs of orders, (D, m) each; not a number where all are tied."""
+    return _tau(_count_pairs(first, second, np.zeros(first.shape, bool)).sum(axis=3))
+
+
+def _count_pairs(full: FloatArray, part: FloatArray, in_band: BoolArray) -> IntArray:
+    """(D, len(GAPS) + 2, 3, 2) by gap, the last: ties; ordered otherwise, tied, alike; and whether both are in band."""
+    first, second = (np.ascontiguousarray(one, np.float64) for one in (full, part))
+    return _core.count_pairs(first, second, np.ascontiguousarray(in_band), np.array(GAPS), tied=TIED, num_threads=0)
 
 
 def _tau(counts: IntArray) -> FloatArray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from rescale_fast.quality.accuracies import SetAccuracies
 from rescale_fast.quality.bootstrap import INTERVAL, Draws
-from rescale_fast.quality.pairs import compare_orders
+from rescale_fast.quality.pairs import taus
 from rescale_fast.quality.types import Protocol
 from rescale_fast.types import FloatArray, IntArray
 
@@ -44,10 +44,7 @@ def follow(one: SetAccuracies, final: FloatArray, order_tau: float, draws: Draws
 
 def _taus(by_epoch: FloatArray, final: FloatArray, networks: IntArray) -> FloatArray:
     """(D, E) of draws (D, m); 0 where all are equal, as before anything is learnt."""
-    columns = [
-        compare_orders(final[networks], by_epoch[:, epoch][networks], np.zeros(networks.shape, bool)).tau
-        for epoch in range(by_epoch.shape[1])
-    ]
+    columns = [taus(final[networks], of_epoch[networks]) for of_epoch in by_epoch.T]
     return np.nan_to_num(np.stack(columns, axis=1), nan=0.0)
 
 

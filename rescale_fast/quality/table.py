@@ -14,7 +14,7 @@ from rescale_fast.files.csv_files import bare
 from rescale_fast.files.reading import DamageError, read_text, reading
 from rescale_fast.quality.accuracies import Cells, Key
 
-COLUMN = re.compile(r"(?P<set>.+?)(_seed(?P<seed>\d{1,18}))?(_epoch(?P<epoch>\d{1,18}))?", re.DOTALL)
+COLUMN = re.compile(r"(?P<set>.+?)(_seed(?P<seed>\d+))?(_epoch(?P<epoch>\d+))?", re.DOTALL)
 OF_RUNS = ("network", "subset", "recipe", "seed", "top1 last epoch")
 THEN = "Expected a CSV with a row a network: its name, and its accuracies on each set (docs/worth.md has an example)."
 
@@ -36,17 +36,20 @@ def read_accuracies(
     Args:
         names: columns that together name a network; by default the first. sets: only these. recipe: of a table that
             `train` made, only trainings by this one.
-    Raises: ArtifactError for a file that is no such table; SettingError for a column of names that is not there.
+    Raises: ArtifactError for a file that is no CSV; SettingError for one that is no such table, as for cells missing.
     """
     with reading(path, "a CSV", THEN):
         rows = [row for row in csv.reader(read_text(path).splitlines(keepends=True), strict=True) if row]
-        header = _header(rows)
-        if set(OF_RUNS) <= set(header):
-            return _read_runs(rows, header, sets, recipe)
-        unknown = next((name for name in names if name not in header), None)
-        if unknown is not None:
-            raise SettingError(f"--names {unknown}: {path} has no such column; it has {', '.join(header)[:300]}.")
-        return _read_cells(rows, header, [header.index(name) for name in names] or [0], sets)
+        try:
+            header = _header(rows)
+            if set(OF_RUNS) <= set(header):
+                return _read_runs(rows, header, sets, recipe)
+            unknown = next((name for name in names if name not in header), None)
+            if unknown is not None:
+                raise SettingError(f"--names {unknown}: {path} has no such column; it has {', '.join(header)[:300]}.")
+            return _read_cells(rows, header, [header.index(name) for name in names] or [0], sets)
+        except DamageError as error:
+            raise SettingError(f"{path}: {error}. {THEN}") from error
 
 
 def _read_cells(
@@ -138,11 +141,17 @@ def _columns(header: Sequence[str], at_names: Sequence[int], sets: Sequence[str]
             continue
         if shapes.setdefault(name, (seed is None, epoch is None)) != (seed is None, epoch is None):
             raise DamageError(f"the set {name!r} has columns with and without seeds or epochs")
-        place = name, (int(seed or 0), int(epoch or 0))
+        place = name, (_whole(seed or "0", text), _whole(epoch or "0", text))
         if place in found.values():
             raise DamageError(f"column {text!r} is there twice, written in two ways")
         found[at] = place
     return found
+
+
+def _whole(digits: str, column: str) -> int:
+    if not (digits.isascii() and len(digits) < 19):
+        raise DamageError(f"column {column!r}: expected a seed or epoch below 10^18, in digits 0 to 9")
+    return int(digits)
 
 
 def _number(cell: str, row: int, column: str) -> float:

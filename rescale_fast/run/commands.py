@@ -174,6 +174,16 @@ SECTIONS = {
             ),
             holds="held",
         ),
+        "experiment": Command(
+            "Try which parts of a data set rank networks as all of it does.",
+            "rescale-fast experiment --dataset imagenet --root /data/imagenet --networks ResNet18,VGG16,MAFNet",
+            "experimenting:ExperimentCommand",
+            "running:experiment",
+            usual=(
+                *("dataset", "root", "out", "networks", "parts", "costs", "seeds", "share", "plan-only", "predictions"),
+                *("recipe", "epochs"),
+            ),
+        ),
         "evaluate": Command(
             "Count top-1 to top-5 errors of guesses.",
             "rescale-fast evaluate --truth image_subset.parquet --guesses guesses.txt",

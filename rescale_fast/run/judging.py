@@ -15,7 +15,7 @@ from rescale_fast.quality.types import Quality
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.training import subset_title
 from rescale_fast.settings import InputPath, Positional, Settings
-from rescale_fast.terminal import printable, say, show
+from rescale_fast.terminal import printable, say, show, track
 from rescale_fast.train.types import TrainRun
 
 PAGE = "quality.html"
@@ -37,7 +37,7 @@ def quality(settings: QualityCommand) -> None:
     """Print the tables; write quality.json and quality.html if a folder is given."""
     from rescale_fast.report.quality import write_quality_page
 
-    made = judge(find_accuracies(settings.inputs, settings.quality), settings.quality)
+    made = judge(find_accuracies(settings.inputs, settings.quality), settings.quality, track=track)
     _print(made)
     if settings.out is not None:
         folder = RunFolder(settings.out)

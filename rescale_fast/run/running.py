@@ -11,7 +11,7 @@ from rescale_fast.datasets.readable import check_readable
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.ranks import Meeting, this_rank
-from rescale_fast.run import exporting, reporting, sampling, scoring, selecting, stages, training
+from rescale_fast.run import experimenting, exporting, reporting, sampling, scoring, selecting, stages, training
 from rescale_fast.run.checking import check_run, check_score, check_validate
 from rescale_fast.run.folder import RunFolder
 from rescale_fast.run.settings import (
@@ -125,6 +125,14 @@ def validate(settings: ValidateCommand) -> None:
     with _opened(settings.dataset, settings.out, "validate") as (dataset, folder):
         stages.validate(folder, dataset, settings.network, settings.validate, settings.machine)
     say(f"Next: rescale-fast confuse --out {folder.path}")
+
+
+def experiment(settings: experimenting.ExperimentCommand) -> None:
+    check = partial(experimenting.check_experiment, settings)
+    with _opened(settings.dataset, settings.out, "experiment", check) as (dataset, folder):
+        made = experimenting.Experiment.prepare(settings, dataset, folder)
+    if not settings.plan_only:
+        made.collect(made.train())
 
 
 def confuse(settings: ConfuseCommand) -> None:

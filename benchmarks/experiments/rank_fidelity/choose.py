@@ -2,12 +2,13 @@
 
     python -m benchmarks.experiments.rank_fidelity.choose [--folder DIR]
 
-Reads guides/*.npz; writes choices/<condition>.json where that is not there yet. A share of the classes or of the images
-is named in the condition by its number, so that other sizes of grid have other names.
+Reads guides/*.npz and the guides' lines of trainings.jsonl; writes choices/<condition>.json where that is not there.
+A share of the classes or of the images is named in the condition by its number, so that other sizes of grid have other
+names.
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +17,12 @@ import numpy as np
 import rescale_fast as rf
 from benchmarks.experiments.rank_fidelity.choices import Choice, of_classes
 from benchmarks.experiments.rank_fidelity.grid import Grid
+from benchmarks.experiments.rank_fidelity.networks import GUIDES, MORE
 from benchmarks.experiments.rank_fidelity.pool import Pool
-from benchmarks.experiments.rank_fidelity.results import RESULTS
-from rescale_fast.class_subset.settings import Method
+from benchmarks.experiments.rank_fidelity.results import RESULTS, Training
+from rescale_fast.class_subset.fidelity import rank_fidelity
+from rescale_fast.class_subset.network_hits import NetworkHits
+from rescale_fast.class_subset.settings import Method, SelectSettings
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.types import FloatArray, IntArray
 
@@ -27,6 +31,8 @@ METHODS: Mapping[str, Method] = {
     "lowest-accuracy": "lowest-accuracy",
     "outcomes": "validation-outcomes",
 }
+BLENDS = {"rank-fidelity": 0.0, "blend50": 0.5}  # hardness of --method rank-fidelity
+NEAR = 0.3  # of top-1: guides that are further below the best would be told apart by any classes
 DRAWS = 5
 Pick = Callable[[FloatArray, int, np.random.Generator], IntArray]  # places of m images, of the difficulty of each
 
@@ -37,6 +43,17 @@ def pooled_confusion(pool: Pool, folder: Path) -> ConfusionMatrix:
     labels = pool.classes[pool.val.ravel()]
     class_ids = [f"{one:04d}" for one in range(pool.settings.classes)]
     return rf.confusion(np.tile(labels, len(predicted)), np.concatenate(predicted), class_ids)
+
+
+def hits_of_guides(trainings: Iterable[Training], num_classes: int) -> tuple[list[str], NetworkHits]:
+    """Which guides count, and how many validation images of each class they get right, trained on everything."""
+    full = [one for one in trainings if (one.cell.condition, one.cell.share, one.cell.seed) == ("full", 1.0, 0)]
+    guides = [one for one in full if one.cell.network in {**GUIDES, **MORE}]
+    near = [one for one in guides if one.top1 > max(guide.top1 for guide in guides) - NEAR]
+    right = np.array([one.correct.reshape(num_classes, -1) for one in near])
+    class_ids = tuple(f"{one:04d}" for one in range(num_classes))
+    images = np.full(num_classes, right.shape[2], np.int64)
+    return [one.cell.network for one in near], NetworkHits(right.sum(axis=2, dtype=np.int64), images, class_ids)
 
 
 def difficulty(pool: Pool, folder: Path) -> FloatArray:
@@ -98,13 +115,16 @@ def random_classes(pool: Pool, k: int, draw: int) -> Choice:
 
 def conditions(pool: Pool, folder: Path) -> Iterator[tuple[str, Callable[[], Choice]]]:
     """Every condition by its name, and how it is chosen."""
-    confusion, hard = pooled_confusion(pool, folder), difficulty(pool, folder)
+    confusion, hard = pooled_confusion(pool, folder / "guides"), difficulty(pool, folder / "guides")
+    guides, hits = hits_of_guides(Grid(folder).trainings.values(), pool.settings.classes)
     classes = pool.settings.classes
     for k in (classes // 30, classes // 20, classes // 10, classes // 4, classes // 2):
         for draw in range(DRAWS):
             yield f"random-{k}-{draw}", partial(random_classes, pool, k, draw)
         for name, method in METHODS.items():
             yield f"{name}-{k}", partial(_by_confusion, confusion, k, method)
+        for name, hardness in BLENDS.items():
+            yield f"{name}-{k}", partial(_by_fidelity, confusion, guides, hits, k, hardness)
         yield f"highest-accuracy-{k}", partial(_highest_accuracy, confusion, k)
         yield f"coarse-{k}", partial(_coarse, confusion, k)
     for m in (pool.settings.train // 10, pool.settings.train // 4):
@@ -114,6 +134,12 @@ def conditions(pool: Pool, folder: Path) -> Iterator[tuple[str, Callable[[], Cho
 
 def _by_confusion(confusion: ConfusionMatrix, k: int, method: Method) -> Choice:
     return of_classes(rf.choose_classes(confusion, k, method=method).classes, f"{k} classes by {method}")
+
+
+def _by_fidelity(confusion: ConfusionMatrix, guides: list[str], hits: NetworkHits, k: int, hardness: float) -> Choice:
+    classes, _ = rank_fidelity(confusion, hits, SelectSettings(k=k, method="rank-fidelity", hardness=hardness))
+    how = f"{k} classes by rank-fidelity, hardness {hardness:g}, of {len(guides)} networks: {', '.join(guides)}"
+    return of_classes(classes.tolist(), how)
 
 
 def _highest_accuracy(confusion: ConfusionMatrix, k: int) -> Choice:
@@ -130,7 +156,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=RESULTS)
     folder = parser.parse_args().folder
     pool = Pool.open(Grid(folder).settings()[0])
-    for name, choose in conditions(pool, folder / "guides"):
+    for name, choose in conditions(pool, folder):
         path = folder / "choices" / f"{name}.json"
         if not path.exists():
             choose().save(path)

@@ -5,9 +5,9 @@ from itertools import combinations
 
 import numpy as np
 
-from benchmarks.experiments.rank_fidelity.compare import Condition
+from benchmarks.experiments.rank_fidelity.conditions import Condition, single_seeds
 from benchmarks.experiments.rank_fidelity.results import Cell, Training
-from benchmarks.experiments.rank_fidelity.statistics import single_seeds
+from rescale_fast.quality.pairs import taus
 from rescale_fast.types import FloatArray
 
 
@@ -20,22 +20,16 @@ def on_the_way(trainings: Mapping[Cell, Training], networks: Sequence[str], seed
         [[trainings[Cell("full", 1.0, seed, one)].checkpoints for one in networks] for seed in range(seeds)]
     )  # (S, M, C)
     ends = found[:, :, -1]
-    taus = [
-        [single_seeds(found[i, None, :, stop], ends[j, None])[0] for stop in range(found.shape[2])]
-        for i in range(seeds)
-        for j in range(seeds)
-        if i != j
-    ]
-    mean: FloatArray = np.mean(taus, axis=0)
-    return mean
+    first, second = np.nonzero(~np.eye(seeds, dtype=bool))
+    return np.array([taus(stop[first], ends[second]).mean() for stop in np.moveaxis(found, 2, 0)])
 
 
 def among_draws(conditions: Sequence[Condition]) -> dict[tuple[str, float], FloatArray]:
     """Tau between draws of as many classes at the same cost, for each pair of draws; by family and cost."""
     families: dict[tuple[str, float], list[Condition]] = {}
     for one in conditions:
-        if one.is_random:
-            families.setdefault((one.family, one.share), []).append(one)
+        if one.is_draw:
+            families.setdefault((f"random-{one.number}", one.share), []).append(one)
     return {
         key: np.concatenate([single_seeds(a.accuracies, b.accuracies) for a, b in combinations(draws, 2)])
         for key, draws in families.items()

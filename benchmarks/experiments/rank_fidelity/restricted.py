@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.experiments.rank_fidelity.choices import Choice
 from benchmarks.experiments.rank_fidelity.results import Cell, Training
-from benchmarks.experiments.rank_fidelity.statistics import tau
+from rescale_fast.quality.pairs import taus
 
 
 def restricted_tau(
@@ -31,4 +31,4 @@ def restricted_tau(
     rows = [row for row in cells if all(cell in trainings for cell in row)]
     right = np.array([[trainings[cell].correct.reshape(num_classes, -1) for cell in row] for row in rows])
     of_all, of_part = right.mean(axis=(0, 2, 3)), right[:, :, classes].mean(axis=(0, 2, 3))
-    return float(tau(of_all[None], of_part[None], np.ones((1, len(networks)), np.int64))[0])
+    return float(taus(of_all[None], of_part[None])[0])
