@@ -37,6 +37,7 @@ from rescale_fast.run.checking import check_run, check_score
 from rescale_fast.run.choices import names_of_registries
 from rescale_fast.run.doctor import DoctorCommand, doctor
 from rescale_fast.run.folder import RunFolder
+from rescale_fast.run.manifest import command_line
 from rescale_fast.run.settings import (
     CompareCommand,
     ConfuseCommand,
@@ -141,7 +142,7 @@ def _opened(
         yield dataset, folder
 
 
-def _report(folder: RunFolder, dataset: Dataset) -> None:
+def _report(folder: RunFolder, dataset: Dataset | None = None) -> None:
     text = reporting.report(folder, dataset)
     say("")
     show(text)
@@ -216,7 +217,7 @@ def report(settings: ReportCommand) -> None:
     folder = RunFolder(settings.out)
     if not folder.class_subset.exists():
         folder.require(folder.confusion, "confuse")
-    _report(folder, folder.open_dataset())
+    _report(folder)
 
 
 @dataclass(frozen=True)
@@ -284,10 +285,11 @@ def main(argv: list[str] | None = None) -> int:
     if not command.is_shared and not this_rank().is_first:
         return 0
     try:
-        return run_command(
-            lambda: _do(name, command, _parse(name, command.settings, arguments[1:])),
-            how_to_resume="What is finished is kept: the same command goes on from there.",
-        )
+        with command_line(arguments):
+            return run_command(
+                lambda: _do(name, command, _parse(name, command.settings, arguments[1:])),
+                how_to_resume="What is finished is kept: the same command goes on from there.",
+            )
     except SystemExit as stop:  # argparse's way of ending after --help or wrong usage
         return int(stop.code or 0)
 
