@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 WIDTH, HEIGHT = 680, 320
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 28, 44  # margins, in the same units
@@ -68,10 +68,14 @@ class Chart:
 
 
 def line_chart(title: str, x_name: str, y_name: str, series: Sequence[Series], *, y_end: float | None = None) -> Chart:
-    """Place the lines; the y axis begins at 0 and ends at `y_end`, or where the highest point needs it."""
-    xs = [x for one in series for x, _ in one.points]
+    """Place the lines; the y axis begins at 0 and ends at `y_end`, or where the highest point needs it.
+
+    Points that are no finite numbers, as the losses of a training that diverged, are left out.
+    """
+    series = [replace(one, points=[at for at in one.points if all(map(math.isfinite, at))]) for one in series]
+    xs = [x for one in series for x, _ in one.points] or [0.0]
     x_ticks = [one for one in _round_numbers(min(xs), max(xs)) if one >= min(xs)]
-    y_ticks = _round_numbers(0, max(y for one in series for _, y in one.points) if y_end is None else y_end)
+    y_ticks = _round_numbers(0, y_end or max((y for one in series for _, y in one.points), default=0.0) or 1.0)
     left, right = min(xs), max(*xs, min(xs) + 1)
 
     def across(x: float) -> float:
