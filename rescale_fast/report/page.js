@@ -41,6 +41,7 @@ function initTable(table) {
       body.append(...(falls ? rows.reverse() : rows));
     });
   });
+  if (body.rows.length < 5) return;
   const filter = document.createElement("input");
   filter.type = "search";
   filter.className = "filter";
@@ -60,14 +61,16 @@ function initHeatMap(canvas) {
   let layout, at = null;
 
   function draw() {
-    const width = canvas.clientWidth, labelled = k <= 60 && (width - 130) / k >= 9;
-    const left = labelled ? Math.min(130, width / 4) : 26, cell = (width - left - 8) / k, top = labelled ? left : 26;
-    const height = top + k * cell + 8, scale = devicePixelRatio || 1, style = getComputedStyle(document.documentElement);
+    const pen = canvas.getContext("2d"), width = canvas.clientWidth, labelled = k <= 60 && (width - 130) / k >= 9;
+    pen.font = "12px system-ui, sans-serif";
+    const longest = Math.max(...names.map((name) => pen.measureText(name).width));
+    const left = labelled ? Math.min(130, width / 4, longest + 16) : 26, cell = (width - left - 8) / k;
+    const top = left, height = top + k * cell + 8, scale = devicePixelRatio || 1;
     layout = { left, top, cell };
     canvas.width = Math.round(width * scale);
     canvas.height = Math.round(height * scale);
     canvas.style.height = `${height}px`;
-    const pen = canvas.getContext("2d"), probe = getComputedStyle(says), mark = getComputedStyle(canvas).color;
+    const { color: ink } = getComputedStyle(says), { color: mark, backgroundColor: ground } = getComputedStyle(canvas);
     pen.scale(scale, scale);
     pen.fillStyle = "#8883";
     for (let i = 0; i < k; i++) pen.fillRect(left + i * cell, top + i * cell, cell, cell);
@@ -79,19 +82,19 @@ function initHeatMap(canvas) {
       pen.fillRect(left + column * cell, top + row * cell, Math.max(cell, 0.75), Math.max(cell, 0.75));
       pen.globalAlpha = 1;
       if (k > 20 || cell < 22) continue;
-      pen.fillStyle = share > 0.35 * largest ? style.getPropertyValue("--on-mark") || probe.backgroundColor : probe.color;
+      pen.fillStyle = share > 0.35 * largest ? ground : ink;
       pen.textAlign = "center";
       pen.textBaseline = "middle";
       pen.fillText(String(images_called), left + (column + 0.5) * cell, top + (row + 0.5) * cell);
     }
-    pen.fillStyle = probe.color;
+    pen.fillStyle = ink;
     pen.textBaseline = "middle";
     pen.strokeStyle = "#8885";
     pen.strokeRect(left, top, k * cell, k * cell);
     pen.font = `${Math.min(12, cell * 0.95)}px system-ui, sans-serif`;
     if (labelled) names.forEach((name, i) => label(pen, name, i));
     else axisNames(pen);
-    if (at) outline(pen, probe.color);
+    if (at) outline(pen, ink);
   }
 
   function label(pen, name, i) {
@@ -101,10 +104,11 @@ function initHeatMap(canvas) {
     if (shown !== name) shown += "…";
     pen.textAlign = "right";
     pen.fillText(shown, left - 6, top + (i + 0.5) * cell);
+    const turned = pen.measureText(shown).width > cell;
     pen.save();
-    pen.translate(left + (i + 0.5) * cell, top - 6);
-    pen.rotate(-Math.PI / 2);
-    pen.textAlign = "left";
+    pen.translate(left + (i + 0.5) * cell, turned ? top - 6 : top - 10);
+    if (turned) pen.rotate(-Math.PI / 2);
+    pen.textAlign = turned ? "left" : "center";
     pen.fillText(shown, 0, 0);
     pen.restore();
   }

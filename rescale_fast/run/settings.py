@@ -169,13 +169,15 @@ class CompareCommand(Settings):
     """Compares choices of classes: what they share, how hard each is, and what a random choice gives."""
 
     subsets: tuple[str, ...]
-    """Each a class_subset.json, a list (.txt) or the name of a published list."""
+    """Each a run folder, a class_subset.json, a list (.txt) or the name of a published list."""
     confusion: InputPath
     """The confusion matrix (.npz, .npy or CSV) to measure them on."""
     predictions: InputPath | None = None
     """Predictions (a part or a folder of them): they say better what is right when only k classes may be named."""
     json: Path | None = None
     """Write the numbers here too."""
+    page: Path | None = None
+    """Write a page here (.html) that shows them side by side, with what was trained in run folders."""
 
     def check(self) -> None:
         """Raises: SettingError when nothing is to be compared."""
