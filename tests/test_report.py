@@ -24,6 +24,7 @@ from rescale_fast.report.class_table import Seen, class_rows
 from rescale_fast.report.gallery import most_confused_pairs
 from rescale_fast.report.heat_map import MOST_CELLS, heat_map
 from rescale_fast.report.page import ReportInputs, write_report
+from rescale_fast.run.commands import main
 from rescale_fast.train.types import TrainRun
 
 NOWHERE = Origin({}, {})
@@ -147,6 +148,29 @@ def page(tmp_path_factory):
     gone = write_report(inputs_of(confusion, all_classes(confusion), dataset, runs, root), out)
     assert "eel" in gone and "ape and dog" not in gone
     return out
+
+
+def test_a_report_of_a_run_whose_images_are_gone_says_so_and_shows_the_rest(tmp_path, capsys):
+    root, out = tmp_path / "zoo", tmp_path / "out"
+    for number, name in enumerate(("ape", "bee", "cat")):
+        for split in ("train", "val"):
+            (root / split / name).mkdir(parents=True)
+            Image.new("RGB", (40, 30), (50 * number, 99, 0)).save(root / split / name / "0.png")
+    ids = ("ape", "bee", "cat")
+    counts = np.array([[6, 1, 3], [0, 9, 1], [2, 0, 8]])
+    ConfusionMatrix(NOWHERE, counts, counts.astype(float), ids, ids).save(tmp_path / "confusion.npz")
+    begin = ["run", "--dataset", "folder", "--root", str(root), "--out", str(out), "--k", "2", "--until", "select"]
+    assert main([*begin, "--confusion", str(tmp_path / "confusion.npz")]) == 0, capsys.readouterr().err
+    before = (out / "report.html").read_text(encoding="utf-8")
+    assert before.count('class="opens"') == 2
+    assert f"rescale-fast run --dataset folder --root {root}" in html.unescape(before)
+    shutil.rmtree(root)
+    capsys.readouterr()
+    assert main(["report", "--out", str(out)]) == 0
+    assert f"the images of ape and cat are not under {root} any more" in capsys.readouterr().out
+    after = (out / "report.html").read_text(encoding="utf-8")
+    assert 'class="opens"' not in after and "Images are left out" in after
+    assert '<canvas class="heat"' in after
 
 
 class Tags(HTMLParser):
