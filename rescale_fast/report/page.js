@@ -72,14 +72,15 @@ function initHeatMap(canvas) {
     canvas.style.height = `${height}px`;
     const { color: ink } = getComputedStyle(says), { color: mark, backgroundColor: ground } = getComputedStyle(canvas);
     pen.scale(scale, scale);
+    const size = Math.max(cell, 1.5), faintest = cell < 3 ? 0.35 : 0.12; // small cells must be seen, too
     pen.fillStyle = "#8883";
     for (let i = 0; i < k; i++) pen.fillRect(left + i * cell, top + i * cell, cell, cell);
     pen.font = `${Math.min(12, Math.max(8, cell * 0.42))}px system-ui, sans-serif`;
     for (const [place, images_called] of count) {
       const row = Math.floor(place / k), column = place % k, share = images_called / images[row];
-      pen.globalAlpha = 0.12 + 0.88 * Math.sqrt(share / largest);
+      pen.globalAlpha = faintest + (1 - faintest) * Math.sqrt(share / largest);
       pen.fillStyle = mark;
-      pen.fillRect(left + column * cell, top + row * cell, Math.max(cell, 0.75), Math.max(cell, 0.75));
+      pen.fillRect(left + column * cell, top + row * cell, size, size);
       pen.globalAlpha = 1;
       if (k > 20 || cell < 22) continue;
       pen.fillStyle = share > 0.35 * largest ? ground : ink;

@@ -73,7 +73,7 @@ def report(folder: RunFolder, dataset: Dataset | None = None) -> str:
         quality=Quality.load(folder.quality) if folder.quality.exists() else None,
         provenance={
             "Commands": _made_by(folder.timings),
-            "Digests (SHA-256)": _digests(folder, chosen, digests),
+            "Digests": _digests(folder, chosen, digests),
         },
     )
     gone = write_report(inputs, folder.report)
