@@ -24,7 +24,7 @@ from rescale_fast.files.fields import ClassesMeta, Means, declared, may_be_absen
 from rescale_fast.image_subset import types as image_subset
 from rescale_fast.predictions import types as predictions
 from rescale_fast.quality import types as quality
-from rescale_fast.run import folder
+from rescale_fast.run import manifest
 from rescale_fast.scores import types as scores
 from rescale_fast.settings import alternatives, describe
 from rescale_fast.small.types import VariantInfo
@@ -63,7 +63,7 @@ def _sections() -> dict[str, str]:
         "subset_meta": _json_table(image_subset.SubsetMeta),
         "label_errors": _columns(image_subset.LABEL_ERRORS),
         "near_duplicates": _columns(image_subset.NEAR_DUPLICATES),
-        "manifest": f"Schema `{folder.SCHEMA}`.\n\n{_json_table(folder.Manifest)}",
+        "manifest": f"Schema `{manifest.SCHEMA}`.\n\n{_json_table(manifest.Manifest)}",
         "quality": _with_schema(quality.Quality, _json_table(quality.Quality) + _parts(quality)),
         "checkpoint": f"`{CHECKPOINT}`",
         **{name: _with_schema(kind, _json_table(kind)) for name, kind in json_files.items()},

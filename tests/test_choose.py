@@ -4,6 +4,7 @@ import itertools
 import math
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.class_subset.weights import pair_graph, weight_graph
 from rescale_fast.confusion import ConfusionMatrix
 from rescale_fast.errors import SettingError
+from rescale_fast.files.reading import DamageError
 from tests.conftest import interruptible
 
 NOWHERE = Origin({}, {})
@@ -263,6 +265,23 @@ def test_the_value_is_the_number_of_images_confused_inside_and_random_is_its_mea
     }
     assert subset.facts["value"] == values[subset.classes] <= max(values.values())
     assert subset.facts["value_of_a_random_choice"] == pytest.approx(np.mean(list(values.values())))
+
+
+def test_the_curves_over_k_hold_what_each_k_gives_by_itself(rng):
+    matrix = random_matrix(rng, 9)
+    subset = choose_classes(matrix, SelectSettings(k=4), NOWHERE)
+    over_k = subset.facts["over_k"]
+    assert over_k["k"] == list(range(2, 10))
+    off_diagonal = matrix.counts * (1 - np.eye(9, dtype=int))
+    for k, bound, greedy, random in zip(*over_k.values(), strict=True):
+        values = [off_diagonal[np.ix_(one, one)].sum() for one in itertools.combinations(range(9), k)]
+        assert greedy <= max(values) <= bound
+        assert random == pytest.approx(np.mean(values))
+        alone = choose_classes(matrix, SelectSettings(k=k, effort="greedy"), NOWHERE).facts
+        assert (greedy, bound) == (alone["objective"], alone["upper_bound"])
+    broken = {**subset.facts, "over_k": over_k | {"greedy": [1.0]}}
+    with pytest.raises(DamageError, match="unequal lengths"):
+        replace(subset, facts=broken).check()
 
 
 def test_a_matrix_without_errors_takes_the_first_classes_and_says_so(rng):

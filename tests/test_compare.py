@@ -1,6 +1,7 @@
 """Comparing subsets, by hand-computed cases and by simulation."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -72,6 +73,14 @@ def test_the_command_compares_lists_and_subsets(tmp_path, capsys):
     arguments = [*subsets, "--confusion", str(matrix), "--json", str(tmp_path / "found.json")]
     assert main(["compare", *arguments, "--predictions", str(tmp_path / "part-0.parquet")]) == 0
     assert "one.txt" in capsys.readouterr().out
+    page = tmp_path / "side by side.html"
+    runs = ["--subsets", str(tmp_path / "one.txt"), str(out), "--confusion", str(matrix), "--page", str(page)]
+    assert main(["compare", *runs]) == 0
+    assert "│ out " in capsys.readouterr().out  # a run folder stands for its classes
+    text = page.read_text(encoding="utf-8")
+    assert "one.txt, out side by side" in text and "random, 95 %" in text and "Trained networks" not in text
+    of_a = re.search(r"<tr><td class=\"left\">a</td>(.*?)</tr>", text)[1]
+    assert re.findall(r">([^<]*)</td>", of_a) == ["a", "yes", "yes", "33.3"]  # right on one image of three
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["shared_classes"][0][0] == 2
     assert found["subsets"][0]["allowed_high"] == 0.5

@@ -1,5 +1,6 @@
 """Likely label errors: found where they were made on purpose; what is done about them; the page to review them."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -122,10 +123,15 @@ def test_the_list_is_a_table_of_corrections_and_the_page_stands_by_itself(small_
     assert read_corrections(tmp_path / "e.csv") == {paths[0]: "u0031", paths[1]: "u0032"}
     pairs = NearDuplicates((paths[0], paths[1]), (small_glyphs.splits["val"].paths[0], "val"), np.array([0, 1]))
     names = dict(zip(small_glyphs.class_ids, small_glyphs.class_names, strict=True)) | {"u0032": "<b>two</b>"}
-    write_review(Review("g & h", small_glyphs.root, names, errors, "listed", pairs), tmp_path / "r.html")
+    class_of = {paths[0]: "u0031", paths[1]: "u0030", pairs.val_paths[0]: "u0031", "val": "u0032"}
+    write_review(Review("g & h", small_glyphs.root, names, errors, "listed", pairs, class_of), tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg") == 2 + 3
     assert "not readable" in page
+    cards = re.findall(r'<div class="card( differ)?">(.*?)</div>\n', page.split("look alike")[1], re.S)
+    assert "1 of them is of two classes" in page
+    assert page.index("0 (u0030) in train, &lt;b&gt;two&lt;/b&gt; (u0032) in val") < page.index("both 1 (u0031)")
+    assert [differs for differs, _ in cards] == [" differ", ""]
     assert "2 likely label errors, listed" in page
     assert "0 (u0030)" in page
     assert "&lt;b&gt;two&lt;/b&gt;" in page

@@ -81,7 +81,8 @@ def test_a_run_says_what_its_validation_images_can_tell(finished):
 def test_the_report_stands_by_itself(finished):
     page = (finished[0] / "report.html").read_text(encoding="utf-8")
     assert "4 of 12 classes" in page
-    assert page.count("data:image/png") == 2
+    assert page.count('<svg class="chart"') == 3  # the certificate, top-1 and loss by epoch
+    assert "rescale-fast run --glyph" in page
     assert "data:image/jpeg" in page or "No image of a chosen class" in page
     assert "http://" not in page
     assert "https://" not in page

@@ -58,6 +58,21 @@ class Relaxation:
             "heaviest pair": round_bound(self.graph, heaviest * (k * (k - 1) // 2)),
         }
 
+    def over_k(self, k: int) -> dict[str, list[float]]:
+        """For `k` and other numbers of classes, close together where few: the bound, the value that greedy finds, and
+        what a random choice has on average."""
+        num_classes = len(self.loads)
+        numbers = np.unique(np.append(np.geomspace(2, num_classes, 64).round(), k)).astype(int).tolist()
+        greedy = _core.greedy_class_subset(self.graph, num_classes)  # as picked: of fewer classes, its beginning
+        values = [self.graph.value(greedy[:number]) for number in numbers]
+        total, pairs = self.graph.value(greedy), num_classes * (num_classes - 1)
+        return {
+            "k": numbers,
+            "upper_bound": [self.bound(number) for number in numbers],
+            "greedy": values,
+            "random": [total * number * (number - 1) / pairs for number in numbers],
+        }
+
     def order(self) -> IntArray:
         """(K,) int64: the labels by falling load, ties by label."""
         return np.argsort(-self.loads, kind="stable")

@@ -215,6 +215,7 @@ def max_confusion(
         "bound_by": proof.bound_by,
         "gap": (proof.bound - proof.value) / proof.value if proof.value else 0.0,
         "is_optimal": proof.is_optimal,
+        "over_k": to_json(relaxation.over_k(settings.k)),
     }
     if graph.num_pairs == 0:
         facts["note"] = "no two classes are confused with each other, so these are the first classes"

@@ -132,8 +132,13 @@ def compare_subsets(
 
 
 def find_subset(name: str, class_ids: tuple[str, ...], option: str = "--subsets") -> IntArray:
-    """(k,) int64 labels of a class_subset.json, a list, or a published list. Raises: SettingError, ArtifactError."""
+    """(k,) int64 labels of a class_subset.json, by itself or in a run folder, a list, or a published list.
+
+    Raises: SettingError, ArtifactError.
+    """
     path = Path(name)
+    if path.is_dir():
+        path /= "class_subset.json"
     if path.suffix == ".json":
         return labels_in(ClassSubset.load(path), class_ids, str(path))
     return find_list(name, option).labels(class_ids)

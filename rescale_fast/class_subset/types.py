@@ -51,6 +51,8 @@ class ClassSubset(JsonArtifact):
         if "upper_bound" in self.facts:
             how_good = {"upper_bound": float, "objective_of_greedy": float, "pair_weights": str, "is_optimal": bool}
             _check_facts(self.facts, how_good)
+        if "over_k" in self.facts:
+            _check_curves(self.facts["over_k"])
         if "held_out_tau" in self.facts:
             _check_facts(self.facts, {"held_out_tau": float, "random_tau_95": float, "verdict": str})
 
@@ -89,6 +91,14 @@ def _check_labels(what: str, labels: Sequence[int], num_classes: int) -> None:
         raise DamageError(f"{what}: there are none, expected at least one")
     if any(a >= b for a, b in pairwise(labels)) or labels[-1] >= num_classes:
         raise DamageError(f"{what}: their labels are not increasing, or not below {num_classes:,}")
+
+
+def _check_curves(found: object) -> None:
+    """Raise DamageError unless these are the lists over k that `Relaxation.over_k` makes, all of one length."""
+    curves = typed(found, Mapping[str, tuple[float, ...]], "facts.over_k")
+    lists = [member(curves, name, "facts.over_k.") for name in ("k", "upper_bound", "greedy", "random")]
+    if not lists[0] or len({len(one) for one in lists}) > 1:
+        raise DamageError("facts.over_k: its lists are empty, or of unequal lengths")
 
 
 def _check_facts(facts: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:

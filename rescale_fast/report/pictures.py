@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,21 @@ from rescale_fast.files.images import open_image, patiently
 
 if TYPE_CHECKING:
     from PIL import Image
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image of the data set as a page shows it, with its path."""
+
+    path: str
+    uri: str | None  # None for one that is damaged, or gone
+    mistaken: bool = False
+
+
+def picture(root: Path, path: str, side: int, *, mistaken: bool = False) -> Picture:
+    """The image at `path` below `root`, of at most `side` pixels. Raises: DatasetError, as thumbnail."""
+    file = root / path
+    return Picture(path, thumbnail(file, side // 2) if file.exists() else None, mistaken)
 
 
 def thumbnail(path: Path, side: int) -> str | None:

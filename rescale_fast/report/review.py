@@ -1,14 +1,14 @@
 """The review page: likely label errors and near-duplicates, for a person to look at. One self-contained HTML file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rescale_fast.class_subset.types import ClassGrouping, ClassSubset
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.image_subset.types import LabelErrors, NearDuplicates, Reviewed
-from rescale_fast.report.pictures import thumbnail
+from rescale_fast.report.pictures import picture
 from rescale_fast.report.template import write_page
 
 THUMBNAIL_SIDE = 112  # pixels
@@ -26,6 +26,7 @@ class Review:
     errors: LabelErrors | None
     what_became: str  # of the errors: "listed", "left out" or "relabelled"
     duplicates: NearDuplicates | None
+    class_of: Mapping[str, str] = field(default_factory=dict)  # class id by path, of the duplicates' images
 
 
 def write_reviews(
@@ -44,7 +45,12 @@ def write_reviews(
         duplicates.save(folder / "near_duplicates.csv")
     names = dict(zip(dataset.class_ids, dataset.class_names, strict=True))
     names |= dict(zip(classes.class_ids, classes.class_names, strict=True))
-    review = Review(dataset.name, dataset.root, names, errors, WHAT_BECAME[label_errors], duplicates)
+    class_of = {
+        path: dataset.class_ids[label]
+        for images in dataset.splits.values()
+        for path, label in zip(images.paths, images.labels.tolist(), strict=True)
+    }
+    review = Review(dataset.name, dataset.root, names, errors, WHAT_BECAME[label_errors], duplicates, class_of)
     write_review(review, folder / "review.html")
 
 
@@ -56,16 +62,20 @@ def write_review(review: Review, path: Path) -> None:
         review=review,
         errors=_errors(review),
         duplicates=_duplicates(review),
-        side=THUMBNAIL_SIDE,
+        num_differing=_num_differing(review),
     )
+
+
+def _num_differing(review: Review) -> int:
+    rows = review.duplicates.rows() if review.duplicates else []
+    return sum(review.class_of.get(train) != review.class_of.get(val) for train, val, _ in rows)
 
 
 def _errors(review: Review) -> list[dict[str, Any]]:
     rows = review.errors.rows()[:MOST_SHOWN] if review.errors else []
     return [
         {
-            "path": path,
-            "uri": thumbnail(review.root / path, THUMBNAIL_SIDE),
+            "picture": picture(review.root, path, 2 * THUMBNAIL_SIDE),
             "given": _title(given, review),
             "suggested": _title(suggested, review),
             "given_probability": p,
@@ -81,14 +91,25 @@ def _title(class_id: str, review: Review) -> str:
 
 
 def _duplicates(review: Review) -> list[dict[str, Any]]:
-    rows = review.duplicates.rows()[:MOST_SHOWN] if review.duplicates else []
+    """Pairs of two classes first, as there one of the labels must be wrong, or both right: a person decides."""
+    rows = review.duplicates.rows() if review.duplicates else []
+
+    def differ(train: str, val: str) -> bool:
+        return review.class_of.get(train) != review.class_of.get(val)
+
+    shown = sorted(rows, key=lambda row: not differ(row[0], row[1]))[:MOST_SHOWN]
     return [
         {
             "bits": bits,
+            "differ": differ(train, val),
             "sides": [
-                {"path": path, "uri": thumbnail(review.root / path, THUMBNAIL_SIDE), "split": split}
+                {
+                    "picture": picture(review.root, path, 2 * THUMBNAIL_SIDE),
+                    "split": split,
+                    "title": _title(review.class_of[path], review) if path in review.class_of else "",
+                }
                 for split, path in (("train", train), ("val", val))
             ],
         }
-        for train, val, bits in rows
+        for train, val, bits in shown
     ]

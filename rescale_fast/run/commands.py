@@ -283,7 +283,10 @@ def _answer(name: str, command: Command, arguments: list[str]) -> None:
 
         show(page(name, command, show_all="--help-all" in asked))
         return
-    _do(name, command, parse_settings(name, arguments))
+    from rescale_fast.run.manifest import command_line
+
+    with command_line([name, *arguments]):
+        _do(name, command, parse_settings(name, arguments))
 
 
 def parse_settings(name: str, arguments: list[str]) -> Any:

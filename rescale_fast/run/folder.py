@@ -5,19 +5,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 from rescale_fast.artifact import Artifact, Origin, file_sha256, json_sha256, read_json, to_json, write_json
 from rescale_fast.datasets.open import open_dataset
 from rescale_fast.datasets.settings import DatasetSettings
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError, MissingInputError, OutputError, SettingError, UnreadableFileError
-from rescale_fast.files.fields import Count, Means, from_tree, member, typed
+from rescale_fast.files.fields import from_tree
 from rescale_fast.files.reading import reading
 from rescale_fast.lock import lock, shared, turn
+from rescale_fast.run.manifest import SCHEMA, Manifest, made_by
 from rescale_fast.terminal import say, track
 
-SCHEMA = "run/1"
 LOCK = "lock"
 ELSEWHERE = "Pass another --out."
 MADE = {  # by commands, which make again what was deleted
@@ -25,23 +25,6 @@ MADE = {  # by commands, which make again what was deleted
     *("train.beton", "train.json", "val.beton", "val.json", "runs"),
 }
 Made = TypeVar("Made", bound=Artifact)
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """run.json."""
-
-    dataset: Annotated[Mapping[str, str], Means("name, kind and root")]
-    settings: Annotated[Mapping[str, Any], Means("those of the data set")]
-    timings: Annotated[Mapping[str, Mapping[str, Any]], Means("stage -> seconds, items and their unit")]
-    readable: Annotated[str, Means("digest of the lists of which an image of each class was read")] = ""
-
-    def check(self) -> None:
-        for key in ("name", "kind", "root"):
-            member(self.dataset, key, "dataset.")
-        for stage, timing in self.timings.items():
-            for key, kind in (("seconds", float), ("items", Count), ("unit", str)):
-                typed(member(timing, key, f"timings.{stage}."), kind, f"timings.{stage}.{key}")
 
 
 @dataclass(frozen=True)
@@ -190,6 +173,12 @@ class RunFolder:
             made = DatasetSettings(root=Path(root) if root else None, **settings)
         return open_dataset(made, track=track)
 
+    def dataset_place(self) -> tuple[str, Path]:
+        """Name and root of the data set the folder belongs to. Raises: MissingInputError before `validate`."""
+        self.require(self.manifest, "validate")
+        about = self._read()["dataset"]
+        return about["name"], Path(about["root"])
+
     def known_dataset(self) -> Dataset | None:
         """The data set the folder belongs to; None when only artifacts made elsewhere are here."""
         return self.open_dataset() if self.manifest.exists() else None
@@ -212,12 +201,13 @@ class RunFolder:
         return dict(self._read()["timings"]) if self.manifest.exists() else {}
 
     def record(self, stage: str, seconds: float, items: int, unit: str) -> None:
-        """Remember how long a stage took and how much it did."""
+        """Remember how long a stage took, how much it did, and by which command, version and machine."""
         if not self.manifest.exists():  # a stage by itself, on inputs made elsewhere
             return
         with turn(self.path):
             stored = self._read()
-            timings = stored["timings"] | {stage: {"seconds": seconds, "items": items, "unit": unit}}
+            work = {"seconds": seconds, "items": items, "unit": unit}
+            timings = stored["timings"] | {stage: {**work, **made_by()}}
             self._write(stored | {"timings": timings})
 
     def reuse_or_make(

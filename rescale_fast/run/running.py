@@ -113,7 +113,7 @@ def _opened(
         yield dataset, folder
 
 
-def _report(folder: RunFolder, dataset: Dataset) -> None:
+def _report(folder: RunFolder, dataset: Dataset | None = None) -> None:
     text = reporting.report(folder, dataset)
     say("")
     show(text)
@@ -189,4 +189,4 @@ def report(settings: ReportCommand) -> None:
     folder = RunFolder(settings.out)
     if not folder.class_subset.exists():
         folder.require(folder.confusion, "confuse")
-    _report(folder, folder.open_dataset())
+    _report(folder)

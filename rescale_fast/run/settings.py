@@ -174,7 +174,7 @@ class CompareCommand(Settings):
     """Compare choices of classes: what they share, how hard each is, and what a random choice gives."""
 
     subsets: tuple[str, ...]
-    """The choices: each a class_subset.json, a list (.txt) or the name of a published list."""
+    """The choices: each a run folder, a class_subset.json, a list (.txt) or the name of a published list."""
     confusion: InputPath
     """The confusion matrix (.npz, .npy or CSV) to measure them on."""
     predictions: InputPath | None = None
@@ -182,6 +182,8 @@ class CompareCommand(Settings):
     named."""
     json: Path | None = None
     """Write the numbers here too."""
+    page: Path | None = None
+    """Write a page here (.html) that shows them side by side, with what was trained in run folders."""
 
 
 @dataclass(frozen=True)
