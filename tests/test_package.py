@@ -44,6 +44,7 @@ evaluate --truth run/image_subset.parquet --guesses guesses.txt
 resolution --val-images 500
 report --out counted
 """
+COUNTED = "run --dataset folder --root set --confusion confusion.csv --k 2 --until export "
 RUN_THEM = """
 import sys
 from pathlib import Path
@@ -168,6 +169,18 @@ def test_the_extras_are_those_that_messages_name():
             "train --out .",
             "training: needs torch and ffcv, .* `pip install 'rescale-fast[train]'",
         ),
+        (
+            COUNTED + "--near-duplicates 4",
+            "--near-duplicates 4: needs imagehash, .*`pip install 'rescale-fast[images]'",
+        ),
+        (
+            COUNTED + "--label-errors drop",
+            "--label-errors drop: needs cleanlab, .*`pip install 'rescale-fast[images]'",
+        ),
+        (
+            COUNTED + "--images difficulty --per-class 1",
+            "scoring images: needs torch and ffcv, .*`pip install 'rescale-fast[train]'",
+        ),
         ("quality table.csv", "quality: needs scipy, which is not installed. `pip install 'rescale-fast[report]'"),
     ],
 )
@@ -176,6 +189,7 @@ def test_a_command_says_which_extra_it_needs_before_it_does_anything(tmp_path, m
         for name in "ab":
             (tmp_path / "set" / split / name).mkdir(parents=True)
             Image.new("RGB", (8, 8)).save(tmp_path / "set" / split / name / "0.png")
+    (tmp_path / "confusion.csv").write_text("class,a,b\na,3,1\nb,0,2\n")
     (tmp_path / "table.csv").write_text("network,full,part\na,10,10\nb,20,20\nc,30,30\n")
     monkeypatch.chdir(tmp_path)
     for modules in EXTRAS.values():

@@ -33,6 +33,8 @@ def sample_and_review(
     """
     facts: dict[str, JSON] = {}
     errors = duplicates = None
+    if settings.near_duplicates is not None:
+        need(f"--near-duplicates {settings.near_duplicates}", "imagehash")
     if settings.label_errors != "keep":
         _check_evidence(dataset, settings, evidence)
         errors = find_label_errors(dataset, classes, evidence)
@@ -42,7 +44,6 @@ def sample_and_review(
             evidence = replace(evidence, corrections=found | dict(evidence.corrections))
     images = sample_images(dataset, classes, origin, settings, evidence)
     if settings.near_duplicates is not None:
-        need(f"--near-duplicates {settings.near_duplicates}", "imagehash")
         duplicates = find_near_duplicates(
             dataset.root, images, settings.near_duplicates, num_threads=num_threads, track=track
         )
