@@ -244,6 +244,7 @@ def test_every_option_has_one_name_a_text_and_values_and_default_that_are_right(
             "TEXT",
             "CHOICE",
             "NAME",
+            "NUMBER ...",
             "PATH ...",
             "TEXT ...",
             "CHOICE ...",

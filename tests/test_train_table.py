@@ -182,8 +182,8 @@ def test_what_is_no_beton_or_another_one_ends_in_one_message(here, tmp_path):
         ("train.beton", b"not a beton at all", "is no sound beton"),
         (
             "train.beton",
-            good["train.beton"].replace(b"index\0", b"other\0", 1),
-            "expected image (RGB), label and index",
+            good["train.beton"].replace(b"label\0", b"index\0", 1),
+            "expected a field of integers, such as 'label'",
         ),
         ("train.json", b"{", "not readable as JSON"),
         ("train.json", json.dumps(info | {"schema": "beton_info/9"}).encode(), "its schema is 'beton_info/9'"),

@@ -9,6 +9,7 @@ import numpy as np
 
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.confusion import ConfusionMatrix
+from rescale_fast.extras import is_installed
 from rescale_fast.terminal import printable
 from rescale_fast.types import FloatArray, IntArray
 
@@ -19,14 +20,16 @@ MOST_ORDERED_BEST = 300  # classes; of more, the best order of leaves takes too 
 def heat_map(confusion: ConfusionMatrix, classes: ClassSubset) -> dict[str, Any]:
     """Names and images of the chosen classes in their order, and (row, column, images) of each cell, one after another.
 
-    `largest` is the greatest share of a row's images off the diagonal, `left_out` the number of cells not given.
+    `largest` is the greatest share of a row's images off the diagonal, `left_out` the number of cells not given,
+    `is_ordered` whether classes that are confused lie side by side, as they do where SciPy is installed.
     """
     chosen = np.array(classes.classes, np.int64)
     images = confusion.counts[chosen].sum(axis=1)
     counts = confusion.counts[np.ix_(chosen, chosen)].copy()
     np.fill_diagonal(counts, 0)
     shares = counts / np.maximum(images, 1)[:, None]
-    order = _confused_side_by_side(shares)
+    is_ordered = is_installed("scipy")
+    order = _confused_side_by_side(shares) if is_ordered else np.arange(len(shares))
     counts, shares = counts[np.ix_(order, order)], shares[np.ix_(order, order)]
     rows, columns = np.nonzero(counts)
     kept = np.sort(np.argsort(-counts[rows, columns], kind="stable")[:MOST_CELLS])
@@ -37,6 +40,7 @@ def heat_map(confusion: ConfusionMatrix, classes: ClassSubset) -> dict[str, Any]
         "cells": cells.ravel().tolist(),
         "largest": float(shares.max(initial=0.0)) or 1.0,
         "left_out": len(rows) - len(kept),
+        "is_ordered": is_ordered,
     }
 
 

@@ -176,12 +176,12 @@ SECTIONS = {
         ),
         "experiment": Command(
             "Try which parts of a data set rank networks as all of it does.",
-            "rescale-fast experiment --dataset imagenet --root /data/imagenet --networks ResNet18,VGG16,MAFNet",
+            "rescale-fast experiment --dataset folder --root /data/mine --networks all",
             "experimenting:ExperimentCommand",
             "running:experiment",
             usual=(
                 *("dataset", "root", "out", "networks", "parts", "costs", "seeds", "share", "plan-only", "predictions"),
-                *("recipe", "epochs"),
+                "epochs",
             ),
         ),
         "evaluate": Command(
