@@ -103,7 +103,8 @@ class Settings:
         for name, allowed in _allowed(kind).items():
             value = plain(getattr(self, name), allowed)
             if not any(fits(value, kind, limits) for kind, limits in allowed):
-                raise SettingError(f"{option(name)} {_shown(value, allowed)}: expected {expected(allowed)}.")
+                found, wanted = _culprit(value, allowed)
+                raise SettingError(f"{option(name)} {_shown(found, wanted)}: expected {expected(wanted)}.")
             object.__setattr__(self, name, value)
         self.check()
 
@@ -244,6 +245,17 @@ def describe(kind: Any, limits: Limits) -> str:
     if get_origin(kind) is tuple:
         return "a tuple of " + " or ".join(describe(*way) for way in alternatives(get_args(kind)[0]))
     return {str: "text", bool: "True or False", Path: "a path"}.get(kind, getattr(kind, "__name__", str(kind)))
+
+
+def _culprit(value: Any, allowed: list[tuple[Any, Limits]]) -> tuple[Any, list[tuple[Any, Limits]]]:
+    """What does not fit, and what would: of a tuple, its first item that does not."""
+    for kind, _ in allowed:
+        if get_origin(kind) is tuple and isinstance(value, tuple):
+            items = list(alternatives(get_args(kind)[0]))
+            for item in value:
+                if not any(fits(item, *way) for way in items):
+                    return _culprit(item, items)
+    return value, allowed
 
 
 def _shown(value: Any, allowed: list[tuple[Any, Limits]]) -> str:

@@ -62,6 +62,16 @@ def test_overlaps_count_shared_classes():
     assert overlaps([np.array([1, 2, 3]), np.array([3, 4])]).tolist() == [[3, 1], [1, 2]]
 
 
+def test_a_subset_named_twice_is_refused(tmp_path, capsys):
+    make_confusion(predictions(), NOWHERE).save(tmp_path / "confusion.npz")
+    (tmp_path / "one.txt").write_text("a\nb\n")
+    one, page = str(tmp_path / "one.txt"), tmp_path / "page.html"
+    arguments = ["--subsets", one, one, "--confusion", str(tmp_path / "confusion.npz"), "--page", str(page)]
+    assert main(["compare", *arguments]) == 2
+    assert f"--subsets: {one} is named twice." in capsys.readouterr().err
+    assert not page.exists()
+
+
 def test_the_command_compares_lists_and_subsets(tmp_path, capsys):
     make_confusion(predictions(), NOWHERE).save(tmp_path / "confusion.npz")
     predictions().save(tmp_path / "part-0.parquet")

@@ -96,6 +96,17 @@ def test_classes_are_numbered_in_the_order_asked_for(foreign, tmp_path):
             read(tmp_path / "named.beton", subset=wrong)
 
 
+@pytest.mark.parametrize("labels", [[0, 1, 2, 3] * 6, [-1, 0, 1] * 8])
+def test_class_ids_are_refused_for_a_label_field_whose_numbers_are_not_those_classes(foreign, tmp_path, labels):
+    cut_beton(foreign, tmp_path / "named.beton", np.arange(10))
+    (tmp_path / "whole").write_bytes(foreign_beton.beton(24, labels=labels))
+    other = tmp_path / "other.beton"
+    cut_beton(renamed(tmp_path / "whole", tmp_path / "whole", label="breed"), other, np.arange(10))
+    other.with_suffix(".json").write_bytes((tmp_path / "named.json").read_bytes())
+    with pytest.raises(SettingError, match="the field breed has numbers from .* not those of the 3 classes"):
+        read(other, subset=["1"])
+
+
 @pytest.mark.parametrize("num_folds", [2, 3, 5])
 def test_folds_are_disjoint_cover_everything_and_have_each_class_evenly(foreign, num_folds):
     folds = [read(foreign, folds=(fold, num_folds)) for fold in range(num_folds)]
@@ -112,6 +123,21 @@ def test_folds_are_disjoint_cover_everything_and_have_each_class_evenly(foreign,
 def test_folds_that_there_are_not_are_refused(foreign, folds):
     with pytest.raises(SettingError, match="--folds"):
         read(foreign, folds=folds)
+
+
+def test_folds_of_rows_of_which_one_is_there_twice_are_refused(foreign):
+    for split in ("train", "val"):
+        with pytest.raises(SettingError, match="--subset names a row twice"):
+            beton_loader(foreign, **{**SHAPE, "split": split}, subset=[0, 5, 0], folds=(0, 2))
+
+
+def test_ranks_cover_val_in_any_order_and_are_as_long_as_one_another_in_train(foreign):
+    ranks = [{"rank": rank, "num_ranks": 5} for rank in range(5)]
+    for shuffle in (False, True):
+        rows = [read(foreign, **one, shuffle=shuffle)[1] for one in ranks]
+        assert sorted(row for one in rows for row in one) == list(range(24))
+        train = [read(foreign, **one, shuffle=shuffle, split="train", batch_size=1)[1] for one in ranks]
+        assert [len(one) for one in train] == [4] * 5
 
 
 def test_what_is_shuffled_and_left_out_can_be_told(foreign):

@@ -101,18 +101,23 @@ def test_a_loader_that_nobody_has_ends_its_processes_at_once(greys):
 
 @pytest.mark.parametrize("num_ranks", [1, 2, 3, 7, 20, 30])
 def test_the_shares_of_ranks_cover_val_once_and_are_equally_long_in_train(num_ranks):
-    shares = [Share(20, rank, num_ranks, shuffled=False, seed=0) for rank in range(num_ranks)]
-    assert sorted(np.concatenate([share.sample_order(3) for share in shares])) == list(range(20))
-    shares = [Share(20, rank, num_ranks, shuffled=True, seed=0) for rank in range(num_ranks)]
-    orders = [share.sample_order(3) for share in shares]
-    assert {len(order) for order in orders} == {20 // num_ranks}
-    assert len(set(np.concatenate(orders))) == 20 // num_ranks * num_ranks
-    assert num_ranks == 30 or orders[0].tolist() != shares[0].sample_order(4).tolist()
+    for shuffled in (False, True):
+        val = [Share(20, rank, num_ranks, shuffled, equal=False, seed=0) for rank in range(num_ranks)]
+        assert sorted(np.concatenate([share.sample_order(3) for share in val])) == list(range(20))
+        train = [Share(20, rank, num_ranks, shuffled, equal=True, seed=0) for rank in range(num_ranks)]
+        orders = [share.sample_order(3) for share in train]
+        assert {len(order) for order in orders} == {20 // num_ranks}
+        assert len(set(np.concatenate(orders))) == 20 // num_ranks * num_ranks
+        assert num_ranks == 30 or shuffled == (orders[0].tolist() != train[0].sample_order(4).tolist())
 
 
 def test_orders_of_all_seeds_and_epochs_differ():
     seeds = [0, 1, 2, 3, 2**32, 2**32 + 1, 2**63 - 1]
-    orders = {tuple(Share(100, 0, 1, True, seed).sample_order(epoch)) for seed in seeds for epoch in range(5)}
+    orders = {
+        tuple(Share(100, 0, 1, shuffled=True, equal=True, seed=seed).sample_order(epoch))
+        for seed in seeds
+        for epoch in range(5)
+    }
     assert len(orders) == 5 * len(seeds)
 
 

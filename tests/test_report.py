@@ -62,6 +62,16 @@ def inputs_of(confusion, classes, dataset=None, runs=(), root=Path("/gone")):
     )
 
 
+def test_a_matrix_made_elsewhere_has_a_report_without_a_data_set(tmp_path, capsys):
+    matrix, out = tmp_path / "theirs.csv", tmp_path / "chosen"
+    matrix.write_text("class,a,b,c\na,3,1,0\nb,2,2,1\nc,0,0,5\n")
+    assert main(["select", "--confusion", str(matrix), "--k", "2", "--out", str(out)]) == 0
+    assert main(["report", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "chosen: 3 classes" in said and "without some images: this folder belongs to no data set." in said
+    assert "None" not in said + (out / "report.html").read_text(encoding="utf-8").partition("<script")[0]
+
+
 def test_classes_that_are_confused_lie_side_by_side_and_no_count_is_lost():
     made = heat_map(confusion_of(COUNTS, NAMES), all_classes(confusion_of(COUNTS, NAMES)))
     order = [NAMES.index(name) for name in made["names"]]

@@ -31,14 +31,16 @@ class Share:
     rank: int
     num_ranks: int
     shuffled: bool
+    equal: bool  # each rank gets as many as the others, and up to num_ranks - 1 samples wait for another epoch
     seed: int
 
     def sample_order(self, epoch: int) -> IntArray:
         """(m,) samples of an epoch, in order."""
-        if not self.shuffled:
-            return np.arange(self.rank, self.num_samples, self.num_ranks)
-        order = stream(self.seed, epoch, Purpose.ORDER).permutation(self.num_samples)
-        return order[self.rank :: self.num_ranks][: self.num_samples // self.num_ranks]
+        order = np.arange(self.num_samples)
+        if self.shuffled:
+            order = stream(self.seed, epoch, Purpose.ORDER).permutation(self.num_samples)
+        mine = order[self.rank :: self.num_ranks]
+        return mine[: self.num_samples // self.num_ranks] if self.equal else mine
 
 
 class BetonLoader(ABC):
@@ -55,7 +57,12 @@ class BetonLoader(ABC):
         self.settings = settings
         self.device = device
         self.share = Share(
-            len(samples.rows), int(settings.rank), int(settings.num_ranks), settings.shuffles, int(settings.seed)
+            len(samples.rows),
+            int(settings.rank),
+            int(settings.num_ranks),
+            shuffled=settings.shuffles,
+            equal=settings.split == "train",
+            seed=int(settings.seed),
         )
         self.num_images = len(self.share.sample_order(0))  # of this rank, an epoch
         self.labels = samples.labels  # (N,) of all samples

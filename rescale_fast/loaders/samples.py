@@ -40,7 +40,7 @@ def chosen_samples(
     indices = beton.integers("index")
     rows = np.arange(len(beton))
     if subset is not None:
-        rows, labels = _subset(beton, subset, labels)
+        rows, labels = _subset(beton, subset, labels, beton.fields[label].name)
     if settings.folds is not None:
         rows = _fold(beton, rows, labels[rows], settings.folds, settings.split == "train")
     return Samples(image, rows, labels, np.arange(len(beton)) if indices is None else indices)
@@ -67,12 +67,12 @@ def _listed(names: Sequence[str], kind: str) -> str:
     return f"of {kind}: {', '.join(names) or 'none'}"
 
 
-def _subset(beton: BetonFile, subset: Any, labels: IntArray) -> tuple[IntArray, IntArray]:
+def _subset(beton: BetonFile, subset: Any, labels: IntArray, field: str) -> tuple[IntArray, IntArray]:
     """The rows, and the labels of all samples: of classes, the i-th has the label i, as in what `cut` makes."""
     values = subset.tolist() if hasattr(subset, "tolist") else list(subset) if isinstance(subset, Sequence) else []
     kinds = {type(value) for value in values} if isinstance(values, list) and not isinstance(subset, str) else set()
     if kinds == {str}:
-        return _classes(beton, values, labels)
+        return _classes(beton, values, labels, field)
     if not kinds or not all(issubclass(kind, (int, np.integer)) and kind is not bool for kind in kinds):
         raise SettingError(
             f"--subset {str(subset)[:60]}: expected a list of rows (whole numbers) or one of class ids (texts)."
@@ -83,10 +83,15 @@ def _subset(beton: BetonFile, subset: Any, labels: IntArray) -> tuple[IntArray, 
     return np.array(values, np.int64), labels
 
 
-def _classes(beton: BetonFile, ids: Sequence[str], labels: IntArray) -> tuple[IntArray, IntArray]:
+def _classes(beton: BetonFile, ids: Sequence[str], labels: IntArray, field: str) -> tuple[IntArray, IntArray]:
     classes = classes_beside(beton)
     if classes is None:
         raise SettingError(f"{beton.path}: no JSON beside it names classes. Give `subset` as rows.")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes.ids):
+        raise SettingError(
+            f"{beton.path}: the field {field} has numbers from {labels.min():,} to {labels.max():,}, which are not "
+            f"those of the {len(classes.ids):,} classes that the JSON beside it names. Give `subset` as rows."
+        )
     old, new = {one: label for label, one in enumerate(classes.ids)}, np.full(len(classes.ids), -1)
     for label, one in enumerate(ids):
         if one not in old:
@@ -104,6 +109,8 @@ def _fold(beton: BetonFile, rows: IntArray, labels: IntArray, folds: tuple[int, 
     fold, num_folds = folds
     if num_folds > len(rows):
         raise SettingError(f"--folds {folds}: {beton.path} has {len(rows)} samples to deal out.")
+    if len(np.unique(rows)) < len(rows):
+        raise SettingError(f"--folds {folds}: --subset names a row twice, which would be in both 'train' and 'val'.")
     order = stream(FOLD_SEED, num_folds, Purpose.FOLDS).permutation(len(rows))
     order = order[np.argsort(labels[order], kind="stable")]
     in_fold = np.zeros(len(rows), bool)

@@ -29,7 +29,7 @@ class ReportInputs:
     """Everything the page may show. What is None is left out of it."""
 
     name: str  # of the data set
-    root: Path  # of its images
+    root: Path | None  # of its images, if there are any
     dataset: Dataset | None  # None where its images are gone
     confusion: ConfusionMatrix | None  # of classes that are listed, none need be known
     classes: ClassSubset
@@ -73,6 +73,8 @@ def _gone(inputs: ReportInputs, pairs: Sequence[PairShown]) -> str:
     without = [pair for pair in pairs if not all(side.images for side in pair.sides)]
     if not without:
         return ""
+    if inputs.root is None:
+        return "this folder belongs to no data set."
     some = "; ".join(" and ".join(side.name for side in pair.sides) for pair in without[:3])
     more = f" and {len(without) - 3} more" if len(without) > 3 else ""
     return f"the images of {some}{more} are not under {inputs.root} any more."

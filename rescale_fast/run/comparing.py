@@ -1,5 +1,6 @@
 """`rescale-fast compare`: finds the subsets that are meant, and shows how they compare."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 from rescale_fast.artifact import to_json, write_json
 from rescale_fast.class_subset.compare import Comparison, Hardness, compare_subsets, find_subset
 from rescale_fast.confusion import ConfusionMatrix
+from rescale_fast.errors import SettingError
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.quality.resolution import ResolutionSettings, assumed_resolution
 from rescale_fast.quality.types import Resolution, points
@@ -38,6 +40,8 @@ def compare(settings: CompareCommand) -> None:
         if settings.predictions
         else None
     )
+    if twice := [name for name, count in Counter(settings.subsets).items() if count > 1]:
+        raise SettingError(f"--subsets: {twice[0]} is named twice.")
     subsets = {name: find_subset(name, confusion.class_ids) for name in settings.subsets}
     made = compare_subsets(confusion, subsets, predictions)
     _print(_short(made.names), made)

@@ -173,9 +173,10 @@ class RunFolder:
             made = DatasetSettings(root=Path(root) if root else None, **settings)
         return open_dataset(made, track=track)
 
-    def dataset_place(self) -> tuple[str, Path]:
-        """Name and root of the data set the folder belongs to. Raises: MissingInputError before `validate`."""
-        self.require(self.manifest, "validate")
+    def dataset_place(self) -> tuple[str, Path | None]:
+        """Name and root of the data set the folder belongs to; its own name when only artifacts are here."""
+        if not self.manifest.exists():
+            return self.path.resolve().name, None
         about = self._read()["dataset"]
         return about["name"], Path(about["root"])
 

@@ -26,7 +26,7 @@ from rescale_fast.types import JSON
 
 
 def report(folder: RunFolder, dataset: Dataset | None = None) -> str:
-    """Write report.html; return the summary. Without a data set, that of the run, if its images are still there."""
+    """Write report.html; return the summary. Without a data set, that of the run, if there is one, and its images."""
     chosen = _chosen(folder)
     name, root = folder.dataset_place()
     dataset = dataset or _open_if_there(folder)
@@ -63,7 +63,7 @@ def report(folder: RunFolder, dataset: Dataset | None = None) -> str:
         runs=runs,
         timings=folder.timings,
         settings={
-            "dataset": {"name": name, "root": str(root)},
+            "dataset": {"name": name, **({"root": str(root)} if root else {})},
             **made,
             "classes": dict(chosen.origin.config),
             "images": _images(folder),
@@ -82,7 +82,7 @@ def report(folder: RunFolder, dataset: Dataset | None = None) -> str:
 
 def _open_if_there(folder: RunFolder) -> Dataset | None:
     try:
-        return folder.open_dataset()
+        return folder.known_dataset()
     except (DatasetError, SettingError):  # its images were moved, or deleted: the rest can still be shown
         return None
 

@@ -79,7 +79,7 @@ class InMemory:
 
         self.pixels, self.labels = pixels, torch.from_numpy(images.labels)
         self.batch_size, self.image_size, self.epoch = batch_size, pixels.shape[-1], 0
-        self._share = Share(len(images), rank=0, num_ranks=1, shuffled=True, seed=0)
+        self._share = Share(len(images), rank=0, num_ranks=1, shuffled=True, equal=True, seed=0)
 
     def __len__(self) -> int:
         return len(self.labels) // self.batch_size
