@@ -119,12 +119,12 @@ def test_an_experiment_ended_in_the_middle_goes_on_and_two_shares_are_the_whole(
     monkeypatch.setattr(Work, "do", counted)
     # FFCV compiles for as long as all the rest takes
     monkeypatch.setattr(experimenting, "plan_work", lambda *given: plan_work(*given[:-1], "torchvision"))
-    assert main([*words, "--share", "1/2"]) == 128 + signal.SIGTERM
-    assert main([*words, "--share", "1/2"]) == 0
+    assert main([*words, "--share", "0/2"]) == 128 + signal.SIGTERM
+    assert main([*words, "--share", "0/2"]) == 0
     assert len(trained) == 7 and len(set(trained)) == 6  # the one that was ended, twice
     assert "6 of 12 trainings are finished" in capsys.readouterr().out
     assert not (out / "quality-0.5").exists()
-    assert main([*words, "--share", "2/2"]) == 0
+    assert main([*words, "--share", "1/2"]) == 0
     assert len(set(trained)) == 12
     made = Quality.load(out / "quality-0.5" / "quality.json")
     assert made.networks == ("narrow", "middle", "wide")
@@ -184,7 +184,7 @@ def test_parts_are_what_their_texts_say():
         ({"costs": (0.1, 0.1000001)}, "--costs .*: expected one or more that differ"),
         ({"costs": (1.5,)}, "--costs"),
         ({"share": "5/4"}, "--share 5/4: expected I/N"),
-        ({"share": "0/4"}, "--share 0/4: expected I/N"),
+        ({"share": "4/4"}, "--share 4/4: expected I/N"),
         ({"share": "half"}, "--share half: expected I/N"),
         ({"networks": "ResNet18,small"}, "--networks ResNet18,small: expected at least 3"),
         ({"networks": " , "}, "--networks ' , ': expected names"),

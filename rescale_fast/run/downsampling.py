@@ -1,6 +1,5 @@
 """`rescale-fast downsample`: small sets for quick trials; and cutting classes out of such sets."""
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.lock import lock, shared
 from rescale_fast.machine import MachineSettings
 from rescale_fast.run.folder import digest
+from rescale_fast.run.shares import share_of
 from rescale_fast.settings import InputPath, NumThreads, Settings
 from rescale_fast.small import make
 from rescale_fast.small.make import Share, find_variant, make_set
@@ -52,16 +52,7 @@ class DownsampleCommand(Settings):
             raise SettingError("--images and --classes: give one of them.")
         if self.classes is not None:
             find_list(self.classes)
-        self.part()
-
-    def part(self) -> Share:
-        """Which share of the work. Raises: SettingError."""
-        if self.share is None:
-            return Share()
-        found = re.fullmatch(r"(\d+)/(\d+)", self.share)
-        if found is None or int(found[1]) >= int(found[2]):
-            raise SettingError(f"--share {self.share}: expected I/N with I from 0 to N-1, such as 0/8.")
-        return Share(int(found[1]), int(found[2]))
+        share_of(self.share)
 
 
 def downsample(settings: DownsampleCommand) -> None:
@@ -81,7 +72,7 @@ def _make(dataset: Dataset, subset: ImageSubset, settings: DownsampleCommand, fo
         return
     check_subset(dataset, subset)
     threads = MachineSettings(num_threads=settings.num_threads).threads
-    share = settings.part() if settings.share is not None else None
+    share = Share(*share_of(settings.share)) if settings.share is not None else None
     made = make_set(
         dataset.root, subset, settings.downsample, settings.forms, folder, origin, share,
         num_threads=threads, track=track,

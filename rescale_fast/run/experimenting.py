@@ -5,7 +5,6 @@ by. Each part is a run folder below parts/; trainings lie in sets/<part>@<cost>/
 again, and shared out between machines by --share.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -33,6 +32,7 @@ from rescale_fast.run.judging import QualityCommand, quality
 from rescale_fast.run.parts import FULL, Part, parts_of, usual_parts
 from rescale_fast.run.plan import Row, plan_rows, training_of, write_plan
 from rescale_fast.run.settings import RunSettings
+from rescale_fast.run.shares import share_of
 from rescale_fast.scores.settings import ScoreSettings
 from rescale_fast.settings import Between, InputPath, Settings
 from rescale_fast.terminal import say, show, track
@@ -40,8 +40,6 @@ from rescale_fast.train.plan import check_training
 from rescale_fast.train.settings import TrainSettings
 from rescale_fast.train.types import TrainRun
 from rescale_fast.train.work import Work, plan_work
-
-SHARE = re.compile(r"(?P<number>[1-9]\d{0,5})/(?P<of>[1-9]\d{0,5})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -65,8 +63,8 @@ class ExperimentCommand(Settings):
     """Trainings of each network on each part, with further seeds."""
     plan_only: bool = False
     """Choose the parts and write plan.csv, but train nothing."""
-    share: str = "1/1"
-    """Do only the I-th of every N trainings, as I/N: one machine a share, each with the same --out."""
+    share: str | None = None
+    """As I/N: do only part I (0 to N-1) of N of the trainings: one machine a share, each with the same --out."""
     dataset: DatasetSettings = field(default_factory=DatasetSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     validate: ValidateSettings = field(default_factory=ValidateSettings)
@@ -88,9 +86,7 @@ class ExperimentCommand(Settings):
         parts = parts_of(self.parts)
         if not self.costs or len({f"{cost:g}" for cost in self.costs}) < len(self.costs):  # as sets are called
             raise SettingError(f"--costs {self.costs}: expected one or more that differ, such as 0.1 0.25.")
-        share = SHARE.fullmatch(self.share)
-        if share is None or int(share["number"]) > int(share["of"]):
-            raise SettingError(f"--share {self.share}: expected I/N, such as 1/4, 2/4, 3/4 and 4/4.")
+        share_of(self.share)
         if self.predictions:
             self.network.refuse(because="as --predictions is given, so that no network looks at images")
             self.validate.refuse(because="as --predictions is given, so that no network looks at images")
@@ -201,10 +197,10 @@ class Experiment:
 
     def train(self) -> list[Row]:
         """Do what is left of this share; return what could not be trained."""
-        number, of = map(int, self.settings.share.split("/"))
+        number, of = share_of(self.settings.share)
         finished = {row for row, _ in self._finished()}
         exported, failed = set[str](), []
-        for row in self.rows[number - 1 :: of]:
+        for row in self.rows[number::of]:
             if row in finished:
                 continue
             if row.part not in exported:
