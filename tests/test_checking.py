@@ -192,7 +192,7 @@ def test_a_network_whose_package_is_missing_is_found_out_at_once(refused, tmp_pa
         ("check PLACE/c.npz --num-threads -1", "--num-threads -1"),
         ("evaluate --truth PLACE/no.txt --guesses PLACE/list.txt", "--truth"),
         ("evaluate --truth PLACE/list.txt", "either with --guesses FILE or with --predictions PATH"),
-        ("compare --subsets ReIN30 --confusion PLACE/no.npz", "--confusion"),
+        ("compare ReIN30 --confusion PLACE/no.npz", "--confusion"),
         ("downsample --share 8/8", "--share 8/8: expected I/N"),
         ("downsample --side 0", "--side 0"),
         ("downsample --images PLACE/text.parquet --classes PLACE/list.txt", "give one of them"),

@@ -66,9 +66,9 @@ def test_a_subset_named_twice_is_refused(tmp_path, capsys):
     make_confusion(predictions(), NOWHERE).save(tmp_path / "confusion.npz")
     (tmp_path / "one.txt").write_text("a\nb\n")
     one, page = str(tmp_path / "one.txt"), tmp_path / "page.html"
-    arguments = ["--subsets", one, one, "--confusion", str(tmp_path / "confusion.npz"), "--page", str(page)]
+    arguments = [one, one, "--confusion", str(tmp_path / "confusion.npz"), "--page", str(page)]
     assert main(["compare", *arguments]) == 2
-    assert f"--subsets: {one} is named twice." in capsys.readouterr().err
+    assert f"{one}: is named twice." in capsys.readouterr().err
     assert not page.exists()
 
 
@@ -79,14 +79,15 @@ def test_the_command_compares_lists_and_subsets(tmp_path, capsys):
     out, matrix = tmp_path / "out", tmp_path / "confusion.npz"
     select = ["select", "--out", str(out), "--confusion", str(matrix), "--k", "3"]
     assert main([*select, "--method", "lowest-accuracy"]) == 0
-    subsets = ["--subsets", str(tmp_path / "one.txt"), str(out / "class_subset.json")]
+    subsets = [str(tmp_path / "one.txt"), str(out / "class_subset.json")]
     arguments = [*subsets, "--confusion", str(matrix), "--json", str(tmp_path / "found.json")]
     assert main(["compare", *arguments, "--predictions", str(tmp_path / "part-0.parquet")]) == 0
     assert "one.txt" in capsys.readouterr().out
     page = tmp_path / "side by side.html"
-    runs = ["--subsets", str(tmp_path / "one.txt"), str(out), "--confusion", str(matrix), "--page", str(page)]
+    runs = [str(tmp_path / "one.txt"), str(out), "--confusion", str(matrix), "--page", str(page)]
     assert main(["compare", *runs]) == 0
-    assert "│ out " in capsys.readouterr().out  # a run folder stands for its classes
+    shown = capsys.readouterr().out
+    assert "│ out " in shown  # a run folder stands for its classes
     text = page.read_text(encoding="utf-8")
     assert "one.txt, out side by side" in text and "random, 95 %" in text and "Trained networks" not in text
     of_a = re.search(r"<tr><td class=\"left\">a</td>(.*?)</tr>", text)[1]
@@ -94,7 +95,11 @@ def test_the_command_compares_lists_and_subsets(tmp_path, capsys):
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["shared_classes"][0][0] == 2
     assert found["subsets"][0]["allowed_high"] == 0.5
-    assert main(["compare", "--subsets", "nowhere/x.txt", "--confusion", str(matrix)]) == 2
+    assert main(["compare", str(tmp_path / "one.txt"), str(out)]) == 0
+    assert capsys.readouterr().out == shown, "by the matrix of the run folder"
+    assert main(["compare", str(tmp_path / "one.txt")]) == 2
+    assert "--confusion: give the matrix to measure them on" in capsys.readouterr().err
+    assert main(["compare", "nowhere/x.txt", "--confusion", str(matrix)]) == 2
     assert "no such file" in capsys.readouterr().err
-    assert main(["compare", "--subsets", "ReIN30", "--confusion", str(matrix)]) == 2
+    assert main(["compare", "ReIN30", "--confusion", str(matrix)]) == 2
     assert "is a list of imagenet's classes" in capsys.readouterr().err

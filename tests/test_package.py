@@ -29,7 +29,7 @@ run --dataset folder --root set --classes ab.txt --out listed --until export --s
 run --dataset folder --root set --confusion confusion.csv --k 2 --per-class 3 --until export --out counted
 select --confusion confusion.csv --k 2 --effort prove --out chosen
 select --confusion confusion.csv --k 2 --method random --out other
-compare --subsets chosen/class_subset.json other/class_subset.json --confusion confusion.csv
+compare chosen/class_subset.json other/class_subset.json --confusion confusion.csv
 group --confusion confusion.csv --grouping random --num-groups 2 --out grouped
 export --form folder --out run
 export --form webdataset --out run

@@ -253,7 +253,7 @@ def test_the_json_of_compare_says_what_each_subset_tells_apart(tmp_path, capsys)
     np.save(tmp_path / "counts.npy", np.full((4, 4), 25) + 50 * np.eye(4, dtype=int))
     (tmp_path / "list.txt").write_text("0\n2\n3\n")
     made = tmp_path / "made.json"
-    given = ["--confusion", str(tmp_path / "counts.npy"), "--subsets", str(tmp_path / "list.txt"), "--json", str(made)]
+    given = ["--confusion", str(tmp_path / "counts.npy"), str(tmp_path / "list.txt"), "--json", str(made)]
     assert main(["compare", *given]) == 0
     (row,) = json.loads(made.read_text())["subsets"]
     expected = rf.resolution(3 * 150, accuracy=0.5)

@@ -137,7 +137,7 @@ def test_the_list_of_label_errors_still_reads_as_corrections(finished, capsys):
 def test_what_is_said_holds_no_control_character(finished, capsys):
     out, stderr = finished
     subset = str(out / "class_subset.json")
-    assert main(["compare", "--subsets", subset, "--confusion", str(out / "confusion.npz")]) == 0
+    assert main(["compare", subset, "--confusion", str(out / "confusion.npz")]) == 0
     assert main(["report", "--out", str(out)]) == 0
     captured = capsys.readouterr()
     for text in (stderr, captured.out, captured.err):

@@ -144,7 +144,7 @@ SECTIONS = {
     "what a choice is worth": {
         "compare": Command(
             "Compare choices of classes with one another and with chance.",
-            "rescale-fast compare --subsets ReIN50 mine.txt --confusion confusion.npz",
+            "rescale-fast compare rescaled/imagenet ReIN50 mine.txt --page compared.html",
             "settings:CompareCommand",
             "comparing:compare",
         ),

@@ -34,14 +34,14 @@ HARDNESS_NOTE = "On one confusion matrix; random choices of as many classes belo
 
 def compare(settings: CompareCommand) -> None:
     """Print the tables; write the JSON if one is wanted. Raises: SettingError, ArtifactError."""
-    confusion = ConfusionMatrix.load(settings.confusion)
+    confusion = ConfusionMatrix.load(settings.confusion or _of_first_run(settings.subsets))
     predictions = (
         Predictions.load(settings.predictions, class_ids=confusion.class_ids, class_names=confusion.class_names)
         if settings.predictions
         else None
     )
     if twice := [name for name, count in Counter(settings.subsets).items() if count > 1]:
-        raise SettingError(f"--subsets: {twice[0]} is named twice.")
+        raise SettingError(f"{twice[0]}: is named twice.")
     subsets = {name: find_subset(name, confusion.class_ids) for name in settings.subsets}
     made = compare_subsets(confusion, subsets, predictions)
     _print(_short(made.names), made)
@@ -60,6 +60,17 @@ def compare(settings: CompareCommand) -> None:
             "shared_classes": made.shared.tolist(),
         }
         write_json(settings.json, value)
+
+
+def _of_first_run(subsets: Sequence[str]) -> Path:
+    """The confusion matrix of the first that is a run folder. Raises: SettingError."""
+    for name in subsets:
+        found = RunFolder(Path(name)).confusion
+        if found.exists():
+            return found
+    raise SettingError(
+        "--confusion: give the matrix to measure them on, as none of them is a run folder that has a confusion.npz."
+    )
 
 
 def _short(names: tuple[str, ...]) -> list[str]:

@@ -15,7 +15,7 @@ from rescale_fast.networks.registry import network_names
 from rescale_fast.networks.settings import NetworkSettings
 from rescale_fast.predictions.settings import ValidateSettings
 from rescale_fast.scores.settings import ScoreSettings
-from rescale_fast.settings import Between, InputPath, Settings
+from rescale_fast.settings import Between, InputPath, Positional, Settings
 from rescale_fast.train.settings import TrainSettings
 
 LAST = ("select", "sample", "export", "train")  # stages of `run` that may be the last
@@ -173,10 +173,10 @@ class GroupCommand(Settings):
 class CompareCommand(Settings):
     """Compare choices of classes: what they share, how hard each is, and what a random choice gives."""
 
-    subsets: tuple[str, ...]
+    subsets: Annotated[tuple[str, ...], Positional()]
     """The choices: each a run folder, a class_subset.json, a list (.txt) or the name of a published list."""
-    confusion: InputPath
-    """The confusion matrix (.npz, .npy or CSV) to measure them on."""
+    confusion: InputPath | None = None
+    """The confusion matrix (.npz, .npy or CSV) to measure them on. By default that of the first run folder named."""
     predictions: InputPath | None = None
     """Predictions (a part or a folder of them): they narrow down the accuracy when only the chosen classes may be
     named."""
