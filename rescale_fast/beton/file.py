@@ -98,7 +98,7 @@ def pages_start(fields: tuple[Field, ...], num_samples: int, page_size: int) -> 
     return _up(tables, page_size)
 
 
-def page_size_for(total: int, largest: int) -> int:
+def page_size_for(total: float, largest: int) -> int:
     """The size of pages for samples of `total` bytes, none of them above `largest`: FFCV's, unless few bytes fit
     smaller ones, or one sample needs a larger one.
     """

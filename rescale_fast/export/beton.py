@@ -5,6 +5,7 @@ written do not depend on the number of threads. The file gets its header last an
 whole or absent. Measured: docs/export.md.
 """
 
+import math
 import os
 import warnings
 from collections.abc import Mapping
@@ -19,13 +20,12 @@ from rescale_fast import _core
 from rescale_fast.artifact import Origin, write_whole
 from rescale_fast.beton.digest import Blocks
 from rescale_fast.beton.file import (
-    FEW_BYTES,
     FIELDS,
     PAGE_SIZE,
-    SMALL_PAGE,
     USUAL_FIELDS,
     Field,
     Records,
+    page_size_for,
     pages_start,
     record_type,
 )
@@ -90,7 +90,7 @@ def export_beton(
     images = subset.split(split)
     with lock_beside(target, "export"):
         with write_whole(target) as temporary:
-            size = page_size or (SMALL_PAGE if _is_little(root, images) else PAGE_SIZE)
+            size = page_size or page_size_for(_bytes_of(root, images), 0)
             written = _write(root, images, temporary, target.name, settings, num_threads, size, track)
             if page_size is None and size < PAGE_SIZE and HOW["over_page"] in written.stored:
                 size = PAGE_SIZE  # an image fits only there
@@ -110,15 +110,15 @@ def _fields(settings: ExportSettings) -> tuple[Field, ...]:
     return FIELDS if settings.index else USUAL_FIELDS
 
 
-def _is_little(root: Path, images: SubsetImages) -> bool:
-    """Whether all files together are few bytes. Of many files the sizes are not asked: it takes a moment for each."""
+def _bytes_of(root: Path, images: SubsetImages) -> float:
+    """Of all files together. Of many the sizes are not asked, which takes a moment for each: they count as endless."""
     if len(images) > MANY_FILES:
-        return False
+        return math.inf
     total = 0
     for path in images.paths:
         with suppress(OSError):  # which is told when the file is read
             total += (root / path).stat().st_size
-    return total <= FEW_BYTES
+    return total
 
 
 def _write(
