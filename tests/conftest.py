@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rescale_fast.artifact import Origin
 from rescale_fast.datasets.glyphs import GlyphSettings, open_glyphs
+from rescale_fast.predictions.types import Predictions
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -57,6 +59,24 @@ def rng():
 def small_glyphs(tmp_path_factory):
     """12 classes (digits, A, B), 24 px, 10 train and 12 val images a class."""
     return open_glyphs(GlyphSettings(classes=12, size=24, train=10, val=12), tmp_path_factory.mktemp("glyphs") / "g")
+
+
+def mistaken_predictions(dataset, every):
+    """Of a network that calls each of 12 classes the next, once in `every` validation images."""
+    val = dataset.splits["val"]
+    top = np.where(np.arange(len(val)) % every == 0, (val.labels + 1) % 12, val.labels)
+    return Predictions(
+        origin=Origin({}, {}),
+        class_ids=dataset.class_ids,
+        class_names=dataset.class_names,
+        indices=np.arange(len(val)),
+        paths=val.paths,
+        labels=val.labels,
+        top_ids=top[:, None],
+        top_probabilities=np.full((len(val), 1), 0.9, np.float32),
+        true_probability=np.where(top == val.labels, 0.9, 0.05).astype(np.float32),
+        skipped=(),
+    )
 
 
 @pytest.fixture(scope="session")

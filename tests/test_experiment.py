@@ -5,14 +5,11 @@ import os
 import signal
 from zipfile import ZipFile
 
-import numpy as np
 import pytest
 
 import rescale_fast as rf
-from rescale_fast.artifact import Origin
 from rescale_fast.errors import SettingError, TrainingError
 from rescale_fast.networks.own import short_name
-from rescale_fast.predictions.types import Predictions
 from rescale_fast.quality.types import Quality
 from rescale_fast.run import experimenting
 from rescale_fast.run.commands import main
@@ -23,6 +20,7 @@ from rescale_fast.train.loop import WEIGHTS
 from rescale_fast.train.settings import TrainSettings
 from rescale_fast.train.types import TrainRun
 from rescale_fast.train.work import Work, plan_work
+from tests.conftest import mistaken_predictions
 
 NETWORKS = """from torch import nn
 
@@ -41,23 +39,9 @@ narrow, middle, wide = of_width(2), of_width(4), of_width(8)
 def words(small_glyphs, tmp_path):
     """A command line: 12 classes of 10 images, by predictions of four networks that call a class the next, at times."""
     (tmp_path / "nets.py").write_text(NETWORKS)
-    val = small_glyphs.splits["val"]
     given = [tmp_path / f"p{number}.parquet" for number in range(2, 6)]
     for every, path in enumerate(given, 2):
-        top = np.where(np.arange(len(val)) % every == 0, (val.labels + 1) % 12, val.labels)
-        probability = np.full(len(val), 0.9, np.float32)
-        Predictions(
-            origin=Origin({}, {}),
-            class_ids=small_glyphs.class_ids,
-            class_names=small_glyphs.class_names,
-            indices=np.arange(len(val)),
-            paths=val.paths,
-            labels=val.labels,
-            top_ids=top[:, None],
-            top_probabilities=probability[:, None],
-            true_probability=np.where(top == val.labels, probability, 0.05).astype(np.float32),
-            skipped=(),
-        ).save(path)
+        mistaken_predictions(small_glyphs, every).save(path)
     data = ["--dataset", "folder", "--root", small_glyphs.root, "--predictions", *given]
     names = ",".join(f"{tmp_path / 'nets.py'}:{name}" for name in ("narrow", "middle", "wide"))
     how = ["--epochs", 2, "--costs", 0.5, "--seeds", 1, "--train-size", 16, "--train-batch-size", 20]

@@ -3,7 +3,6 @@
 import os
 import shutil
 
-import numpy as np
 import pytest
 
 import rescale_fast as rf
@@ -13,25 +12,13 @@ from rescale_fast.predictions.chunks import pending_chunks, remove_others
 from rescale_fast.predictions.types import Predictions
 from rescale_fast.run import exporting, reporting, running, sampling, training
 from rescale_fast.run.commands import main
+from tests.conftest import mistaken_predictions
 
 
 @pytest.fixture(scope="module")
 def predictions(small_glyphs):
     """Of a network that calls each class the next, once in three."""
-    val = small_glyphs.splits["val"]
-    top = np.where(np.arange(len(val)) % 3 == 0, (val.labels + 1) % 12, val.labels)
-    return Predictions(
-        origin=Origin({}, {}),
-        class_ids=small_glyphs.class_ids,
-        class_names=small_glyphs.class_names,
-        indices=np.arange(len(val)),
-        paths=val.paths,
-        labels=val.labels,
-        top_ids=top[:, None],
-        top_probabilities=np.full((len(val), 1), 0.9, np.float32),
-        true_probability=np.where(top == val.labels, 0.9, 0.05).astype(np.float32),
-        skipped=(),
-    )
+    return mistaken_predictions(small_glyphs, 3)
 
 
 def test_given_predictions_are_read_once_and_images_looked_at_once(small_glyphs, predictions, tmp_path, monkeypatch):
