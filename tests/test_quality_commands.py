@@ -200,6 +200,11 @@ def test_the_report_of_a_run_shows_its_quality(tmp_path, monkeypatch, capsys):
     assert main(["report", "--out", str(out)]) == 0
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "What it is worth for ranking networks" in page and "seed ceiling" in page
+    with monkeypatch.context() as without:
+        without.setattr("rescale_fast.report.page.is_installed", lambda module: module != "matplotlib")
+        assert main(["report", "--out", str(out)]) == 0
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "seed ceiling" not in page and "left out, as matplotlib is not installed" in page
     (out / "quality.json").write_text("{}")
     capsys.readouterr()
     assert main(["report", "--out", str(out)]) == 1
