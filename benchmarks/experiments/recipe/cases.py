@@ -1,0 +1,33 @@
+"""What is trained on, by which network: half of the cases to choose by, half to see whether the choice holds there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from benchmarks.experiments.recipe.sets import SetSettings
+
+NETWORKS = "benchmarks.experiments.recipe.networks"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A set and a network."""
+
+    half: str  # "choose" or "confirm"
+    images: SetSettings
+    network: str  # of networks.py
+    seeds: int = 5
+
+    @property
+    def reference(self) -> str:
+        """What the engine calls the network."""
+        return f"{NETWORKS}:{self.network}"
+
+
+CASES: Mapping[str, Case] = {
+    "letters-32-10": Case("choose", SetSettings("glyphs", 10, 32, 50, 250, noise=60), "plain"),
+    "mirrored-64-100": Case("choose", SetSettings("mirrored", 100, 64, 15, 25), "resnet"),
+    "objects-64-20": Case("choose", SetSettings("objects", 20, 64, 50, 125), "resnet"),
+    "mirrored-32-100": Case("confirm", SetSettings("mirrored", 100, 32, 20, 25, seed=1), "plain"),
+    "letters-64-10": Case("confirm", SetSettings("glyphs", 10, 64, 50, 250, noise=100, seed=1), "resnet"),
+    "objects-64-50": Case("confirm", SetSettings("objects", 50, 64, 25, 50, seed=1), "resnet"),
+}

@@ -1,0 +1,160 @@
+"""One training each way: by a recipe through our engine, by a plain loop in PyTorch, by timm's default recipe.
+
+All start from the same weights for a seed, and are tested once, after the last epoch. CPU-seconds are of the training
+alone, loading included.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from benchmarks.experiments.recipe.batches import InMemory
+from benchmarks.experiments.recipe.sets import Images
+from rescale_fast.loaders.augment import AUGMENTS
+from rescale_fast.networks.registry import build_for_training
+from rescale_fast.networks.types import IMAGENET_MEAN, IMAGENET_STD
+from rescale_fast.train.engine import Advice, Training, trainer_of
+from rescale_fast.train.recipe import Recipe
+
+ADVICE = Advice("", "", "")
+TEST_BATCH = 250
+Parts = dict[str, Images]  # train and val
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training came to."""
+
+    top1: float  # on val, 0..1
+    cpu_seconds: float
+    loading_cpu_seconds: float  # of these
+    steps: int
+
+
+def by_recipe(parts: Parts, network: str, recipe: Recipe, augment: str, seed: int) -> Outcome:
+    """Through our engine."""
+    size, num_classes = parts["train"].pixels.shape[1], int(parts["train"].labels.max()) + 1
+    training = Training(network=network, image_size=size, recipe=recipe, seed=seed)
+    drops_last = getattr(recipe, "drops_last", True)
+    batches = InMemory(parts["train"], recipe.batch_size, size, augment, seed, trains=True, drops_last=drops_last)
+    with trainer_of(training, num_classes, torch.device("cpu"), ADVICE, num_threads=1) as trainer:
+        start = time.process_time()
+        trainer.train(batches, lambda _: None)
+        spent = time.process_time() - start
+        right = [
+            logits.argmax(1) == labels for logits, labels, _ in trainer.ask(_val(parts, size, augment), lambda _: None)
+        ]
+    return Outcome(_share(right), spent, batches.cpu_seconds, recipe.epochs * len(batches))
+
+
+def plain(
+    parts: Parts, network: str, augment: str, seed: int, *, epochs: int, batch_size: int, learning_rate: float
+) -> Outcome:
+    """As people write it who read torch's documentation: SGD with Nesterov's momentum, and OneCycleLR."""
+    size, num_classes = parts["train"].pixels.shape[1], int(parts["train"].labels.max()) + 1
+    batches = InMemory(parts["train"], batch_size, size, augment, seed, trains=True, drops_last=True)
+    torch.manual_seed(seed)
+    net = build_for_training(network, num_classes, size).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(net.parameters(), lr=learning_rate, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=learning_rate, epochs=epochs, steps_per_epoch=len(batches)
+    )
+    criterion = nn.CrossEntropyLoss()
+    start = time.process_time()
+    for _ in range(epochs):
+        for images, labels, _rows in batches:
+            optimizer.zero_grad()
+            loss = criterion(net(_normalised(images)), labels)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    spent = time.process_time() - start
+    return Outcome(_test(net, _val(parts, size, augment)), spent, batches.cpu_seconds, epochs * len(batches))
+
+
+class _Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
+    def __init__(self, images: Images, transform: object) -> None:
+        self.images, self.transform = images, transform
+
+    def __len__(self) -> int:
+        return len(self.images.labels)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, int]:
+        return self.transform(Image.fromarray(self.images.pixels[row])), int(self.images.labels[row])  # type: ignore[operator]
+
+
+def by_timm(
+    parts: Parts, network: str, augment: str, seed: int, *, epochs: int, batch_size: int = 128
+) -> Outcome:
+    """As timm's train.py (1.0.31) trains when it is told nothing but data, network and epochs.
+
+    Letters are not mirrored (--hflip 0). Its transforms are timed apart: they work on PIL's images one by one.
+    """
+    from timm.data import create_transform
+    from timm.loss import LabelSmoothingCrossEntropy
+    from timm.optim import create_optimizer_v2
+    from timm.scheduler import create_scheduler_v2
+
+    size, num_classes = parts["train"].pixels.shape[1], int(parts["train"].labels.max()) + 1
+    transform = create_transform(
+        size, is_training=True, hflip=0.5 * AUGMENTS[augment].mirrors, color_jitter=0.4, interpolation="random", crop_pct=0.875,
+        mean=IMAGENET_MEAN, std=IMAGENET_STD,
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    net = build_for_training(network, num_classes, size).to(memory_format=torch.channels_last)
+    loader = torch.utils.data.DataLoader(
+        _Pictures(parts["train"], transform), batch_size, shuffle=True, drop_last=True, num_workers=0
+    )
+    optimizer = create_optimizer_v2(net, opt="sgd", lr=0.1 * batch_size / 256, weight_decay=2e-5, momentum=0.9)
+    schedule, epochs = create_scheduler_v2(
+        optimizer, sched="cosine", num_epochs=epochs, warmup_epochs=5, warmup_lr=1e-5, min_lr=0.0,
+        updates_per_epoch=len(loader),
+    )  # fmt: skip
+    criterion = LabelSmoothingCrossEntropy(0.1)
+    start, loading = time.process_time(), 0.0
+    net.train()
+    for epoch in range(epochs):
+        schedule.step(epoch)
+        batches = _timed(loader)
+        for images, labels, seconds in batches:
+            loading += seconds
+            optimizer.zero_grad()
+            criterion(net(images.contiguous(memory_format=torch.channels_last)), labels).backward()
+            optimizer.step()
+    spent = time.process_time() - start
+    return Outcome(_test(net, _val(parts, size, "crop-flip")), spent, loading, epochs * len(loader))
+
+
+def _timed(loader: object) -> Iterator[tuple[Tensor, Tensor, float]]:
+    batches = iter(loader)  # type: ignore[call-overload]
+    while True:
+        start = time.process_time()
+        try:
+            images, labels = next(batches)
+        except StopIteration:
+            return
+        yield images, labels, time.process_time() - start
+
+
+def _val(parts: Parts, size: int, augment: str) -> InMemory:
+    return InMemory(parts["val"], TEST_BATCH, size, augment, 0, trains=False, drops_last=False)
+
+
+def _normalised(images: Tensor) -> Tensor:
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return (images / 255 - mean) / std
+
+
+@torch.inference_mode()
+def _test(net: nn.Module, batches: InMemory) -> float:
+    net.eval()
+    return _share([net(_normalised(images)).argmax(1) == labels for images, labels, _ in batches])
+
+
+def _share(right: list[Tensor]) -> float:
+    return float(np.mean(torch.cat(right).numpy()))
