@@ -16,6 +16,7 @@ from rescale_fast.loaders.draws import Purpose, stream
 from rescale_fast.networks.registry import build_for_training
 from rescale_fast.networks.types import IMAGENET_MEAN
 from rescale_fast.train.group import Group
+from rescale_fast.train.optimizer import make_optimizer
 from rescale_fast.train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -106,13 +107,7 @@ class Trainer:
         self.averaged = deepcopy(self.network).requires_grad_(False) if recipe.averaging else None
         self._forward = group.parallel(torch.compile(self.network) if training.compiled else self.network, device)  # type: ignore[arg-type]
         self._loss_of = torch.nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
-        self.optimizer = torch.optim.SGD(
-            self.network.parameters(),
-            lr=recipe.learning_rate,
-            momentum=0.9,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
-        )
+        self.optimizer = make_optimizer(self.network, recipe)
         self._mean, self._std = (
             255 * torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, recipe.std)
         )
