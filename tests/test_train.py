@@ -271,8 +271,8 @@ def test_plans_are_resolved_from_the_data(colours):
     large = plan_training(TrainSettings(), replace(info, max_width=500, max_height=400), "imagenet")
     assert (large.network, large.image_size, large.recipe.augment) == ("ResNet18", 224, "crop-flip")
     letters = plan_training(TrainSettings(recipe="chrabaszcz"), info, "glyphs")
-    assert not letters.recipe.mirrored_copies, "mirrored letters are other letters"
-    assert plan_training(TrainSettings(recipe="chrabaszcz"), info, "imagenet").recipe.mirrored_copies
+    assert letters.recipe.augment == "shift", "mirrored letters are other letters"
+    assert plan_training(TrainSettings(recipe="chrabaszcz"), info, "imagenet").recipe.augment == "shift-both"
     other = plan_training(replace(QUICK, train_network="timm:resnet10t", seed=3), info, None, loader="dali")
     assert other.folder_name == "timm-resnet10t-fast-dali-seed3"
 
@@ -313,7 +313,6 @@ def test_what_a_finished_training_was_made_with_is_noted_as_ever(colours):
             "nesterov": False,
             "decays": "all-but-biases",
             "label_smoothing": 0.0,
-            "mirrored_copies": False,
             "std": [1.0, 1.0, 1.0],
             "bfloat16": False,
             "averaging": 0.0,

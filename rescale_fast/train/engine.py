@@ -162,10 +162,6 @@ class Trainer:
             group["lr"] = self.recipe.learning_rate * share
 
     def _step(self, images: "torch.Tensor", labels: "torch.Tensor", step: int) -> "torch.Tensor":
-        import torch
-
-        if self.recipe.mirrored_copies:
-            images, labels = torch.cat([images, images.flip(3)]), torch.cat([labels, labels])
         self.optimizer.zero_grad(set_to_none=True)
         loss: torch.Tensor = self._loss_of(self._logits(self._forward, images), labels)
         loss.backward()  # type: ignore[no-untyped-call]

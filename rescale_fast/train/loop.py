@@ -177,7 +177,7 @@ def _epoch(epoch: int, trainer: Trainer, loaders: dict[str, BetonLoader], advanc
     loss = trainer.train_epoch(train, epoch, advance)
     seconds = time.perf_counter() - start
     num_trained = len(train) * train.batch_size * group.count
-    advance(len(train.beton) - num_trained)  # left out of this epoch: less than a batch on each rank
+    advance(len(train.dataset) - num_trained)  # left out of this epoch: less than a batch on each rank
     top1, top5 = trainer.test(val, advance)
     return {
         "epoch": epoch + 1,
