@@ -46,8 +46,9 @@ class Share:
 class BetonLoader(ABC):
     """Iterate for an epoch; iterate again for the next one. Made by `beton_loader`.
 
-    `epoch` is the number of the next one, from 0: set it to go on where another process stopped. `image_size` may be
-    set between epochs, too. An epoch may be left before its end; when the next one has begun it cannot be gone on with.
+    `epoch` is the number of the next one, from 0: set it to go on where another process stopped, and `first_batch` if
+    that was within the epoch. `image_size` may be set between epochs, too. An epoch may be left before its end; when
+    the next one has begun it cannot be gone on with.
     """
 
     def __init__(self, beton: BetonFile, samples: Samples, settings: LoaderSettings, device: "torch.device") -> None:
@@ -114,6 +115,15 @@ class BetonLoader(ABC):
         self.epoch = epoch
 
     @property
+    def first_batch(self) -> int:
+        """The number of the batch that the next epoch, and that alone, begins with, from 0. May be set."""
+        return int(self.settings.first_batch)
+
+    @first_batch.setter
+    def first_batch(self, value: int) -> None:
+        self.settings = replace(self.settings, first_batch=value)
+
+    @property
     def image_field(self) -> str:
         """The column of records that describes images."""
         return f"f{self.samples.image}"
@@ -134,15 +144,16 @@ class BetonLoader(ABC):
                 f"{self.path}: this loader was opened by process {self._process}, and its threads did not come along "
                 f"into process {os.getpid()}, its fork. Call beton_loader there."
             )
-        epoch, self.epoch = self.epoch, self.epoch + 1
+        epoch, first = self.epoch, self.first_batch
+        self.settings = replace(self.settings, epoch=epoch + 1, first_batch=0)
         self._begun += 1
-        return self._read(epoch, self._begun)
+        return self._read(epoch, first, self._begun)
 
     def __reduce__(self) -> str:
         raise TrainingError(f"{self.path}: a loader cannot be copied, or sent to a process. Call beton_loader there.")
 
-    def _read(self, epoch: int, begun: int) -> "Iterator[Batch]":
-        places = self._place(epoch)
+    def _read(self, epoch: int, first: int, begun: int) -> "Iterator[Batch]":
+        places = self._place(epoch, first)
         self._check_newest(begun)
         if not len(places):
             return
@@ -175,9 +186,9 @@ class BetonLoader(ABC):
         normalised = torch.addcmul(-mean / deviation, images.float(), 1 / (255 * deviation))
         return normalised.to(getattr(torch, self.settings.dtype))
 
-    def _place(self, epoch: int) -> Placements:
-        """All images of this rank's epoch, in order."""
-        order = self.share.sample_order(epoch)[: len(self) * self.batch_size]
+    def _place(self, epoch: int, first: int) -> Placements:
+        """All images of this rank's epoch from its batch `first` on, in order."""
+        order = self.share.sample_order(epoch)[first * self.batch_size : len(self) * self.batch_size]
         copies, chosen = np.divmod(order, len(self.samples.rows))
         rows, augment = self.samples.rows[chosen], self.settings.augment
         if self.settings.split == "val":
