@@ -16,7 +16,7 @@ from rescale_fast.loaders.base import Share
 from rescale_fast.networks.glyph_network import cached_file, transform
 from rescale_fast.networks.saving import save_state
 from rescale_fast.train.engine import Advice, Training, trainer_of
-from rescale_fast.train.recipe import OneCycle, Recipe
+from rescale_fast.train.recipe import SGD, OneCycle, Recipe
 from rescale_fast.types import Track, silent
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _recipe(num_images: int) -> Recipe:
         learning_rate=LEARNING_RATE,
         schedule=OneCycle(),
         weight_decay=5e-4,
-        nesterov=True,
+        optimizer=SGD(nesterov=True),
         label_smoothing=0.1,
     )
 
