@@ -108,9 +108,10 @@ def _train_epochs(
     ):
         for epoch in range(len(records), epochs):
             records.append(_epoch(epoch, trainer, loaders, advance))
+            state = trainer.state()  # which all ranks make together
             if group.is_first:
                 write(records[-1])
-                save_checkpoint(folder / CHECKPOINT, origin, records, trainer.state())
+                save_checkpoint(folder / CHECKPOINT, origin, records, state)
     if group.is_first:
         (folder / RESULT).unlink(missing_ok=True)  # of an earlier training, it would describe other weights
         save_state(folder / WEIGHTS, trainer.tested.state_dict())

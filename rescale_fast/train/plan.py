@@ -7,7 +7,7 @@ from typing import Any
 from rescale_fast.artifact import Origin, to_json
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import NetworkError, SettingError, UnknownNetworkError
-from rescale_fast.loaders.augment import Augment
+from rescale_fast.loaders.augment import AUGMENTS, Augment
 from rescale_fast.loaders.settings import LoaderKind
 from rescale_fast.networks.own import code_digest, is_reference, short_name
 from rescale_fast.networks.registry import build_for_training, check_network, check_own, plain_name, takes
