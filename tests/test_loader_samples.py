@@ -35,7 +35,7 @@ def read(path, **options):
     """Labels and indices of an epoch of "val", without the processes that would decode its images."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TorchvisionLoader, "__init__", BetonLoader.__init__)
-        patch.setattr(TorchvisionLoader, "_images", lambda self, batches, places: (yield from batches))
+        patch.setattr(TorchvisionLoader, "_images", lambda self, places: (yield from places.batches(self.batch_size)))
         batches = list(beton_loader(path, **{"split": "val", **SHAPE, **options}))
     return [torch.cat(column).tolist() for column in list(zip(*batches, strict=True))[1:]]
 
@@ -149,6 +149,27 @@ def test_what_is_shuffled_and_left_out_can_be_told(foreign):
     assert read(foreign, subset=in_order, drop_last=True)[1] == in_order[:20]
     train = beton_loader(foreign, split="train", **SHAPE, drop_last=False, subset=in_order)
     assert [len(images) for images, _, _ in train] == [4, 4, 4, 4, 4, 2]
+
+
+def test_an_epoch_of_both_has_each_row_twice_shuffled_together(foreign):
+    options = {"split": "train", "augment": "shift-both", "seed": 3}
+    labels, rows = read(foreign, **options, batch_size=5)
+    assert len(rows) == 45, "9 batches of 5, of 2 x 24 images"
+    whole = read(foreign, **options, batch_size=5, drop_last=False)[1]
+    assert sorted(whole) == sorted([*range(24)] * 2)
+    assert whole[:45] == rows
+    assert labels == [row % 3 for row in rows]
+    assert len(set(whole[:24])) < 24, "the copies are not one after the other"
+    loader = beton_loader(foreign, **SHAPE | options)
+    assert (len(loader), len(loader.dataset), loader.num_images) == (12, 48, 48)
+    ranks = [read(foreign, **options, rank=rank, num_ranks=3)[1] for rank in range(3)]
+    assert [len(rank) for rank in ranks] == [16, 16, 16]
+    assert sorted(row for rank in ranks for row in rank) == sorted(whole)
+    some = read(foreign, **options, subset=[7, 3, 11], drop_last=False)[1]
+    assert sorted(some) == [3, 3, 7, 7, 11, 11]
+    fold = read(foreign, **options, folds=(0, 4))[1]
+    assert (len(fold), len(set(fold))) == (36, 18)
+    assert read(foreign, augment="shift-both")[1] == list(range(24)), "val has each image once"
 
 
 def test_it_stands_where_a_dataloader_stood(foreign):

@@ -20,6 +20,7 @@ from rescale_fast.ranks import Ranks
 from rescale_fast.train import engine
 from rescale_fast.train.group import Group
 from rescale_fast.train.loop import CHECKPOINT, LOG, WEIGHTS, train_network
+from rescale_fast.train.optimizer import make_optimizer
 from rescale_fast.train.plan import plan_training
 from rescale_fast.train.recipe import CHRABASZCZ, FAST, REIN, OneCycle, Steps, find_recipe
 from rescale_fast.train.settings import TrainSettings
@@ -62,6 +63,26 @@ def test_a_recipe_fits_itself_to_network_batch_and_set():
     assert FAST.for_images(600).learning_rate == pytest.approx(0.1)
     with pytest.raises(SettingError, match="--recipe slow: expected one of fast, rein, chrabaszcz"):
         find_recipe("slow", "ResNet18")
+
+
+def shrunk_to(recipe):
+    """The share of each parameter that one step without a gradient leaves."""
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2)).double()
+    for parameter in network.parameters():
+        nn.init.ones_(parameter).grad = torch.zeros_like(parameter)
+    make_optimizer(network, recipe).step()
+    return {name: float(value.detach().unique()) for name, value in network.named_parameters()}
+
+
+def test_a_step_without_a_gradient_shrinks_what_decays_and_nothing_else():
+    """The derivative of chrabaszcz's 5e-4 times the sum of squares is 1e-3 times each; Lasagne leaves biases out."""
+    scales = {"0.weight", "1.weight", "2.weight"}
+    shares = shrunk_to(CHRABASZCZ)
+    assert {name for name, share in shares.items() if share != 1} == scales
+    assert [shares[name] for name in scales] == pytest.approx([1 - 0.01 * 1e-3] * 3, abs=1e-15)
+    assert list(shrunk_to(REIN).values()) == pytest.approx([1 - 0.1 * 1e-4] * 6, abs=1e-15)
+    kernels = shrunk_to(replace(REIN, decays="weights"))
+    assert {name for name, share in kernels.items() if share != 1} == {"0.weight", "2.weight"}
 
 
 def test_images_grow_to_full_size_in_steps_of_32():
@@ -250,8 +271,8 @@ def test_plans_are_resolved_from_the_data(colours):
     large = plan_training(TrainSettings(), replace(info, max_width=500, max_height=400), "imagenet")
     assert (large.network, large.image_size, large.recipe.augment) == ("ResNet18", 224, "crop-flip")
     letters = plan_training(TrainSettings(recipe="chrabaszcz"), info, "glyphs")
-    assert not letters.recipe.mirrored_copies, "mirrored letters are other letters"
-    assert plan_training(TrainSettings(recipe="chrabaszcz"), info, "imagenet").recipe.mirrored_copies
+    assert letters.recipe.augment == "shift", "mirrored letters are other letters"
+    assert plan_training(TrainSettings(recipe="chrabaszcz"), info, "imagenet").recipe.augment == "shift-both"
     other = plan_training(replace(QUICK, train_network="timm:resnet10t", seed=3), info, None, loader="dali")
     assert other.folder_name == "timm-resnet10t-fast-dali-seed3"
 
@@ -286,22 +307,26 @@ def test_what_a_finished_training_was_made_with_is_noted_as_ever(colours):
             "batch_size": 128,
             "learning_rate": 0.01,
             "schedule": {"every": 10, "factor": 0.2},
-            "weight_decay": 0.0005,
+            "weight_decay": 0.001,
             "augment": "shift",
             "steps_an_epoch": 1,
-            "nesterov": False,
+            "optimizer": {"momentum": 0.9, "nesterov": False},
+            "decays": "all-but-biases",
+            "clip_norm": 0.0,
             "label_smoothing": 0.0,
-            "mirrored_copies": False,
             "std": [1.0, 1.0, 1.0],
-            "bfloat16": False,
+            "half_precision": False,
             "averaging": 0.0,
             "first_size": 1.0,
+            "test_size": 1.0,
+            "blur_pool": False,
             "reported_epoch": 31,
         },
         "seed": 0,
         "loader": "ffcv",
         "compiled": False,
         "deterministic": False,
+        "flip_test": False,
     }
     assert to_json(plan_training(TrainSettings(recipe="chrabaszcz"), colours[1]["train"], "glyphs")) == noted
 

@@ -64,9 +64,11 @@ def beton_loader(
 
     Args:
         image_size: side of the images given, pixels.
-        augment: "crop-flip" is random resized crop and mirroring, and a centre crop of 7/8 for val; "shift" moves
-            images by up to 1/16 of their side, for sets (such as letters) that mirroring would spoil; "shift-flip"
-            by up to 4 px, and mirrors half of them.
+        augment: "crop-flip" is random resized crop and mirroring, and a centre crop of 7/8 for val; "crop-alternate"
+            mirrors half of the images in the even epochs, and the others in the odd ones; "shift" moves images by up
+            to 1/16 of their side, for sets (such as letters) that mirroring would spoil; "shift-flip" by up to 4 px,
+            and mirrors half of them; "shift-both" gives each image twice an epoch, as it is and mirrored, and moves
+            each by up to 4 px.
         device: the CPU or a GPU of CUDA's.
         num_workers: decoding threads (processes for torchvision); 0 = all cores, and never more.
         rank, num_ranks: which share this process gets. The shares of "val" are disjoint and cover it, so that counts

@@ -20,7 +20,6 @@ from rescale_fast.files.reading import reading
 from rescale_fast.loaders import beton_loader
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.machine import MachineSettings
-from rescale_fast.networks.own import short_name
 from rescale_fast.networks.saving import save_state
 from rescale_fast.train.checkpoint import THEN, load_checkpoint, save_checkpoint
 from rescale_fast.train.engine import Advice, Trainer, trainer_of
@@ -66,7 +65,7 @@ def train_network(
         records = _train_epochs(trainer, loaders, folder, origin, tensorboard, track)
     return TrainRun(
         origin=origin,
-        network=short_name(training.network),
+        network=training.tested_network,
         num_parameters=sum(parameter.numel() for parameter in trainer.network.parameters()),
         num_classes=num_classes,
         image_size=training.image_size,
@@ -109,9 +108,10 @@ def _train_epochs(
     ):
         for epoch in range(len(records), epochs):
             records.append(_epoch(epoch, trainer, loaders, advance))
+            state = trainer.state()  # which all ranks make together
             if group.is_first:
                 write(records[-1])
-                save_checkpoint(folder / CHECKPOINT, origin, records, trainer.state())
+                save_checkpoint(folder / CHECKPOINT, origin, records, state)
     if group.is_first:
         (folder / RESULT).unlink(missing_ok=True)  # of an earlier training, it would describe other weights
         save_state(folder / WEIGHTS, trainer.tested.state_dict())
@@ -138,7 +138,7 @@ def _open(
         path,
         split="train" if split == "train" else "val",
         batch_size=batch_size // group.count,
-        image_size=training.image_size,
+        image_size=training.image_size if split == "train" else training.tested_size,
         augment=training.recipe.augment,
         device=device,
         num_workers=machine.threads,
@@ -177,14 +177,14 @@ def _epoch(epoch: int, trainer: Trainer, loaders: dict[str, BetonLoader], advanc
     loss = trainer.train_epoch(train, epoch, advance)
     seconds = time.perf_counter() - start
     num_trained = len(train) * train.batch_size * group.count
-    advance(len(train.beton) - num_trained)  # left out of this epoch: less than a batch on each rank
-    top1, top5 = trainer.test(val, advance)
+    advance(len(train.dataset) - num_trained)  # left out of this epoch: less than a batch on each rank
+    accuracies = trainer.test(val, advance)
     return {
         "epoch": epoch + 1,
         "train_loss": loss,
-        "val_top1": top1,
-        "val_top5": top5,
+        **accuracies,
         "train_size": train.image_size,
+        "val_size": val.image_size,
         "seconds": seconds,
         "images_per_second": num_trained / seconds,
         "ranks": group.count,

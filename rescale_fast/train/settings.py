@@ -33,5 +33,7 @@ class TrainSettings(Settings):
     """Seed of weights, order and augmentation."""
     train_compile: bool = False
     """Compile the network first (torch.compile), which pays when training takes longer than some minutes."""
+    flip_test: bool = False
+    """Test on each image and its mirror image together, too: figures of their own, which are no plain accuracies."""
     deterministic: bool = False
     """The same numbers every time on a GPU too, where it costs time."""

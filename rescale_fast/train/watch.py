@@ -1,0 +1,51 @@
+"""A look at the loss now and then: whether it is a number still, and does not rise beyond what guessing would give."""
+
+import math
+
+from rescale_fast.errors import TrainingError
+from rescale_fast.terminal import say
+
+FIRST_STEPS = 20  # of a training, after each of which there is a look: they cost a GPU little, and a wrong rate shows
+STEPS_BETWEEN_LOOKS = 50  # later: each makes a GPU wait
+WINDOW = 20  # steps at least, over whose mean the loss is judged
+MUCH = 3.0  # times the loss of guessing, or the first, whichever is more
+
+
+class LossWatch:
+    """Follows the loss of one network through its training, on all ranks alike."""
+
+    def __init__(self, network: str, num_classes: int, advice: str) -> None:
+        """advice: what to do about a loss that is no number, or rises."""
+        self.network, self.advice = network, advice
+        self._usual = math.log(max(2, num_classes))
+        self._seen = self._window = (0.0, 0)  # losses, and how many, of this epoch and since they were judged
+        self._has_first = self._has_told = False
+
+    def is_due(self, step: int, step_of_epoch: int) -> bool:
+        """Whether to look after this step, from 0, of the training and of its epoch."""
+        return step < FIRST_STEPS or step_of_epoch % STEPS_BETWEEN_LOOKS == 0
+
+    def look(self, losses: float, count: int, epoch: int) -> None:
+        """Look at the sum of the first `count` losses of an epoch, from 0; says once that they have risen.
+
+        Raises: TrainingError when it is no number.
+        """
+        if not math.isfinite(losses):
+            raise TrainingError(f"{self.network}: the loss is no longer a number in epoch {epoch + 1}. {self.advice}")
+        before = self._seen if count > self._seen[1] else (0.0, 0)  # of this epoch
+        self._seen = losses, count
+        self._window = self._window[0] + losses - before[0], self._window[1] + count - before[1]
+        mean = self._window[0] / self._window[1]
+        if not self._has_first:
+            self._usual, self._has_first = max(self._usual, mean), True
+        if self._window[1] >= WINDOW:
+            self._window = 0.0, 0
+            self._judge(mean, epoch)
+
+    def _judge(self, mean: float, epoch: int) -> None:
+        if mean > MUCH * self._usual and not self._has_told:
+            self._has_told = True
+            say(
+                f"{'train':>9}  {self.network}: the loss has risen to {mean:.3g} in epoch {epoch + 1}, from "
+                f"{self._usual:.2g} at the start: it may not learn. {self.advice}"
+            )
