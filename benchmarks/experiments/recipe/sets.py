@@ -76,7 +76,12 @@ def _drawn(settings: SetSettings, number: int) -> Pixels:
 
 
 def _noisy(pixels: Pixels, noise: float, rng: np.random.Generator) -> Pixels:
-    return np.clip(np.rint(pixels + rng.normal(0, noise, pixels.shape)), 0, 255).astype(np.uint8)
+    return _rounded(pixels + rng.normal(0, noise, pixels.shape))
+
+
+def _rounded(pixels: NDArray[np.float64]) -> Pixels:
+    rounded: Pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    return rounded
 
 
 def _glyph(label: int, settings: SetSettings, rng: np.random.Generator) -> Pixels:
@@ -90,10 +95,8 @@ def _mirrored_glyph(label: int, settings: SetSettings, rng: np.random.Generator)
 
 def _object(label: int, settings: SetSettings, rng: np.random.Generator) -> Pixels:
     size = settings.size
-    own, family = (
-        _looks(np.random.default_rng([settings.seed, number, place])) for place, number in enumerate((label, label // FAMILY))
-    )
-    looks = cv2.resize((LIKENESS * family + (1 - LIKENESS) * own).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
+    own, family = (_looks(np.random.default_rng([settings.seed, *one])) for one in ((label, 0), (label // FAMILY, 1)))
+    looks = _resized(LIKENESS * family + (1 - LIKENESS) * own, size)
     turn = cv2.getRotationMatrix2D((size / 2, size / 2), rng.uniform(-20, 20), rng.uniform(0.7, 1.2))
     turn[:, 2] += rng.uniform(-0.15, 0.15, 2) * size
     turn[:, :2] += rng.normal(0, 0.06, (2, 2))
@@ -104,7 +107,7 @@ def _object(label: int, settings: SetSettings, rng: np.random.Generator) -> Pixe
     pixels = 128 + 55 * rng.uniform(0.5, 1.3) * pixels + rng.normal(0, 18, 3) + rng.normal(0, 8, pixels.shape)
     if rng.random() < 0.5:
         pixels = pixels[:, ::-1]
-    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    return _rounded(pixels)
 
 
 def _looks(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -118,7 +121,11 @@ def _looks(rng: np.random.Generator) -> NDArray[np.float64]:
 def _field(rng: np.random.Generator, cells: int, channels: int, size: int) -> NDArray[np.float64]:
     """(size, size, channels) random and smooth, with as many cells a side."""
     coarse = rng.standard_normal((cells, cells, channels))
-    return np.asarray(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)).reshape(size, size, channels)
+    return _resized(coarse, size).reshape(size, size, channels)
+
+
+def _resized(field: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    return np.asarray(cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC))
 
 
 DRAWERS: Mapping[str, Callable[[int, SetSettings, np.random.Generator], Pixels]] = {

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -31,33 +30,34 @@ class Outcome:
     """What a training came to."""
 
     top1: float  # on val, 0..1
+    top1_flipped: float  # by the mean of the logits of an image and of its mirror image
     cpu_seconds: float
     loading_cpu_seconds: float  # of these
     steps: int
 
 
-def by_recipe(parts: Parts, network: str, recipe: Recipe, augment: str, seed: int) -> Outcome:
+def by_recipe(parts: Parts, network: str, recipe: Recipe, seed: int) -> Outcome:
     """Through our engine."""
-    size, num_classes = parts["train"].pixels.shape[1], int(parts["train"].labels.max()) + 1
-    training = Training(network=network, image_size=size, recipe=recipe, seed=seed)
-    drops_last = getattr(recipe, "drops_last", True)
-    batches = InMemory(parts["train"], recipe.batch_size, size, augment, seed, trains=True, drops_last=drops_last)
+    size, num_classes = _shape(parts)
+    training = Training(network=network, image_size=size, recipe=recipe, seed=seed, flip_test=True)
+    batches = InMemory(parts["train"], recipe.batch_size, size, recipe.augment, seed, trains=True)
+    val = InMemory(parts["val"], TEST_BATCH, training.tested_size, recipe.augment, trains=False)
     with trainer_of(training, num_classes, torch.device("cpu"), ADVICE, num_threads=1) as trainer:
         start = time.process_time()
         trainer.train(batches, lambda _: None)
         spent = time.process_time() - start
-        right = [
-            logits.argmax(1) == labels for logits, labels, _ in trainer.ask(_val(parts, size, augment), lambda _: None)
-        ]
-    return Outcome(_share(right), spent, batches.cpu_seconds, recipe.epochs * len(batches))
+        found = trainer.test(val, lambda _: None)  # type: ignore[arg-type]
+    return Outcome(
+        found["val_top1"], found["val_top1_flipped"], spent, batches.cpu_seconds, recipe.epochs * len(batches)
+    )
 
 
 def plain(
     parts: Parts, network: str, augment: str, seed: int, *, epochs: int, batch_size: int, learning_rate: float
 ) -> Outcome:
     """As people write it who read torch's documentation: SGD with Nesterov's momentum, and OneCycleLR."""
-    size, num_classes = parts["train"].pixels.shape[1], int(parts["train"].labels.max()) + 1
-    batches = InMemory(parts["train"], batch_size, size, augment, seed, trains=True, drops_last=True)
+    size, num_classes = _shape(parts)
+    batches = InMemory(parts["train"], batch_size, size, augment, seed, trains=True)
     torch.manual_seed(seed)
     net = build_for_training(network, num_classes, size).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(net.parameters(), lr=learning_rate, momentum=0.9, nesterov=True, weight_decay=5e-4)
@@ -74,7 +74,12 @@ def plain(
             optimizer.step()
             schedule.step()
     spent = time.process_time() - start
-    return Outcome(_test(net, _val(parts, size, augment)), spent, batches.cpu_seconds, epochs * len(batches))
+    return Outcome(
+        *_test(net, InMemory(parts["val"], TEST_BATCH, size, augment, trains=False)),
+        spent,
+        batches.cpu_seconds,
+        epochs * len(batches),
+    )
 
 
 class _Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
@@ -88,9 +93,7 @@ class _Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
         return self.transform(Image.fromarray(self.images.pixels[row])), int(self.images.labels[row])  # type: ignore[operator]
 
 
-def by_timm(
-    parts: Parts, network: str, augment: str, seed: int, *, epochs: int, batch_size: int = 128
-) -> Outcome:
+def by_timm(parts: Parts, network: str, augment: str, seed: int, *, epochs: int, batch_size: int = 128) -> Outcome:
     """As timm's train.py (1.0.31) trains when it is told nothing but data, network and epochs.
 
     Letters are not mirrored (--hflip 0). Its transforms are timed apart: they work on PIL's images one by one.
@@ -100,10 +103,10 @@ def by_timm(
     from timm.optim import create_optimizer_v2
     from timm.scheduler import create_scheduler_v2
 
-    size, num_classes = parts["train"].pixels.shape[1], int(parts["train"].labels.max()) + 1
+    size, num_classes = _shape(parts)
     transform = create_transform(
-        size, is_training=True, hflip=0.5 * AUGMENTS[augment].mirrors, color_jitter=0.4, interpolation="random", crop_pct=0.875,
-        mean=IMAGENET_MEAN, std=IMAGENET_STD,
+        size, is_training=True, hflip=0.5 if AUGMENTS[augment].mirrors else 0.0, color_jitter=0.4,
+        interpolation="random", mean=IMAGENET_MEAN, std=IMAGENET_STD,
     )  # fmt: skip
     torch.manual_seed(seed)
     net = build_for_training(network, num_classes, size).to(memory_format=torch.channels_last)
@@ -127,7 +130,12 @@ def by_timm(
             criterion(net(images.contiguous(memory_format=torch.channels_last)), labels).backward()
             optimizer.step()
     spent = time.process_time() - start
-    return Outcome(_test(net, _val(parts, size, "crop-flip")), spent, loading, epochs * len(loader))
+    return Outcome(
+        *_test(net, InMemory(parts["val"], TEST_BATCH, size, "crop-flip", trains=False)),
+        spent,
+        loading,
+        epochs * len(loader),
+    )
 
 
 def _timed(loader: object) -> Iterator[tuple[Tensor, Tensor, float]]:
@@ -141,8 +149,9 @@ def _timed(loader: object) -> Iterator[tuple[Tensor, Tensor, float]]:
         yield images, labels, time.process_time() - start
 
 
-def _val(parts: Parts, size: int, augment: str) -> InMemory:
-    return InMemory(parts["val"], TEST_BATCH, size, augment, 0, trains=False, drops_last=False)
+def _shape(parts: Parts) -> tuple[int, int]:
+    """Side of the images, pixels, and number of classes."""
+    return parts["train"].pixels.shape[1], int(parts["train"].labels.max()) + 1
 
 
 def _normalised(images: Tensor) -> Tensor:
@@ -151,10 +160,13 @@ def _normalised(images: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def _test(net: nn.Module, batches: InMemory) -> float:
+def _test(net: nn.Module, batches: InMemory) -> tuple[float, float]:
+    """Top-1 of images, and of the mean over image and mirror image."""
     net.eval()
-    return _share([net(_normalised(images)).argmax(1) == labels for images, labels, _ in batches])
-
-
-def _share(right: list[Tensor]) -> float:
-    return float(np.mean(torch.cat(right).numpy()))
+    right = []
+    for images, labels, _ in batches:
+        logits = net(_normalised(images))
+        both = logits + net(_normalised(images.flip(3)))
+        right.append(torch.stack([one.argmax(1) == labels for one in (logits, both)]))
+    top1, flipped = torch.cat(right, 1).double().mean(1).tolist()
+    return top1, flipped

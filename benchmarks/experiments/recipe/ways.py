@@ -12,7 +12,7 @@ from benchmarks.experiments.recipe.cases import Case
 from benchmarks.experiments.recipe.sets import Images
 from benchmarks.experiments.recipe.trainings import Outcome, by_recipe, by_timm, plain
 from rescale_fast.artifact import json_sha256, to_json
-from rescale_fast.train.recipe import FAST, Recipe
+from rescale_fast.train.recipe import FAST, SGD, OneCycle, Recipe
 
 BASELINE = "fast"
 PLAIN_RATE = 0.1  # of the plain loop, at batch 64: the best of 0.05, 0.1 and 0.2
@@ -53,7 +53,14 @@ CHANGES: Mapping[str, Change] = {
     "averaging 0": _with(averaging=0.0),
     "averaging 0.1": _with(averaging=0.1),
     "no growing": _with(first_size=1.0),
-    "no Nesterov": _with(nesterov=False),
+    "no Nesterov": _with(optimizer=SGD(nesterov=False)),
+    "single precision": _with(half_precision=False),
+    "decay on weights alone": _with(decays="weights"),
+    "decay on all": _with(decays="all"),
+    "falls by a line": _with(schedule=OneCycle(fall="line")),
+    "warm-up 10 %": _with(schedule=OneCycle(warm_up=0.1)),
+    "BlurPool": _with(blur_pool=True),
+    "tested larger": _with(test_size=8 / 7),
     "rate x 2": _times(rate=2.0),
     "rate / 2": _times(rate=0.5),
     "batch x 2": _times(batch=2.0),
@@ -69,23 +76,25 @@ def ways(case: Case) -> Iterator[Way]:
     num_images = case.images.classes * case.images.train
     seen: set[str] = set()
     for name, change in CHANGES.items():
-        try:
-            recipe = replace(change(FAST, num_images), augment=case.images.augment)
-        except TypeError:  # a field of another version
-            continue
-        way = Way(name, {"recipe": to_json(recipe)}, partial(_by_recipe, case, recipe))
-        if way.digest not in seen and (name != "no growing" or recipe.size_at(0, case.images.size) != _first(case)):
+        recipe = replace(change(FAST, num_images), augment=case.images.augment, steps_an_epoch=1)
+        way = Way(name, {"recipe": to_json(_effective(recipe, case.images.size))}, partial(_by_recipe, case, recipe))
+        if way.digest not in seen:
             seen.add(way.digest)
             yield way
     yield from _rivals(case, FAST.for_images(num_images))
 
 
-def _first(case: Case) -> int:
-    return FAST.size_at(0, case.images.size)
+def _effective(recipe: Recipe, size: int) -> Recipe:
+    """The recipe without what does nothing to images of that size."""
+    return replace(
+        recipe,
+        first_size=1.0 if recipe.size_at(0, size) == size else recipe.first_size,
+        test_size=1.0 if recipe.tested_size(size) == size else recipe.test_size,
+    )
 
 
 def _by_recipe(case: Case, recipe: Recipe, parts: Parts, seed: int) -> Outcome:
-    return by_recipe(parts, case.reference, recipe, case.images.augment, seed)
+    return by_recipe(parts, case.reference, recipe, seed)
 
 
 def _rivals(case: Case, fast: Recipe) -> Iterator[Way]:
