@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.experiments.recipe.sets import SetSettings
+from rescale_fast.networks.traits import normalisation_of, prototype
+from rescale_fast.train.recipe import Recipe, find_recipe
 
 NETWORKS = "benchmarks.experiments.recipe.networks"
 
@@ -22,12 +24,23 @@ class Case:
         """What the engine calls the network."""
         return f"{NETWORKS}:{self.network}"
 
+    @property
+    def num_images(self) -> int:
+        """To train on."""
+        return self.images.classes * self.images.train
+
+    def fast(self) -> Recipe:
+        """The recipe `fast` for this network, for any number of images."""
+        return find_recipe("fast", self.reference, normalisation_of(prototype(self.reference, self.images.classes)))
+
 
 CASES: Mapping[str, Case] = {
-    "letters-32-10": Case("choose", SetSettings("glyphs", 10, 32, 50, 250, noise=60), "plain"),
+    "letters-32-10": Case("choose", SetSettings("glyphs", 10, 32, 30, 250, noise=70.0), "plain"),
     "mirrored-64-100": Case("choose", SetSettings("mirrored", 100, 64, 15, 25), "resnet"),
     "objects-64-20": Case("choose", SetSettings("objects", 20, 64, 50, 125), "resnet"),
+    "objects-64-20-vit": Case("choose", SetSettings("objects", 20, 64, 50, 125), "vit"),
     "mirrored-32-100": Case("confirm", SetSettings("mirrored", 100, 32, 20, 25, seed=1), "plain"),
-    "letters-64-10": Case("confirm", SetSettings("glyphs", 10, 64, 50, 250, noise=100, seed=1), "resnet"),
+    "letters-64-10": Case("confirm", SetSettings("glyphs", 10, 64, 40, 250, noise=100.0, seed=1), "resnet"),
     "objects-64-50": Case("confirm", SetSettings("objects", 50, 64, 25, 50, seed=1), "resnet"),
+    "mirrored-64-100-convnext": Case("confirm", SetSettings("mirrored", 100, 64, 15, 25), "convnext"),
 }

@@ -53,25 +53,37 @@ def by_recipe(parts: Parts, network: str, recipe: Recipe, seed: int) -> Outcome:
 
 
 def plain(
-    parts: Parts, network: str, augment: str, seed: int, *, epochs: int, batch_size: int, learning_rate: float
+    parts: Parts,
+    network: str,
+    augment: str,
+    seed: int,
+    *,
+    optimizer: str,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
 ) -> Outcome:
-    """As people write it who read torch's documentation: SGD with Nesterov's momentum, and OneCycleLR."""
+    """As people write it who read torch's documentation: OneCycleLR, and SGD with Nesterov's momentum or AdamW."""
     size, num_classes = _shape(parts)
     batches = InMemory(parts["train"], batch_size, size, augment, seed, trains=True)
     torch.manual_seed(seed)
     net = build_for_training(network, num_classes, size).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(net.parameters(), lr=learning_rate, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    made: torch.optim.Optimizer = (
+        torch.optim.SGD(net.parameters(), lr=learning_rate, momentum=0.9, nesterov=True, weight_decay=5e-4)
+        if optimizer == "SGD"
+        else torch.optim.AdamW(net.parameters(), lr=learning_rate, weight_decay=0.05)
+    )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=learning_rate, epochs=epochs, steps_per_epoch=len(batches)
+        made, max_lr=learning_rate, epochs=epochs, steps_per_epoch=len(batches)
     )
     criterion = nn.CrossEntropyLoss()
     start = time.process_time()
     for _ in range(epochs):
         for images, labels, _rows in batches:
-            optimizer.zero_grad()
+            made.zero_grad()
             loss = criterion(net(_normalised(images)), labels)
             loss.backward()
-            optimizer.step()
+            made.step()
             schedule.step()
     spent = time.process_time() - start
     return Outcome(

@@ -12,12 +12,12 @@ from benchmarks.experiments.recipe.cases import Case
 from benchmarks.experiments.recipe.sets import Images
 from benchmarks.experiments.recipe.trainings import Outcome, by_recipe, by_timm, plain
 from rescale_fast.artifact import json_sha256, to_json
-from rescale_fast.train.recipe import FAST, SGD, OneCycle, Recipe
+from rescale_fast.train.recipe import FAST, SGD, AdamW, OneCycle, Recipe
 
 BASELINE = "fast"
-PLAIN_RATE = 0.1  # of the plain loop, at batch 64: the best of 0.05, 0.1 and 0.2
+RATES = {"SGD": 0.1, "AdamW": 5e-4}  # of the plain loop, at batch 64: the best among half of it, it and twice it
 Parts = dict[str, Images]
-Change = Callable[[Recipe, int], Recipe]  # FAST and the number of images -> the recipe for so many
+Change = Callable[[Recipe, int], Recipe]  # `fast` and the number of images -> the recipe for so many
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,11 @@ def _with(**fields: Any) -> Change:
     return lambda fast, num_images: replace(fast, **fields).for_images(num_images)
 
 
+def _alternately(fast: Recipe, num_images: int) -> Recipe:
+    augment = {"crop-flip": "crop-alternate"}.get(fast.augment, fast.augment)
+    return replace(fast, augment=augment).for_images(num_images)
+
+
 def _times(*, batch: float = 1.0, rate: float = 1.0) -> Change:
     def change(fast: Recipe, num_images: int) -> Recipe:
         recipe = fast.for_images(num_images)
@@ -53,12 +58,15 @@ CHANGES: Mapping[str, Change] = {
     "averaging 0": _with(averaging=0.0),
     "averaging 0.1": _with(averaging=0.1),
     "no growing": _with(first_size=1.0),
-    "no Nesterov": _with(optimizer=SGD(nesterov=False)),
+    "no Nesterov": _with(optimizer=SGD()),
+    "SGD of fast": lambda fast, num_images: replace(FAST, augment=fast.augment).for_images(num_images),
     "single precision": _with(half_precision=False),
     "decay on weights alone": _with(decays="weights"),
     "decay on all": _with(decays="all"),
     "falls by a line": _with(schedule=OneCycle(fall="line")),
     "warm-up 10 %": _with(schedule=OneCycle(warm_up=0.1)),
+    "no shortened gradients": _with(clip_norm=0.0),
+    "alternate flips": _alternately,
     "BlurPool": _with(blur_pool=True),
     "tested larger": _with(test_size=8 / 7),
     "rate x 2": _times(rate=2.0),
@@ -71,17 +79,22 @@ CHANGES: Mapping[str, Change] = {
 }
 
 
+ONLY = {"no Nesterov": SGD, "SGD of fast": AdamW, "no shortened gradients": AdamW}  # for recipes with this optimiser
+
+
 def ways(case: Case) -> Iterator[Way]:
     """All that there are in a case; the baseline is the first."""
-    num_images = case.images.classes * case.images.train
+    fast = replace(case.fast(), augment=case.images.augment)
     seen: set[str] = set()
     for name, change in CHANGES.items():
-        recipe = replace(change(FAST, num_images), augment=case.images.augment, steps_an_epoch=1)
+        if name in ONLY and ONLY[name] is not type(fast.optimizer):
+            continue
+        recipe = replace(change(fast, case.num_images), steps_an_epoch=1)  # its size of batch is resolved
         way = Way(name, {"recipe": to_json(_effective(recipe, case.images.size))}, partial(_by_recipe, case, recipe))
         if way.digest not in seen:
             seen.add(way.digest)
             yield way
-    yield from _rivals(case, FAST.for_images(num_images))
+    yield from _rivals(case, fast.for_images(case.num_images))
 
 
 def _effective(recipe: Recipe, size: int) -> Recipe:
@@ -98,14 +111,14 @@ def _by_recipe(case: Case, recipe: Recipe, parts: Parts, seed: int) -> Outcome:
 
 
 def _rivals(case: Case, fast: Recipe) -> Iterator[Way]:
-    how = {"epochs": fast.epochs, "batch_size": fast.batch_size}
+    optimizer = type(fast.optimizer).__name__
     for share in (0.5, 1.0, 2.0):
-        name = "plain loop" if share == 1 else f"plain loop, rate x {share:g}"
-        rate = share * PLAIN_RATE * fast.batch_size / 64
-        yield Way(name, {"plain": 1, "rate": rate, **how}, _plain(case, learning_rate=rate, **how))
-    for batch_size, name in ((fast.batch_size, "timm, batch of fast"), (128, "timm")):
+        rate = share * RATES[optimizer] * fast.optimizer.scale(fast.batch_size / 64)
+        how = {"optimizer": optimizer, "epochs": fast.epochs, "batch_size": fast.batch_size, "learning_rate": rate}
+        yield Way("plain loop" if share == 1 else f"plain loop, rate x {share:g}", {"plain": how}, _plain(case, **how))
+    for batch_size, name in {128: "timm", fast.batch_size: "timm, batch of fast"}.items():  # if that is 128, once
         how = {"epochs": fast.epochs, "batch_size": batch_size}
-        yield Way(name, {"timm": 1, **how}, _timm(case, **how))
+        yield Way(name, {"timm": how}, _timm(case, **how))
 
 
 def _plain(case: Case, **how: Any) -> Callable[[Parts, int], Outcome]:
