@@ -5,12 +5,13 @@ alone, loading included.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.experiments.recipe.batches import InMemory
 from benchmarks.experiments.recipe.sets import Images
@@ -94,7 +95,7 @@ def plain(
     )
 
 
-class _Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
+class _Pictures(Dataset[tuple[Tensor, int]]):
     def __init__(self, images: Images, transform: object) -> None:
         self.images, self.transform = images, transform
 
@@ -105,26 +106,29 @@ class _Pictures(torch.utils.data.Dataset[tuple[Tensor, int]]):
         return self.transform(Image.fromarray(self.images.pixels[row])), int(self.images.labels[row])  # type: ignore[operator]
 
 
-def by_timm(parts: Parts, network: str, augment: str, seed: int, *, epochs: int, batch_size: int = 128) -> Outcome:
-    """As timm's train.py (1.0.31) trains when it is told nothing but data, network and epochs.
+def by_timm(
+    parts: Parts,
+    network: str,
+    augment: str,
+    seed: int,
+    *,
+    epochs: int,
+    batch_size: int = 128,
+    same_images: bool = False,
+) -> Outcome:
+    """As timm's train.py (1.0.31) trains when it is told nothing but data, network and epochs; not to mirror letters.
 
-    Letters are not mirrored (--hflip 0). Its transforms are timed apart: they work on PIL's images one by one.
+    Args: same_images: take our augmentation instead of its random crops of 8 to 100 % of the area and its colours.
     """
-    from timm.data import create_transform
     from timm.loss import LabelSmoothingCrossEntropy
     from timm.optim import create_optimizer_v2
     from timm.scheduler import create_scheduler_v2
 
     size, num_classes = _shape(parts)
-    transform = create_transform(
-        size, is_training=True, hflip=0.5 if AUGMENTS[augment].mirrors else 0.0, color_jitter=0.4,
-        interpolation="random", mean=IMAGENET_MEAN, std=IMAGENET_STD,
-    )  # fmt: skip
     torch.manual_seed(seed)
     net = build_for_training(network, num_classes, size).to(memory_format=torch.channels_last)
-    loader = torch.utils.data.DataLoader(
-        _Pictures(parts["train"], transform), batch_size, shuffle=True, drop_last=True, num_workers=0
-    )
+    ours = InMemory(parts["train"], batch_size, size, augment, seed, trains=True)
+    loader = ours if same_images else _timm_loader(parts["train"], size, augment, batch_size)
     optimizer = create_optimizer_v2(net, opt="sgd", lr=0.1 * batch_size / 256, weight_decay=2e-5, momentum=0.9)
     schedule, epochs = create_scheduler_v2(
         optimizer, sched="cosine", num_epochs=epochs, warmup_epochs=5, warmup_lr=1e-5, min_lr=0.0,
@@ -135,30 +139,37 @@ def by_timm(parts: Parts, network: str, augment: str, seed: int, *, epochs: int,
     net.train()
     for epoch in range(epochs):
         schedule.step(epoch)
-        batches = _timed(loader)
-        for images, labels, seconds in batches:
+        for (images, labels, *_), seconds in _timed(loader):
             loading += seconds
+            pixels = _normalised(images) if same_images else images.contiguous(memory_format=torch.channels_last)
             optimizer.zero_grad()
-            criterion(net(images.contiguous(memory_format=torch.channels_last)), labels).backward()
+            criterion(net(pixels), labels).backward()
             optimizer.step()
     spent = time.process_time() - start
-    return Outcome(
-        *_test(net, InMemory(parts["val"], TEST_BATCH, size, "crop-flip", trains=False)),
-        spent,
-        loading,
-        epochs * len(loader),
-    )
+    val = InMemory(parts["val"], TEST_BATCH, size, augment if same_images else "crop-flip", trains=False)
+    return Outcome(*_test(net, val), spent, loading, epochs * len(loader))
 
 
-def _timed(loader: object) -> Iterator[tuple[Tensor, Tensor, float]]:
-    batches = iter(loader)  # type: ignore[call-overload]
+def _timm_loader(images: Images, size: int, augment: str, batch_size: int) -> DataLoader[tuple[Tensor, int]]:
+    from timm.data import create_transform
+
+    transform = create_transform(
+        size, is_training=True, hflip=0.5 if AUGMENTS[augment].mirrors else 0.0, color_jitter=0.4,
+        interpolation="random", mean=IMAGENET_MEAN, std=IMAGENET_STD,
+    )  # fmt: skip
+    return DataLoader(_Pictures(images, transform), batch_size, shuffle=True, drop_last=True, num_workers=0)
+
+
+def _timed(loader: Iterable[Sequence[Tensor]]) -> Iterator[tuple[Sequence[Tensor], float]]:
+    """Batches, and the CPU-seconds that each took to make."""
+    batches = iter(loader)
     while True:
         start = time.process_time()
         try:
-            images, labels = next(batches)
+            batch = next(batches)
         except StopIteration:
             return
-        yield images, labels, time.process_time() - start
+        yield batch, time.process_time() - start
 
 
 def _shape(parts: Parts) -> tuple[int, int]:

@@ -25,7 +25,7 @@ class Way:
     """One way of training in one case."""
 
     name: str
-    settings: Mapping[str, Any]  # all that decides the result, but for case and seed
+    settings: Mapping[str, Any]  # all that decides the result, but for the seed
     train: Callable[[Parts, int], Outcome]  # of both parts, and a seed
 
     @property
@@ -90,11 +90,19 @@ def ways(case: Case) -> Iterator[Way]:
         if name in ONLY and ONLY[name] is not type(fast.optimizer):
             continue
         recipe = replace(change(fast, case.num_images), steps_an_epoch=1)  # its size of batch is resolved
-        way = Way(name, {"recipe": to_json(_effective(recipe, case.images.size))}, partial(_by_recipe, case, recipe))
+        way = Way(name, _settings(case, recipe=_effective(recipe, case.images.size)), partial(_by_recipe, case, recipe))
         if way.digest not in seen:
             seen.add(way.digest)
             yield way
     yield from _rivals(case, fast.for_images(case.num_images))
+
+
+def _settings(case: Case, **how: Any) -> Mapping[str, Any]:
+    return {
+        "images": to_json(case.images),
+        "network": case.network,
+        **{key: to_json(value) for key, value in how.items()},
+    }
 
 
 def _effective(recipe: Recipe, size: int) -> Recipe:
@@ -115,10 +123,11 @@ def _rivals(case: Case, fast: Recipe) -> Iterator[Way]:
     for share in (0.5, 1.0, 2.0):
         rate = share * RATES[optimizer] * fast.optimizer.scale(fast.batch_size / 64)
         how = {"optimizer": optimizer, "epochs": fast.epochs, "batch_size": fast.batch_size, "learning_rate": rate}
-        yield Way("plain loop" if share == 1 else f"plain loop, rate x {share:g}", {"plain": how}, _plain(case, **how))
-    for batch_size, name in {128: "timm", fast.batch_size: "timm, batch of fast"}.items():  # if that is 128, once
-        how = {"epochs": fast.epochs, "batch_size": batch_size}
-        yield Way(name, {"timm": how}, _timm(case, **how))
+        name = "plain loop" if share == 1 else f"plain loop, rate x {share:g}"
+        yield Way(name, _settings(case, plain=how), _plain(case, **how))
+    for name, batch_size, same in (("timm", 128, False), ("timm, same images", fast.batch_size, True)):
+        how = {"epochs": fast.epochs, "batch_size": batch_size, "same_images": same}
+        yield Way(name, _settings(case, timm=how), _timm(case, **how))
 
 
 def _plain(case: Case, **how: Any) -> Callable[[Parts, int], Outcome]:
