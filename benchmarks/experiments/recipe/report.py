@@ -1,7 +1,7 @@
-"""The tables of what is finished: `python -m benchmarks.experiments.recipe.report [--file FILE]`.
+"""The tables of what is finished: `python -m benchmarks.experiments.recipe.report [--file FILE] [--only-print]`.
 
 Writes benchmarks/results/recipe_ablation.csv: each way in each case, and over all cases of a half, beside `fast`, seed
-by seed, with intervals by Student's t; and prints the table for people.
+by seed, with intervals by Student's t; and the table for people into docs/train.md.
 """
 
 import argparse
@@ -19,9 +19,11 @@ from benchmarks.experiments.recipe.trainings import Outcome
 from benchmarks.experiments.recipe.ways import BASELINE, ways
 from benchmarks.table import write_table
 
+PAGE = Path(__file__).parents[3] / "docs" / "train.md"
+MARK = "<!-- recipe_ablation.csv, written by benchmarks.experiments.recipe.report -->\n"
 Column = Mapping[int, Outcome]  # by seed
 HALVES = ("choose", "confirm")
-HEADINGS = ("way", *(f"points, {half}" for half in HALVES), "CPU-seconds")
+HEADINGS = ("way", "points above `fast`, cases chosen by", "other cases", "CPU-seconds, `fast` = 1")
 
 
 @dataclass(frozen=True)
@@ -124,22 +126,29 @@ def _points(row: Mapping[str, object] | None) -> str:
     if row is None:
         return ""
     value, low, high = (float(str(row[key])) for key in ("points", "points_low", "points_high"))
-    return f"{row['top1']} %" if row["way"] == BASELINE else str(Estimate(value, low, high))
+    return f"({row['top1']} %)" if row["way"] == BASELINE else str(Estimate(value, low, high))
+
+
+def on_page(page: str, table: str) -> str:
+    """The page with this table below its mark in place of the one there."""
+    before, mark, after = page.partition(MARK)
+    rest = after.lstrip("\n").split("\n")
+    left = next((i for i, line in enumerate(rest) if not line.startswith("|")), len(rest))
+    return before + mark + "\n" + table + "\n".join(rest[left:])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--file", type=Path, default=TRAININGS)
-    parser.add_argument("--only-print", action="store_true")
+    parser.add_argument("--only-print", action="store_true", help="the saved table, too, which is not saved")
     arguments = parser.parse_args()
     saved = list(rows(gather(arguments.file)))
-    if not arguments.only_print:
-        write_table("recipe_ablation", saved)
     print(text(saved))
     if arguments.only_print:
-        for row in saved:
-            if row["case"] != "all":
-                print(*row.values())
+        print(*(",".join(map(str, row.values())) for row in saved), sep="\n")
+        return
+    write_table("recipe_ablation", saved)
+    PAGE.write_text(on_page(PAGE.read_text(encoding="utf-8"), text(saved)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -83,7 +83,11 @@ ONLY = {"no Nesterov": SGD, "SGD of fast": AdamW, "no shortened gradients": Adam
 
 
 def ways(case: Case) -> Iterator[Way]:
-    """All that there are in a case; the baseline is the first."""
+    """Those that there are in a case; the baseline is the first."""
+    return (way for way in _all_ways(case) if not case.ways or way.name in case.ways)
+
+
+def _all_ways(case: Case) -> Iterator[Way]:
     fast = replace(case.fast(), augment=case.images.augment)
     seen: set[str] = set()
     for name, change in CHANGES.items():
@@ -120,7 +124,7 @@ def _by_recipe(case: Case, recipe: Recipe, parts: Parts, seed: int) -> Outcome:
 
 def _rivals(case: Case, fast: Recipe) -> Iterator[Way]:
     optimizer = type(fast.optimizer).__name__
-    for share in (0.5, 1.0, 2.0):
+    for share in (1.0, 0.5, 2.0) if case.half == "choose" else (1.0,):
         rate = share * RATES[optimizer] * fast.optimizer.scale(fast.batch_size / 64)
         how = {"optimizer": optimizer, "epochs": fast.epochs, "batch_size": fast.batch_size, "learning_rate": rate}
         name = "plain loop" if share == 1 else f"plain loop, rate x {share:g}"
