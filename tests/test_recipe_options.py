@@ -296,12 +296,12 @@ def test_a_loss_that_rises_is_told_of_once_with_the_setting_to_lower(capsys):
     steady, rising, high = (LossWatch("small", 10, "Lower --learning-rate (it is 3).") for _ in range(3))
     for epoch in range(3):
         for step in range(1, 13):
-            steady.look(step * 6.0, step, epoch)
-            high.look(step * 60.0, step, epoch)  # from the start: a network may begin so
+            steady.look(6.0, step, epoch)
+            high.look(60.0, step, epoch)  # from the start: a network may begin so
     assert capsys.readouterr().err == ""
     for epoch in range(8):  # of fewer steps than the loss is judged over
         for step in range(1, 13):
-            rising.look(step * 2.3 * 2**epoch, step, epoch)
+            rising.look(2.3 * 2**epoch, step, epoch)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("it may not learn. Lower --learning-rate (it is 3).")
     mean = 2.3 * (4 * 2 + 12 * 4 + 4 * 8) / 20  # of the second 20 steps

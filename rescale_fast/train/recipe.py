@@ -96,6 +96,7 @@ class Recipe:
     )
     optimizer: SGD | AdamW = SGD()
     augment: Augment = "crop-flip"
+    drops_last: bool = True  # an epoch leaves out what does not fill a batch
     steps_an_epoch: int = 1  # at least: the batch is halved until a small set has so many
     decays: Decays = "all"  # "all-but-biases": not normalisation's either; "weights": nor its scales and embeddings
     clip_norm: float = 0.0  # what gradients are shortened to; 0 = they are left as they are
@@ -165,6 +166,7 @@ REIN = Recipe(
     schedule=Steps(every=30, factor=0.1),
     weight_decay=1e-4,
     augment="crop-flip",
+    drops_last=False,
 )
 CHRABASZCZ = Recipe(
     epochs=40,

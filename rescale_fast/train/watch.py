@@ -25,27 +25,27 @@ class LossWatch:
         """Whether to look after this step, from 0, of the training and of its epoch."""
         return step < FIRST_STEPS or step_of_epoch % STEPS_BETWEEN_LOOKS == 0
 
-    def look(self, losses: float, count: int, epoch: int) -> None:
-        """Look at the sum of the first `count` losses of an epoch, from 0; says once that they have risen.
+    def look(self, mean: float, steps: int, epoch: int) -> None:
+        """Look at the mean loss of the first steps of an epoch, from 0; says once that it has risen.
 
         Raises: TrainingError when it is no number.
         """
-        if not math.isfinite(losses):
+        if not math.isfinite(mean):
             raise TrainingError(f"{self.network}: the loss is no longer a number in epoch {epoch + 1}. {self.advice}")
-        before = self._seen if count > self._seen[1] else (0.0, 0)  # of this epoch
-        self._seen = losses, count
-        self._window = self._window[0] + losses - before[0], self._window[1] + count - before[1]
-        mean = self._window[0] / self._window[1]
+        losses, (seen, counted) = mean * steps, self._seen if steps > self._seen[1] else (0.0, 0)  # of this epoch
+        self._seen = losses, steps
+        self._window = self._window[0] + losses - seen, self._window[1] + steps - counted
+        recent = self._window[0] / self._window[1]
         if not self._has_first:
-            self._usual, self._has_first = max(self._usual, mean), True
+            self._usual, self._has_first = max(self._usual, recent), True
         if self._window[1] >= WINDOW:
             self._window = 0.0, 0
-            self._judge(mean, epoch)
+            self._judge(recent, epoch)
 
-    def _judge(self, mean: float, epoch: int) -> None:
-        if mean > MUCH * self._usual and not self._has_told:
+    def _judge(self, recent: float, epoch: int) -> None:
+        if recent > MUCH * self._usual and not self._has_told:
             self._has_told = True
             say(
-                f"{'train':>9}  {self.network}: the loss has risen to {mean:.3g} in epoch {epoch + 1}, from "
+                f"{'train':>9}  {self.network}: the loss has risen to {recent:.3g} in epoch {epoch + 1}, from "
                 f"{self._usual:.2g} at the start: it may not learn. {self.advice}"
             )
