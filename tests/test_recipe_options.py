@@ -302,6 +302,7 @@ def test_a_loss_that_rises_is_told_of_once_with_the_setting_to_lower(capsys):
     for epoch in range(8):  # of fewer steps than the loss is judged over
         for step in range(1, 13):
             rising.look(2.3 * 2**epoch, step, epoch)
+        rising.look(2.3 * 2**epoch, 12, epoch)  # again, as the end of an epoch has it
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("it may not learn. Lower --learning-rate (it is 3).")
     mean = 2.3 * (4 * 2 + 12 * 4 + 4 * 8) / 20  # of the second 20 steps

@@ -18,7 +18,8 @@ class LossWatch:
         """advice: what to do about a loss that is no number, or rises."""
         self.network, self.advice = network, advice
         self._usual = math.log(max(2, num_classes))
-        self._seen = self._window = (0.0, 0)  # losses, and how many, of this epoch and since they were judged
+        self._seen = (0, 0.0, 0)  # the epoch, its losses, and how many
+        self._window = (0.0, 0)  # of losses that were not judged yet
         self._has_first = self._has_told = False
 
     def is_due(self, step: int, step_of_epoch: int) -> bool:
@@ -32,9 +33,12 @@ class LossWatch:
         """
         if not math.isfinite(mean):
             raise TrainingError(f"{self.network}: the loss is no longer a number in epoch {epoch + 1}. {self.advice}")
-        losses, (seen, counted) = mean * steps, self._seen if steps > self._seen[1] else (0.0, 0)  # of this epoch
-        self._seen = losses, steps
-        self._window = self._window[0] + losses - seen, self._window[1] + steps - counted
+        seen_epoch, seen, counted = self._seen
+        if epoch == seen_epoch and steps == counted:
+            return
+        before = (seen, counted) if epoch == seen_epoch else (0.0, 0)
+        self._seen = epoch, mean * steps, steps
+        self._window = self._window[0] + mean * steps - before[0], self._window[1] + steps - before[1]
         recent = self._window[0] / self._window[1]
         if not self._has_first:
             self._usual, self._has_first = max(self._usual, recent), True
