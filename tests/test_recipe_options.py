@@ -243,7 +243,8 @@ def test_a_step_in_half_precision_is_about_that_in_single(dtype):
     network, again = nn.Linear(8, 3), nn.Linear(8, 3)
     again.load_state_dict(network.state_dict())
     values, labels = torch.randn(16, 8), torch.arange(16) % 3
-    sgd = [torch.optim.SGD(one.parameters(), lr=0.5) for one in (network, again)]
+    recipe = replace(FAST, learning_rate=0.5, weight_decay=0.0, optimizer=SGD(momentum=0.0))
+    sgd = make_optimizer(network, recipe), torch.optim.SGD(again.parameters(), lr=0.5)
     how = Precision(torch.device("cpu"), dtype)
     with how.computing():
         loss = nn.functional.cross_entropy(network(values).float(), labels)
@@ -258,7 +259,7 @@ def test_a_step_in_half_precision_is_about_that_in_single(dtype):
 def test_a_step_whose_gradients_overflow_is_left_out_and_the_scale_is_part_of_the_state():
     network = nn.Linear(2, 2)
     before = network.weight.detach().clone()
-    how, sgd = Precision(torch.device("cpu"), torch.float16), torch.optim.SGD(network.parameters(), lr=1.0)
+    how, sgd = Precision(torch.device("cpu"), torch.float16), make_optimizer(network, FAST)
     scale = how.state()["scale"]
     how.step(network(torch.tensor([[1e38, 1.0]])).sum(), network, sgd)
     assert torch.equal(network.weight, before)
