@@ -66,7 +66,7 @@ class BetonLoader(ABC):
             equal=settings.split == "train",
             seed=int(settings.seed),
         )
-        self.num_images = len(self.share.sample_order(0))  # of this rank, an epoch
+        self.num_images = len(self.share.sample_order(0))  # this rank's share of an epoch
         self.labels = samples.labels  # (N,) of all samples
         self.indices = samples.indices  # (N,)
         self._sizes = np.stack([self.image_records["height"], self.image_records["width"]], axis=1).astype(np.int64)
@@ -124,6 +124,11 @@ class BetonLoader(ABC):
         self.settings = replace(self.settings, first_batch=value)
 
     @property
+    def images_an_epoch(self) -> int:
+        """Images that this rank gives an epoch: without those of a last batch that is left out."""
+        return min(self.num_images, len(self) * self.batch_size)
+
+    @property
     def image_field(self) -> str:
         """The column of records that describes images."""
         return f"f{self.samples.image}"
@@ -159,7 +164,7 @@ class BetonLoader(ABC):
             return
         with closing(self._images(places)) as images:
             for batch, made in zip(places.batches(self.batch_size), images, strict=True):
-                made, labels = self._normalised(made), self._numbers(self.labels[batch.rows])
+                made, labels = self._normalised(made, batch), self._numbers(self.labels[batch.rows])
                 yield (made, labels, self._numbers(self.indices[batch.rows])) if self.settings.index else (made, labels)
                 self._check_newest(begun)
 
@@ -176,19 +181,17 @@ class BetonLoader(ABC):
 
         return torch.from_numpy(values).to(self.device, non_blocking=True)
 
-    def _normalised(self, images: "torch.Tensor") -> "torch.Tensor":
+    def _normalised(self, images: "torch.Tensor", places: Placements) -> "torch.Tensor":
         """(B, 3, S, S) floating point, if that is asked for."""
         import torch
 
         if self.settings.normalise is None:
             return images
-        mean, deviation = (torch.tensor(one, device=self.device)[:, None, None] for one in self.settings.normalise)
-        normalised = torch.addcmul(-mean / deviation, images.float(), 1 / (255 * deviation))
-        return normalised.to(getattr(torch, self.settings.dtype))
+        return self.settings.normalise(images, places).to(getattr(torch, self.settings.dtype))
 
     def _place(self, epoch: int, first: int) -> Placements:
         """All images of this rank's epoch from its batch `first` on, in order."""
-        order = self.share.sample_order(epoch)[first * self.batch_size : len(self) * self.batch_size]
+        order = self.share.sample_order(epoch)[first * self.batch_size : self.images_an_epoch]
         copies, chosen = np.divmod(order, len(self.samples.rows))
         rows, augment = self.samples.rows[chosen], self.settings.augment
         if self.settings.split == "val":

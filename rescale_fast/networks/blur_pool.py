@@ -4,8 +4,10 @@ Source: Zhang, "Making convolutional networks shift-invariant again" (2019), in 
 stands before each convolution that has a stride and at least 16 channels to take.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+
+from rescale_fast.networks.build import build_network
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +32,14 @@ def add_blur_pool(network: "nn.Module") -> int:
         conv.register_buffer(BLUR, blur)
         conv.register_forward_pre_hook(_blurred)
     return len(found)
+
+
+def build_for_weights(name: str, num_classes: int, weights: Mapping[str, Any]) -> "nn.Module":
+    """The network of a state_dict: with the blur, if `add_blur_pool` had been there. Raises: as build_network."""
+    network = build_network(name, num_classes)
+    if any(key.rpartition(".")[2] == BLUR for key in weights):
+        add_blur_pool(network)
+    return network
 
 
 def _with_stride(network: "nn.Module") -> "Iterator[Any]":

@@ -63,7 +63,9 @@ class Advice:
 
 
 class Batches(Protocol):
-    """What the engine needs of a loader. An epoch: (B, 3, S, S) uint8, (B,) labels, (B,) rows, B = batch_size."""
+    """What the engine needs of a loader. An epoch: (B, 3, S, S) uint8, or normalised; (B,) labels, (B,) rows; B is
+    batch_size, or less in the last batch.
+    """
 
     epoch: int  # the next one, from 0
     first_batch: int  # of the next epoch
@@ -71,6 +73,9 @@ class Batches(Protocol):
 
     @property
     def batch_size(self) -> int: ...
+
+    @property
+    def images_an_epoch(self) -> int: ...
 
     def __len__(self) -> int: ...
 
@@ -137,7 +142,7 @@ class Trainer:
         import torch
 
         self.epoch, self.steps_done = epoch, 0
-        self._total = torch.zeros((), device=self.device, dtype=torch.float64)  # of the epoch's losses on this rank
+        self._total = torch.zeros((), device=self.device, dtype=torch.float64)  # of the images' losses, on this rank
 
     @property
     def tested(self) -> "nn.Module":
@@ -186,17 +191,16 @@ class Trainer:
         draws = stream(self.training.seed, epoch, Purpose.NETWORK, self.group.ranks.rank)
         seeds = draws.integers(2**63, size=len(batches)).tolist()
         self.network.train()
-        images_a_step = batches.batch_size * self.group.count
         for step, (images, labels, _) in enumerate(batches, self.steps_done):
             self._seed(seeds[step])
             number = epoch * len(batches) + step
             self._set_learning_rate(number, len(batches))
-            self._total += self._step(images, labels, number)
+            self._total += len(labels) * self._step(images, labels, number)
             self.steps_done = step + 1
             if self.watch.is_due(number, step):
-                self._check()
-            advance(images_a_step)
-        return self._check()
+                self._mean_loss(batches)
+            advance(len(labels) * self.group.count)
+        return self._mean_loss(batches)
 
     def _seed(self, seed: int) -> None:
         """Seed dropout and the like anew for each step, so that no other step has to be done for it."""
@@ -218,16 +222,19 @@ class Trainer:
             self.averaged.follow(weight=1 / (1 + self.recipe.averaging * step))
         return loss.detach()
 
-    def _check(self) -> float:
-        """The mean loss of the epoch's steps so far, over all ranks."""
-        loss = float(self.group.sum(self._total.clone())) / self.group.count
-        self.watch.look(loss, self.steps_done, self.epoch)
-        return loss / self.steps_done
+    def _mean_loss(self, batches: Batches) -> float:
+        """Over the epoch's images so far, of all ranks. Raises: TrainingError when it is no number."""
+        images = min(self.steps_done * batches.batch_size, batches.images_an_epoch)
+        mean = float(self.group.sum(self._total.clone())) / images / self.group.count
+        self.watch.look(mean, self.steps_done, self.epoch)
+        return mean
 
     def _logits(self, network: "nn.Module", images: "torch.Tensor") -> "torch.Tensor":
         import torch
 
-        pixels = images.to(memory_format=torch.channels_last).float().sub_(self._mean).div_(self._std)
+        pixels = images.to(memory_format=torch.channels_last)
+        if not images.is_floating_point():  # else the loader has done this
+            pixels = pixels.float().sub_(self._mean).div_(self._std)
         with self.precision.computing():
             logits: torch.Tensor = network(pixels)
         return logits.float()

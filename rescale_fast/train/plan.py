@@ -53,9 +53,10 @@ def check_training(
         _check_size(settings.train_network, num_classes, settings.train_size)
     recipe = find_recipe(settings.recipe, plain_name(settings.train_network or ""))
     batch_size = settings.train_batch_size or recipe.for_images(most_images).batch_size
+    copies = AUGMENTS[recipe.augment if settings.augment == "auto" else settings.augment].copies
     if batch_size % num_ranks:
         raise SettingError(f"--train-batch-size {batch_size}: expected a multiple of {num_ranks}, the ranks' number.")
-    if batch_size > most_images:
+    if recipe.drops_last and batch_size > copies * most_images:
         whose = "" if settings.train_batch_size else f" (of --recipe {settings.recipe})"
         raise SettingError(
             f"--train-batch-size {batch_size}{whose}: there are {most_images:,} training images at most. "

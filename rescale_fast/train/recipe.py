@@ -2,8 +2,8 @@
 
 rein        Nguyen and Nguyen, Pattern Recognition Letters 185, 73-80 (2024), as the ReIN repository trains.
 chrabaszcz  Chrabaszcz, Loshchilov and Hutter, "A downsampled variant of ImageNet" (2017), as their script trains. Its
-            penalty is 5e-4 times the sum of squares, without one half, and spares what Lasagne does: biases. The
-            images' mean colour is taken off, where they take off the mean image.
+            penalty is 5e-4 times the sum of squares, without one half, and spares what Lasagne does: biases.
+            Where the learning rate falls, the momentum falls with it, as PyTorch has it; Lasagne's does not.
 fast        what is quick today: one-cycle learning rate (Smith and Topin 2018), label smoothing, images that grow
             (Howard 2018), averaged weights (Polyak and Juditsky 1992), and half precision where the device computes in
             it. Networks with layer normalisation (transformers, ConvNeXt) get AdamW, as in their papers.
@@ -96,10 +96,12 @@ class Recipe:
     )
     optimizer: SGD | AdamW = SGD()
     augment: Augment = "crop-flip"
+    drops_last: bool = True  # an epoch leaves out what does not fill a batch
     steps_an_epoch: int = 1  # at least: the batch is halved until a small set has so many
     decays: Decays = "all"  # "all-but-biases": not normalisation's either; "weights": nor its scales and embeddings
     clip_norm: float = 0.0  # what gradients are shortened to; 0 = they are left as they are
     label_smoothing: float = 0.0
+    centre: Literal["colour", "image"] = "colour"  # what is taken off: ImageNet's mean colour, or the set's mean image
     std: tuple[float, float, float] = IMAGENET_STD  # 0..1 scale; what pixels are divided by
     half_precision: bool = False  # where the device computes in it
     averaging: float = 0.0  # share of the steps so far that the weights' moving average, which is tested, reaches back
@@ -165,6 +167,7 @@ REIN = Recipe(
     schedule=Steps(every=30, factor=0.1),
     weight_decay=1e-4,
     augment="crop-flip",
+    drops_last=False,
 )
 CHRABASZCZ = Recipe(
     epochs=40,
@@ -174,6 +177,7 @@ CHRABASZCZ = Recipe(
     weight_decay=1e-3,
     decays="all-but-biases",
     augment="shift-both",
+    centre="image",
     std=(1.0, 1.0, 1.0),
     reported_epoch=31,
 )
