@@ -23,21 +23,34 @@ class InMemory:
     first_batch = 0  # trainings are not resumed here
 
     def __init__(
-        self, images: Images, batch_size: int, image_size: int, augment: str, seed: int = 0, *, trains: bool
+        self,
+        images: Images,
+        batch_size: int,
+        image_size: int,
+        augment: str,
+        seed: int = 0,
+        *,
+        trains: bool,
+        drops_last: bool = False,
     ) -> None:
         self.images, self.batch_size, self.image_size, self.augment = images, batch_size, image_size, augment
-        self.seed, self.trains, self.epoch = seed, trains, 0
+        self.seed, self.trains, self.drops_last, self.epoch = seed, trains, drops_last, 0
         self.dataset = images.labels
         self.cpu_seconds = 0.0  # spent here so far
         self._share = Share(len(images.labels), rank=0, num_ranks=1, shuffled=trains, equal=trains, seed=seed)
         self._sizes = np.array([images.pixels.shape[1:3]] * len(images.labels))
 
+    @property
+    def images_an_epoch(self) -> int:
+        """Those of its batches."""
+        return min(len(self.images.labels), len(self) * self.batch_size)
+
     def __len__(self) -> int:
         whole, rest = divmod(len(self.images.labels), self.batch_size)
-        return whole + (rest > 0 and not self.trains)
+        return whole + (rest > 0 and not self.drops_last)
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        rows = self._share.sample_order(self.epoch)[: len(self) * self.batch_size]
+        rows = self._share.sample_order(self.epoch)[: self.images_an_epoch]
         places = self._places(rows)
         self.epoch += 1
         for at in range(0, len(rows), self.batch_size):

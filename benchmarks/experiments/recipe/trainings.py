@@ -41,7 +41,9 @@ def by_recipe(parts: Parts, network: str, recipe: Recipe, seed: int) -> Outcome:
     """Through our engine."""
     size, num_classes = _shape(parts)
     training = Training(network=network, image_size=size, recipe=recipe, seed=seed, flip_test=True)
-    batches = InMemory(parts["train"], recipe.batch_size, size, recipe.augment, seed, trains=True)
+    batches = InMemory(
+        parts["train"], recipe.batch_size, size, recipe.augment, seed, trains=True, drops_last=recipe.drops_last
+    )
     val = InMemory(parts["val"], TEST_BATCH, training.tested_size, recipe.augment, trains=False)
     with trainer_of(training, num_classes, torch.device("cpu"), ADVICE, num_threads=1) as trainer:
         start = time.process_time()
@@ -66,7 +68,7 @@ def plain(
 ) -> Outcome:
     """As people write it who read torch's documentation: OneCycleLR, and SGD with Nesterov's momentum or AdamW."""
     size, num_classes = _shape(parts)
-    batches = InMemory(parts["train"], batch_size, size, augment, seed, trains=True)
+    batches = InMemory(parts["train"], batch_size, size, augment, seed, trains=True, drops_last=True)
     torch.manual_seed(seed)
     net = build_for_training(network, num_classes, size).to(memory_format=torch.channels_last)
     made: torch.optim.Optimizer = (
@@ -127,7 +129,7 @@ def by_timm(
     size, num_classes = _shape(parts)
     torch.manual_seed(seed)
     net = build_for_training(network, num_classes, size).to(memory_format=torch.channels_last)
-    ours = InMemory(parts["train"], batch_size, size, augment, seed, trains=True)
+    ours = InMemory(parts["train"], batch_size, size, augment, seed, trains=True, drops_last=True)
     loader = ours if same_images else _timm_loader(parts["train"], size, augment, batch_size)
     optimizer = create_optimizer_v2(net, opt="sgd", lr=0.1 * batch_size / 256, weight_decay=2e-5, momentum=0.9)
     schedule, epochs = create_scheduler_v2(

@@ -61,6 +61,8 @@ CHANGES: Mapping[str, Change] = {
     "no Nesterov": _with(optimizer=SGD()),
     "SGD of fast": lambda fast, num_images: replace(FAST, augment=fast.augment).for_images(num_images),
     "single precision": _with(half_precision=False),
+    "whole batches alone": _with(drops_last=True),
+    "last partial batch, too": _with(drops_last=False),
     "decay on weights alone": _with(decays="weights"),
     "decay on all": _with(decays="all"),
     "falls by a line": _with(schedule=OneCycle(fall="line")),
