@@ -151,7 +151,7 @@ FAST = Recipe(
     weight_decay=5e-4,
     optimizer=SGD(nesterov=True),
     augment="crop-flip",
-    steps_an_epoch=8,
+    steps_an_epoch=16,
     label_smoothing=0.1,
     half_precision=True,
     averaging=0.02,
