@@ -75,6 +75,15 @@ def test_a_recipe_names_its_optimiser_and_how_its_rate_goes_with_the_batch():
     assert FAST_ADAMW.of_batch(64).learning_rate == pytest.approx(FAST_ADAMW.learning_rate / 2)
 
 
+@pytest.mark.parametrize("how", [SGD(), AdamW()])
+def test_complex_weights_are_trained_too(how):
+    weight = nn.Parameter(torch.ones(2, 2, dtype=torch.complex64))
+    optimizer = make_optimizer(nn.ParameterList([weight]), replace(FAST, optimizer=how))
+    weight.abs().sum().backward()
+    optimizer.step()
+    assert (weight.detach().real < 1).all()
+
+
 def test_networks_get_what_their_normalisation_asks_for():
     kinds = {
         "timm:vit_tiny_patch16_224": "layer",
