@@ -71,7 +71,9 @@ def test_a_recipe_names_its_optimiser_and_how_its_rate_goes_with_the_batch():
     adam = make_optimizer(nn.Linear(2, 2), replace(FAST, optimizer=AdamW(0.8, 0.95), learning_rate=0.3))
     assert isinstance(adam, torch.optim.AdamW)
     assert (adam.defaults["betas"], adam.defaults["lr"]) == ((0.8, 0.95), 0.3)
-    assert FAST.of_batch(64).learning_rate == pytest.approx(FAST.learning_rate / 4)
+    linear = replace(FAST, optimizer=SGD(scaling=1.0))
+    assert linear.of_batch(64).learning_rate == pytest.approx(FAST.learning_rate / 4)
+    assert FAST.of_batch(64).learning_rate == pytest.approx(FAST.learning_rate / 2)
     assert FAST_ADAMW.of_batch(64).learning_rate == pytest.approx(FAST_ADAMW.learning_rate / 2)
 
 

@@ -25,7 +25,7 @@ EMBEDDINGS = ("*class_token", "*pos_embedding", "*relative_position_bias_table")
 def make_optimizer(network: "nn.Module", recipe: Recipe) -> "torch.optim.Optimizer":
     """The recipe's optimiser on the network's parameters.
 
-    torch's fused ones: on the CPU a step of ResNet18 takes 13 ms of CPU time, not 48, by AdamW 15, not 63. Those know no
+    torch's fused ones: on the CPU a step of ResNet18 takes 13 ms of CPU time, not 48, by AdamW 15, not 63. They know no
     complex numbers.
     """
     import torch
