@@ -352,8 +352,8 @@ def test_betons_that_do_not_fit_are_refused(colours, tmp_path):
         train((betons, fewer), tmp_path)
     with pytest.raises(ArtifactError, match=r"train.beton has 2 classes from 'a' to 'b', val.beton 3 from 'a' to 'c'"):
         train((betons, {"train": fewer["train"], "val": infos["val"]}), tmp_path)
-    with pytest.raises(SettingError, match="fewer than one batch of 64"):
-        train(colours, tmp_path, replace(QUICK, train_batch_size=64))
+    with pytest.raises(SettingError, match="fewer than one batch of 128"):
+        train(colours, tmp_path, replace(QUICK, recipe="chrabaszcz", train_batch_size=128))
     with pytest.raises(SettingError, match="--train-batch-size 8: expected a multiple of 3"):
         train(colours, tmp_path, group=Group(Ranks(0, 3)))
     assert not list(tmp_path.iterdir())
