@@ -71,8 +71,19 @@ def test_a_recipe_names_its_optimiser_and_how_its_rate_goes_with_the_batch():
     adam = make_optimizer(nn.Linear(2, 2), replace(FAST, optimizer=AdamW(0.8, 0.95), learning_rate=0.3))
     assert isinstance(adam, torch.optim.AdamW)
     assert (adam.defaults["betas"], adam.defaults["lr"]) == ((0.8, 0.95), 0.3)
-    assert FAST.of_batch(64).learning_rate == pytest.approx(FAST.learning_rate / 4)
+    linear = replace(FAST, optimizer=SGD(scaling=1.0))
+    assert linear.of_batch(64).learning_rate == pytest.approx(FAST.learning_rate / 4)
+    assert FAST.of_batch(64).learning_rate == pytest.approx(FAST.learning_rate / 2)
     assert FAST_ADAMW.of_batch(64).learning_rate == pytest.approx(FAST_ADAMW.learning_rate / 2)
+
+
+@pytest.mark.parametrize("how", [SGD(), AdamW()])
+def test_complex_weights_are_trained_too(how):
+    weight = nn.Parameter(torch.ones(2, 2, dtype=torch.complex64))
+    optimizer = make_optimizer(nn.ParameterList([weight]), replace(FAST, optimizer=how))
+    weight.abs().sum().backward()
+    optimizer.step()
+    assert (weight.detach().real < 1).all()
 
 
 def test_networks_get_what_their_normalisation_asks_for():
