@@ -1,5 +1,6 @@
 """The recipe experiment: its images are what they are called, its grid resumes, its intervals are Student's."""
 
+import csv
 import json
 from dataclasses import asdict, replace
 
@@ -13,6 +14,7 @@ from benchmarks.experiments.recipe.batches import InMemory
 from benchmarks.experiments.recipe.cases import CASES, Case
 from benchmarks.experiments.recipe.sets import Images, SetSettings, open_set
 from benchmarks.experiments.recipe.trainings import Outcome, by_recipe, by_timm, plain
+from benchmarks.table import RESULTS
 from rescale_fast.loaders.augment import FILL
 from rescale_fast.train.recipe import FAST
 
@@ -165,3 +167,18 @@ def test_an_interval_over_cases_is_that_of_least_squares_with_a_mean_for_each(rn
 
 def test_one_seed_has_no_interval():
     assert report.mean_of_means([[1.0], [2.0, 3.0]]).low == -np.inf
+
+
+def test_the_page_has_the_table_of_the_saved_results():
+    with (RESULTS / "recipe_ablation.csv").open(newline="") as file:
+        table = report.text(list(csv.DictReader(file)))
+    page = report.PAGE.read_text(encoding="utf-8")
+    assert report.MARK in page
+    assert report.on_page(page, table) == page, "run `python -m benchmarks.experiments.recipe.report`"
+
+
+def test_a_new_table_on_a_page_takes_the_place_of_the_old_one():
+    page = f"# Page\n\n{report.MARK}\nmore\n"
+    first = report.on_page(page, "| a |\n|---|\n")
+    assert first == f"# Page\n\n{report.MARK}| a |\n|---|\n\nmore\n"
+    assert report.on_page(first, "| b |\n") == f"# Page\n\n{report.MARK}| b |\n\nmore\n"

@@ -20,7 +20,7 @@ from benchmarks.experiments.recipe.ways import BASELINE, ways
 from benchmarks.table import write_table
 
 PAGE = Path(__file__).parents[3] / "docs" / "train.md"
-MARK = "<!-- recipe_ablation.csv, written by benchmarks.experiments.recipe.report -->\n"
+MARK = "<!-- recipe_ablation.csv, written by benchmarks.experiments.recipe.report -->\n\n"
 Column = Mapping[int, Outcome]  # by seed
 HALVES = ("choose", "confirm")
 HEADINGS = ("way", "points above `fast`, cases chosen by", "other cases", "CPU-seconds, `fast` = 1")
@@ -35,7 +35,8 @@ class Estimate:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:+.1f} ({self.low:+.1f} to {self.high:+.1f})"
+        reach = f" ({self.low:+.1f} to {self.high:+.1f})" if math.isfinite(self.low) else ", one seed"
+        return f"{self.value:+.1f}{reach}"
 
 
 def mean_of_means(groups: Sequence[Sequence[float]]) -> Estimate:
@@ -130,11 +131,12 @@ def _points(row: Mapping[str, object] | None) -> str:
 
 
 def on_page(page: str, table: str) -> str:
-    """The page with this table below its mark in place of the one there."""
+    """The page with this table below its mark, in place of the one there."""
     before, mark, after = page.partition(MARK)
-    rest = after.lstrip("\n").split("\n")
-    left = next((i for i, line in enumerate(rest) if not line.startswith("|")), len(rest))
-    return before + mark + "\n" + table + "\n".join(rest[left:])
+    rest = after.splitlines(keepends=True)
+    while rest and rest[0].startswith("|"):
+        del rest[0]
+    return before + mark + table + "".join(rest)
 
 
 def main() -> None:
