@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rescale_fast.beton.types import BetonInfo
+from rescale_fast.class_subset.published import PUBLISHED
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.errors import ArtifactError, MissingInputError, SettingError, TrainingError
 from rescale_fast.extras import need, need_to_load
@@ -28,6 +29,9 @@ from rescale_fast.train.work import plan_work
 
 if TYPE_CHECKING:
     from rescale_fast.train.table import Cell
+
+# Of each class, of ImageNet-1k and Places365-Standard: training images at least, and validation images.
+IMAGES = {"imagenet": (732, 50), "places365": (3068, 100)}
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,7 @@ def _train_grid(command: TrainCommand, how: How) -> None:
 
 
 def _train_cell(command: TrainCommand, how: How, title: str, folder: RunFolder, network: str | None) -> "Cell":
+    from rescale_fast.train.published import published_beside
     from rescale_fast.train.table import Cell
 
     runs: list[TrainRun] = []
@@ -152,7 +157,9 @@ def _train_cell(command: TrainCommand, how: How, title: str, folder: RunFolder, 
             say(f"{'train':>9}  {error}")
             failure = str(error)
             break
-    return Cell(runs[0].network if runs else network or "the default network", title, tuple(runs), failure)
+    name = runs[0].network if runs else network or "the default network"
+    published = published_beside(runs[0], whole_list(folder) or "") if runs else None
+    return Cell(name, title, tuple(runs), failure, published)
 
 
 def _title(command: TrainCommand) -> str:
@@ -193,3 +200,14 @@ def subset_title(folder: RunFolder) -> str:
         if full and len(chosen.classes) == chosen.num_classes:
             return full
     return folder.path.resolve().name
+
+
+def whole_list(folder: RunFolder) -> str | None:
+    """The published list whose images the folder's betons hold, but for those that could not be stored: all of them."""
+    train, val = (BetonInfo.load(folder.beton(split).with_suffix(".json")) for split in ("train", "val"))
+    for one in PUBLISHED.values():
+        least, validating = IMAGES[one.data_set]
+        if set(one.class_ids) == set(train.class_ids):
+            whole = val.num_images + len(val.skipped) == validating * len(one.class_ids)
+            return one.name if whole and min(train.images_per_class) + len(train.skipped) >= least else None
+    return None
