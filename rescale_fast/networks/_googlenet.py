@@ -1,8 +1,8 @@
 """GoogLeNet as it was published, before batch normalisation. Imported only where torch is wanted.
 
-Sources: Szegedy et al. 2015 for the widths; the repository of the ReIN table, nttbdrk25/ImageNetPlaces365, for what it
-leaves open: Xavier's initialisation, and neither auxiliary heads nor dropout. torchvision's has batch normalisation, and
-3 x 3 convolutions where these are 5 x 5.
+Sources: Szegedy et al. 2015 for the widths; the repository of the ReIN table, nttbdrk25/ImageNetPlaces365, for what
+it leaves open: Xavier's initialisation, and neither auxiliary heads nor dropout. torchvision's has batch normalisation,
+and 3 x 3 convolutions where these are 5 x 5.
 """
 
 from collections.abc import Iterator

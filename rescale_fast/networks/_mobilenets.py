@@ -1,10 +1,10 @@
-"""MobileNetV1, V2 and V3, and MAFNet, which is V1 with attention, as the ReIN table has them. Imported only where torch
-is wanted.
+"""MobileNetV1, V2 and V3, and MAFNet, which is V1 with attention, as the ReIN table has them. Imported only where
+torch is wanted.
 
-Sources: Howard et al. 2017, Sandler et al. 2018 and Howard et al. 2019 (V3 large, without its layer of 1,280); Nguyen and
-Nguyen, Pattern Recognition Letters 185, 73-80 (2024), and their public repository nttbdrk25/ImageNetPlaces365 for all in
-which these differ from torchvision's: batch normalisation of the input, expansions in the first units too, no dropout, a
-1 x 1 convolution as the head, the initialisation, and MAFNet's two gates (Woo et al. 2018 for the form of the second).
+Sources: Howard et al. 2017, Sandler et al. 2018 and Howard et al. 2019 (V3 large, without its layer of 1,280); Nguyen
+and Nguyen, Pattern Recognition Letters 185, 73-80 (2024), and their repository nttbdrk25/ImageNetPlaces365 for all in
+which these differ from torchvision's: batch normalisation of the input, expansions in the first units too, no dropout,
+a 1 x 1 convolution as the head, the initialisation, and MAFNet's two gates (Woo et al. 2018 for the second's form).
 """
 
 from dataclasses import dataclass

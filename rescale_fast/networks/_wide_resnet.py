@@ -4,8 +4,8 @@ Sources: Zagoruyko and Komodakis 2016; Chrabaszcz, Loshchilov and Hutter 2017, w
 blocks for images of 16, 32 and 64 px (WRN-20, WRN-28, WRN-36), and their script WRNs_imagenet.py
 (PatrykChrabaszcz/Imagenet32_Scripts) with the defaults of Lasagne, which it is written in. As there, the stem is
 normalised, so that the first block is not; skips take what has not been normalised; and only the second convolution
-of a block has a bias. The numbers of parameters are all that the paper prints, where running statistics count. Of
-these Lasagne averages the inverse deviation, torch the variance: over a batch of 128 the two hardly differ.
+of a block has a bias. The numbers of parameters are those that the paper prints. The one difference: Lasagne keeps a
+running average of the inverse deviation, torch of the variance; over batches of 128 images the two hardly differ.
 """
 
 import torch

@@ -32,8 +32,10 @@ def published_top1() -> dict[tuple[str, str], float]:
 
 
 def published_beside(run: TrainRun, subset: str) -> float | None:
-    """The published accuracy, 0..1, that a training on all images of `subset` may be measured by: that of the same network,
-    trained by the same recipe, as long, on images of the same size. None for any other training."""
+    """The published accuracy, 0..1, of the same network, trained as long by the same recipe on images of the same size.
+
+    None for any other training. Args: subset: the published list all of whose images it was on.
+    """
     theirs = {"recipe": to_json(find_recipe("rein", run.network)), "image_size": IMAGE_SIZE}
     alike = all(run.origin.config.get(key) == value for key, value in theirs.items())
     known = run.is_current and not run.is_of_own_code and run.network not in UNKNOWN
