@@ -19,7 +19,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -159,6 +159,31 @@ def store_part(folder: Path, quick: bool) -> list[Row]:
                 )  # fmt: skip
                 show(rows[-1])
     return rows
+
+
+def epochs_table(rows: Sequence[Mapping[str, Any]], images: str = "500 x 375") -> list[str]:
+    """The lines of docs/export.md on after how many epochs a way of storing has paid for itself, from the part store.
+
+    Ways that keep at least the pixels of Resize(256) are compared with what `--store auto` takes, writing included.
+    """
+    auto = {32: "passthrough, 2/8", 64: "passthrough, 2/8", 128: "passthrough, 4/8", 224: "passthrough"}
+    lines = []
+    for size, way in auto.items():
+        cost = {
+            str(row["stored"]): tuple(float(row[f"{what}_cpu_seconds_per_1000"]) for what in ("write", "read"))
+            for row in rows
+            if row["images"] == images and int(row["train_size"]) == size
+        }
+        write, read = cost[way]
+
+        def from_epoch(other: str, cost: dict[str, Any] = cost, write: float = write, read: float = read) -> str:
+            saved = read - cost[other][1]
+            return f"{max(0.0, (cost[other][0] - write) / saved):.1f}" if saved > 0 else "never"
+
+        others = ("resize, shorter side 256", "raw, shorter side 256", "raw", f"resize, shorter side {size}")
+        cells = [f"{size} px", way, f"{cost['passthrough'][1]:.2f}", f"{read:.2f}", *map(from_epoch, others)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def payload_bytes(beton: Path) -> int:
