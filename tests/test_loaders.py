@@ -141,12 +141,21 @@ def test_what_cannot_work_is_refused_before_ffcv_is_loaded(greys, tmp_path, monk
             loaders.beton_loader(tmp_path / name, split="val", batch_size=4, image_size=16)
     with pytest.raises(SettingError, match="fewer than one batch of 22"):
         loaders.beton_loader(greys, split="train", batch_size=22, image_size=16, loader="torchvision")
-    monkeypatch.setattr(checks, "available_bytes", lambda: 60_000)
-    with pytest.raises(SettingError, match=r"up to 16 x 16 px, made 16 px large, FFCV .* 0.0 GB; .* --max-side"):
+    monkeypatch.setattr(checks, "available_bytes", lambda: 30_000)
+    with pytest.raises(SettingError, match=r"batches of 8 images, made 16 px large by \d+ threads, FFCV .* 0.0 GB; "):
         loaders.beton_loader(greys, split="val", batch_size=8, image_size=16)
     monkeypatch.undo()
-    with pytest.raises(SettingError, match=r"made 60000 px large, FFCV would set aside"):
+    with pytest.raises(SettingError, match=r"made 60000 px large by .* FFCV would set aside"):
         loaders.beton_loader(greys, split="val", batch_size=8, image_size=60_000)
+
+
+def test_the_largest_image_counts_once_for_each_thread_and_not_for_each_of_a_batch(tmp_path, rng):
+    files = {"a.jpg": encoded(photo(rng, 400, 300)), "b.png": encoded(photo(rng, 20, 900), "PNG")}  # kept as raw pixels
+    beton = read_beton(export(tmp_path, files, "a.beton"))
+    assert checks.largest_image(beton.records["f0"]) == 400 * 300
+    assert checks.memory_needed(400 * 300, batch_size=7, image_size=10, num_workers=2) == (
+        5 * 7 * 10 * 10 * 3 + 2 * (400 * 300 + 10 * 10) * 3
+    )
 
 
 @pytest.mark.parametrize(

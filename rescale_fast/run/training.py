@@ -12,6 +12,7 @@ from rescale_fast.beton.types import BetonInfo
 from rescale_fast.class_subset.published import PUBLISHED
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.errors import ArtifactError, MissingInputError, SettingError, TrainingError
+from rescale_fast.export.scaling import needed_side
 from rescale_fast.extras import need, need_to_load
 from rescale_fast.loaders.settings import LoaderKind
 from rescale_fast.lock import lock_beside
@@ -25,7 +26,7 @@ from rescale_fast.train.group import Group, joined
 from rescale_fast.train.plan import check_training
 from rescale_fast.train.settings import TrainSettings
 from rescale_fast.train.types import TrainRun
-from rescale_fast.train.work import plan_work
+from rescale_fast.train.work import Work, plan_work
 
 if TYPE_CHECKING:
     from rescale_fast.train.table import Cell
@@ -96,6 +97,8 @@ def train_one(folder: RunFolder, settings: TrainSettings, how: How, *, loader: L
     """Train one network with one seed on the folder's betons; make runs/<network>-<recipe>-seed<seed>/."""
     betons = {split: folder.require(folder.beton(split), "export") for split in ("train", "val")}
     work = plan_work(betons, folder.runs, settings, folder.dataset_kind(), loader)
+    if how.group.is_first and (note := _more_than_stored(work)):
+        say(f"{'train':>9}  {note}")
     if not how.group.is_first:  # neither writes nor speaks
         return work.find_or_do(machine=how.machine, group=how.group)
     with work.held():
@@ -108,6 +111,18 @@ def train_one(folder: RunFolder, settings: TrainSettings, how: How, *, loader: L
             describe=_describe,
             work=lambda made: (len(made.epochs) * work.infos["train"].num_images, "images"),
         )
+
+
+def _more_than_stored(work: Work) -> str | None:
+    """What there is to say of images that `--store auto` has decoded smaller than this training needs."""
+    info, size = work.infos["train"], work.training.image_size
+    stored_for = info.origin.config.get("least_side")
+    if not info.read_smaller or not isinstance(stored_for, int) or stored_for >= needed_side(size):
+        return None
+    return (
+        f"{info.read_smaller:,} images are decoded at a part of their size which leaves {stored_for} px of the shorter "
+        f"side; at {size} px a training gains from {needed_side(size)}. `rescale-fast export` stores them whole."
+    )
 
 
 def _describe(made: TrainRun) -> str:
