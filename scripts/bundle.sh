@@ -79,9 +79,11 @@ rm "$work"/built/rescale_fast-*.whl
 unpacked=$(echo "$work"/rescale_fast-*/)
 mkdir "$unpacked/rescale_fast.libs"
 for wheel in "$work"/built/*.whl; do python -m zipfile -e "$wheel" "$work/others"; done
+find "$unpacked" "$work/others" -name '*.so' -exec ldd {} + >"$work/linked.txt"
+! grep 'not found' "$work/linked.txt" >&2 || fail "the libraries named above are not where the loader finds them."
 # All but glibc's and the compiler's own, which have to be as new on the other machine as here.
-find "$unpacked" "$work/others" -name '*.so' -exec ldd {} + | awk '$3 ~ /^\// {print $3}' | sort -u |
-  grep -vE '/lib(c|m|dl|rt|pthread|stdc\+\+|gcc_s)\.so' | xargs cp -Lt "$unpacked/rescale_fast.libs"
+awk '$3 ~ /^\// && $3 !~ /\/lib(c|m|dl|rt|pthread|stdc\+\+|gcc_s)\.so/ {print $3}' "$work/linked.txt" | sort -u |
+  xargs cp -Lt "$unpacked/rescale_fast.libs"
 python -m wheel pack -d "$work/built" "$unpacked" >/dev/null
 mv "$work"/built/*.whl "$work/wheels"
 

@@ -39,9 +39,13 @@ if [ ! -x "$environment/bin/python" ]; then
 fi
 
 say "Installing $wanted"
-"$environment/bin/python" "$(echo "$unpacked"/wheels/pip-*.whl)/pip" --isolated --disable-pip-version-check install -q \
-  --no-index --no-cache-dir --find-links "$unpacked/wheels" "$wanted" ||
+pip() {
+  "$environment/bin/python" "$(echo "$unpacked"/wheels/pip-*.whl)/pip" --isolated --disable-pip-version-check install -q \
+    --no-index --no-cache-dir --find-links "$unpacked/wheels" "$@"
+}
+pip "$wanted" ||
   fail "pip could not install these; its own words are above.${without:+ The parts came without $without: these have to be there already, in $environment or in the packages of ${PYTHON:-python$version}.}"
+pip --no-deps --force-reinstall rescale-fast # an older build may be there, of the same version
 
 "$environment/bin/rescale-fast" doctor
 say "Ready: source $environment/bin/activate"

@@ -137,27 +137,41 @@ def made(tmp_path_factory):
     return SimpleNamespace(place=place, parts=place / "parts", index=index, bundle=bundle, said=done.stdout)
 
 
-@pytest.fixture
-def machine(tmp_path):
+def make_machine(place):
     """A machine with Python, which holds `heavy`, and a few programs of every system, but no compiler and no pip."""
-    venv.create(tmp_path / "python", with_pip=False)
-    (packages,) = tmp_path.glob("python/lib/python3*/site-packages")
-    with_heavy = tmp_path / "with_heavy"
-    with_heavy.mkdir()
-    add_wheel(with_heavy, "heavy")
-    with zipfile.ZipFile(with_heavy / "heavy-1.0-py3-none-any.whl") as wheel:
+    venv.create(place / "python", with_pip=False)
+    (packages,) = place.glob("python/lib/python3*/site-packages")
+    add_wheel(place, "heavy")
+    with zipfile.ZipFile(place / "heavy-1.0-py3-none-any.whl") as wheel:
         wheel.extractall(packages)
-    programs = tmp_path / "bin"
+    programs = place / "bin"
     programs.mkdir()
     for name in TOOLS:
         (programs / name).symlink_to(shutil.which(name))
 
     def install(parts, *, before=(), **environment):
-        variables = {"PATH": str(programs), "PYTHON": str(tmp_path / "python/bin/python"), **environment}
-        command = [*before, "bash", parts / "install.sh", tmp_path / "env"]
+        variables = {"PATH": str(programs), "PYTHON": str(place / "python/bin/python"), **environment}
+        command = [*before, "bash", parts / "install.sh", place / "env"]
         return subprocess.run(command, env=variables, capture_output=True, text=True)
 
-    return SimpleNamespace(place=tmp_path, packages=packages, programs=programs, install=install)
+    return SimpleNamespace(place=place, packages=packages, programs=programs, install=install)
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return make_machine(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def installed(made, tmp_path_factory):
+    """A machine without a network in whose `env` the bundle was installed, with what was said and its packages."""
+    machine = make_machine(tmp_path_factory.mktemp("installed"))
+    can_be = subprocess.run([*NO_NETWORK, "true"], capture_output=True).returncode == 0
+    done = machine.install(made.parts, before=NO_NETWORK if can_be else ())
+    assert done.returncode == 0, done.stdout + done.stderr
+    (packages,) = machine.place.glob("env/lib/python3*/site-packages")
+    said = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
+    return SimpleNamespace(machine=machine, packages=packages, said=said, without_network=can_be)
 
 
 def stand_in(machine, name, does):
@@ -166,19 +180,31 @@ def stand_in(machine, name, does):
     (machine.programs / name).chmod(0o755)
 
 
-def test_a_bundle_installs_without_a_network_and_brings_the_libraries_it_links_to(made, machine):
-    if subprocess.run([*NO_NETWORK, "true"], capture_output=True).returncode:
+def test_a_bundle_installs_without_a_network(installed):
+    if not installed.without_network:
         pytest.skip("this system does not let us make a network namespace (unshare --net)")
-    done = machine.install(made.parts, before=NO_NETWORK)
-    assert done.returncode == 0, done.stdout + done.stderr
-    said = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
-    assert said["network"] == "lo"
-    assert Path(said["heavy"]).is_relative_to(machine.packages)
-    (libraries,) = machine.place.glob("env/lib/python3*/site-packages/rescale_fast.libs")
-    used = [Path(path) for path in said["libraries"].split()]
+    assert installed.said["network"] == "lo"
+
+
+def test_what_was_compiled_finds_the_libraries_that_came_with_it(installed):
+    libraries = installed.packages / "rescale_fast.libs"
+    used = [Path(path) for path in installed.said["libraries"].split()]
     assert {path.name.partition(".")[0] for path in used} == {"libjpeg", "libturbojpeg"}
     assert all(path.resolve().parent == libraries.resolve() for path in used)
     assert not {path.name for path in libraries.iterdir()} & {"libc.so.6", "libm.so.6", "libstdc++.so.6"}
+
+
+def test_what_was_left_out_is_the_machines_own(installed):
+    assert Path(installed.said["heavy"]).is_relative_to(installed.machine.packages)
+
+
+def test_an_environment_that_is_there_is_used_and_an_older_build_in_it_replaced(made, installed):
+    older = installed.packages / "rescale_fast" / "__init__.py"
+    older.write_text("older")
+    done = installed.machine.install(made.parts, PYTHON="nowhere/python")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert older.read_text() == PROJECT["rescale_fast/__init__.py"]
+    assert "Creating" not in done.stdout
 
 
 def test_parts_have_the_size_that_was_asked_for_and_leave_nothing_else_behind(made):
@@ -229,13 +255,6 @@ def test_what_was_left_out_and_is_not_there_is_named(made, machine):
     assert done.returncode == 1
     assert "No matching distribution found for heavy" in done.stderr
     assert "The parts came without heavy: these have to be there already" in done.stderr
-
-
-def test_an_environment_that_is_there_is_used(made, machine):
-    (machine.place / "env").symlink_to(machine.place / "python")
-    done = machine.install(made.parts, PYTHON="nowhere/python")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert (machine.packages / "rescale_fast").is_dir() and not (machine.packages / "machine.pth").exists()
 
 
 def test_a_bundle_refuses_what_cannot_be_before_the_long_work(made, tmp_path):
