@@ -9,6 +9,7 @@ loader compiles its pipeline.
 
 import copy
 import gc
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -130,6 +131,23 @@ def an_epoch_can_be_left(greys):
         gc.collect()
 
 
+def an_epoch_begins_at_any_batch(smooth, damaged):
+    for kind in KINDS:
+        train = beton_loader(smooth, split="train", batch_size=4, image_size=20, num_workers=1, seed=5, loader=kind)
+        train.epoch = 3
+        whole = list(train)
+        for first in (0, 2, 5):
+            train.epoch, train.first_batch = 3, first
+            rest = list(train)
+            assert len(rest) == 5 - first, kind
+            for one, other in zip(whole[first:], rest, strict=True):
+                assert all(map(torch.equal, one, other)), kind
+        assert (train.epoch, train.first_batch, len(list(train))) == (4, 0, 5), "the next is whole again"
+    val = beton_loader(damaged, split="val", batch_size=1, image_size=16, num_workers=1, loader="dali")
+    val.first_batch = 11
+    assert [int(row) for _, _, row in val] == [11], "nothing is decoded before the first batch"
+
+
 def loaders_stay_in_their_process(greys):
     for kind in KINDS:
         val = beton_loader(greys, split="val", batch_size=2, image_size=16, loader=kind)
@@ -188,6 +206,29 @@ def images_are_the_same_whatever_makes_them(smooth):
             assert difference.mean() < 2, (kind, options, difference.mean())
 
 
+def moved(image, down, right):
+    """What comes in from outside has ImageNet's mean colour, rounded."""
+    padded = torch.tensor([124, 116, 104], dtype=image.dtype)[:, None, None].repeat(1, 28, 28)
+    padded[:, 4:24, 4:24] = image
+    return padded[:, 4 - down : 24 - down, 4 - right : 24 - right]
+
+
+def an_image_comes_twice_once_mirrored_and_each_time_moved_on_its_own(smooth):
+    for kind in KINDS:
+        shape = {"image_size": 20, "augment": "shift-both", "loader": kind, "num_workers": 1}
+        ((plain, _, _),) = beton_loader(smooth, split="val", batch_size=20, **shape)
+        found = {}
+        for images, _, rows in beton_loader(smooth, split="train", batch_size=8, seed=5, **shape):
+            for image, row in zip(images, rows.tolist(), strict=True):
+                for mirrored, one in enumerate((plain[row], plain[row].flip(2))):
+                    for shift in itertools.product(range(-4, 5), repeat=2):
+                        if torch.equal(image, moved(one, *shift)):
+                            assert (row, mirrored) not in found, kind
+                            found[row, mirrored] = shift
+        assert len(found) == 40, (kind, "each row as it is and mirrored")
+        assert sum(found[row, 0] == found[row, 1] for row in range(20)) < 4, (kind, "moved on its own")
+
+
 def a_dead_loader_raises(greys):
     threading.excepthook = lambda _: None
     val = beton_loader(greys, split="val", batch_size=8, image_size=16)
@@ -214,9 +255,11 @@ if __name__ == "__main__":
     what_is_refused_names_its_rows(DAMAGED)
     dali_outlives_an_image_without_a_header(NO_HEADER)
     an_epoch_can_be_left(GREYS)
+    an_epoch_begins_at_any_batch(SMOOTH, DAMAGED)
     loaders_stay_in_their_process(GREYS)
     ranks_share_an_epoch(GREYS)
     images_are_the_same_whatever_makes_them(SMOOTH)
+    an_image_comes_twice_once_mirrored_and_each_time_moved_on_its_own(SMOOTH)
     a_dead_loader_raises(GREYS)
     gc.collect()
     print("all is well")

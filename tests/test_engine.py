@@ -31,7 +31,7 @@ from tests.test_image_choice import NOWHERE
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = MachineSettings(device="cpu", num_threads=1)
-STEPS = {"backward", "zero_grad", "SGD"}
+STEPS = {"backward": "precision", "zero_grad": "precision", "SGD": "optimizer", "AdamW": "optimizer"}
 QUICK = ScoreSettings(score_epochs=3, score_batch_size=16)
 
 
@@ -67,7 +67,7 @@ GPU_IS_FULL = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate
 MACHINE_IS_FULL = RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
 
 
-def test_one_module_takes_steps_down_gradients():
+def test_one_module_makes_optimisers_and_one_takes_steps_down_gradients():
     package = Path(rescale_fast.__file__).parent
     calls = {
         (path.relative_to(package).as_posix(), node.func.attr)
@@ -75,7 +75,7 @@ def test_one_module_takes_steps_down_gradients():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in STEPS
     }
-    assert calls == {("train/engine.py", name) for name in STEPS}
+    assert calls == {(f"train/{module}.py", name) for name, module in STEPS.items()}
 
 
 @pytest.mark.parametrize(

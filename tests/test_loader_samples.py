@@ -35,7 +35,7 @@ def read(path, **options):
     """Labels and indices of an epoch of "val", without the processes that would decode its images."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TorchvisionLoader, "__init__", BetonLoader.__init__)
-        patch.setattr(TorchvisionLoader, "_images", lambda self, batches, places: (yield from batches))
+        patch.setattr(TorchvisionLoader, "_images", lambda self, places: (yield from places.batches(self.batch_size)))
         batches = list(beton_loader(path, **{"split": "val", **SHAPE, **options}))
     return [torch.cat(column).tolist() for column in list(zip(*batches, strict=True))[1:]]
 
@@ -151,6 +151,27 @@ def test_what_is_shuffled_and_left_out_can_be_told(foreign):
     assert [len(images) for images, _, _ in train] == [4, 4, 4, 4, 4, 2]
 
 
+def test_an_epoch_of_both_has_each_row_twice_shuffled_together(foreign):
+    options = {"split": "train", "augment": "shift-both", "seed": 3}
+    labels, rows = read(foreign, **options, batch_size=5)
+    assert len(rows) == 45, "9 batches of 5, of 2 x 24 images"
+    whole = read(foreign, **options, batch_size=5, drop_last=False)[1]
+    assert sorted(whole) == sorted([*range(24)] * 2)
+    assert whole[:45] == rows
+    assert labels == [row % 3 for row in rows]
+    assert len(set(whole[:24])) < 24, "the copies are not one after the other"
+    loader = beton_loader(foreign, **SHAPE | options)
+    assert (len(loader), len(loader.dataset), loader.num_images) == (12, 48, 48)
+    ranks = [read(foreign, **options, rank=rank, num_ranks=3)[1] for rank in range(3)]
+    assert [len(rank) for rank in ranks] == [16, 16, 16]
+    assert sorted(row for rank in ranks for row in rank) == sorted(whole)
+    some = read(foreign, **options, subset=[7, 3, 11], drop_last=False)[1]
+    assert sorted(some) == [3, 3, 7, 7, 11, 11]
+    fold = read(foreign, **options, folds=(0, 4))[1]
+    assert (len(fold), len(set(fold))) == (36, 18)
+    assert read(foreign, augment="shift-both")[1] == list(range(24)), "val has each image once"
+
+
 def test_it_stands_where_a_dataloader_stood(foreign):
     loader = beton_loader(foreign, split="train", **SHAPE, index=False)
     loader.set_epoch(3)
@@ -177,9 +198,39 @@ def test_normalised_images_are_those_of_torchvisions_transform(foreign):
         read(foreign, dtype="float16")
 
 
+def test_a_mean_image_is_mirrored_and_moved_as_each_image_is(foreign, rng):
+    mean = rng.random((3, 16, 16))
+    options = SHAPE | {"split": "train", "augment": "shift-flip", "seed": 2, "batch_size": 24}
+    ((plain, _, rows),) = beton_loader(foreign, **options)
+    ((made, _, same),) = beton_loader(foreign, **options, normalise=(mean, (0.5, 0.25, 1)))
+    assert torch.equal(rows, same)
+    places = beton_loader(foreign, **options)._place(0, 0)
+    for image, found, mirrored, (down, right) in zip(plain, made, places.mirrored, places.shifts, strict=True):
+        expected = np.zeros((3, 16, 16))
+        for y in range(max(0, down), min(16, 16 + down)):
+            for x in range(max(0, right), min(16, 16 + right)):
+                of_mean = mean[:, y - down, 15 - (x - right) if mirrored else x - right]
+                expected[:, y, x] = (image[:, y, x].numpy() / 255 - of_mean) / (0.5, 0.25, 1)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        assert not found[:, expected.sum(0) == 0].any(), "exactly 0 outside"
+    assert places.mirrored.any() and places.shifts.any()
+    loader = beton_loader(foreign, split="val", **SHAPE, normalise=(mean, (1, 1, 1)))
+    with pytest.raises(SettingError, match="--normalise: its mean image is 16 px large, the images 24 px"):
+        loader.image_size = 24
+
+
 @pytest.mark.parametrize(
     "value",
-    [((0.5, 0.5, 0.5),), ((1, 1, 1), (1, 1, 0)), ((-1, 0, 0), (1, 1, 1)), ((123.7, 116.3, 103.5), (58, 57, 57)), 1],
+    [
+        ((0.5, 0.5, 0.5),),
+        (np.zeros((3, 16, 15)), (1, 1, 1)),
+        (np.full((3, 16, 16), np.nan), (1, 1, 1)),
+        "off",
+        ((1, 1, 1), (1, 1, 0)),
+        ((-1, 0, 0), (1, 1, 1)),
+        ((123.7, 116.3, 103.5), (58, 57, 57)),
+        1,
+    ],
 )
 def test_means_that_are_none_are_refused(foreign, value):
     with pytest.raises(SettingError, match="--normalise"):

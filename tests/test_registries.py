@@ -65,7 +65,7 @@ GROUPINGS["mine-grouping"] = Grouping(halves)
 PUBLISHED["Mine3"] = PublishedList("Mine3", "mine", "nobody, 2026", ("class_1", "class_2", "class_3"))
 LAYOUTS["mine-layout"] = lambda root: open_folder(root / "deep" / "down")
 FORMS["mine-form"] = write_list
-AUGMENTS["mine-augment"] = Augmentation(mirrors=True)
+AUGMENTS["mine-augment"] = Augmentation(mirrors="randomly")
 LOADERS["mine-loader"] = LOADERS["torchvision"]
 LOOKING["mine-reader"] = LOOKING["torchvision"]
 TABLE["MineNet"] = SmallNet

@@ -9,17 +9,21 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from rescale_fast.artifact import Origin, to_json
 from rescale_fast.errors import ArtifactError, SettingError, TrainingError
+from rescale_fast.loaders import beton_loader
 from rescale_fast.machine import MachineSettings
+from rescale_fast.networks.types import IMAGENET_MEAN, IMAGENET_STD
 from rescale_fast.ranks import Ranks
 from rescale_fast.train import engine
 from rescale_fast.train.group import Group
-from rescale_fast.train.loop import CHECKPOINT, LOG, WEIGHTS, train_network
+from rescale_fast.train.loop import CHECKPOINT, LOG, MEAN_IMAGE, WEIGHTS, train_network
+from rescale_fast.train.optimizer import make_optimizer
 from rescale_fast.train.plan import plan_training
 from rescale_fast.train.recipe import CHRABASZCZ, FAST, REIN, OneCycle, Steps, find_recipe
 from rescale_fast.train.settings import TrainSettings
@@ -58,10 +62,30 @@ def test_a_recipe_fits_itself_to_network_batch_and_set():
     assert find_recipe("rein", "ResNet18") == REIN
     assert REIN.of_batch(64).learning_rate == pytest.approx(0.025)
     assert REIN.for_images(300) == REIN, "a published protocol is not changed in silence"
-    assert [FAST.for_images(count).batch_size for count in (39_000, 2048, 2047, 600, 20)] == [256, 256, 128, 64, 16]
-    assert FAST.for_images(600).learning_rate == pytest.approx(0.1)
+    assert [FAST.for_images(count).batch_size for count in (39_000, 4096, 4095, 600, 20)] == [256, 256, 128, 32, 16]
+    assert FAST.for_images(600).learning_rate == pytest.approx(0.05)
     with pytest.raises(SettingError, match="--recipe slow: expected one of fast, rein, chrabaszcz"):
         find_recipe("slow", "ResNet18")
+
+
+def shrunk_to(recipe):
+    """The share of each parameter that one step without a gradient leaves."""
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2)).double()
+    for parameter in network.parameters():
+        nn.init.ones_(parameter).grad = torch.zeros_like(parameter)
+    make_optimizer(network, recipe).step()
+    return {name: float(value.detach().unique()) for name, value in network.named_parameters()}
+
+
+def test_a_step_without_a_gradient_shrinks_what_decays_and_nothing_else():
+    """The derivative of chrabaszcz's 5e-4 times the sum of squares is 1e-3 times each; Lasagne leaves biases out."""
+    scales = {"0.weight", "1.weight", "2.weight"}
+    shares = shrunk_to(CHRABASZCZ)
+    assert {name for name, share in shares.items() if share != 1} == scales
+    assert [shares[name] for name in scales] == pytest.approx([1 - 0.01 * 1e-3] * 3, abs=1e-15)
+    assert list(shrunk_to(REIN).values()) == pytest.approx([1 - 0.1 * 1e-4] * 6, abs=1e-15)
+    kernels = shrunk_to(replace(REIN, decays="weights"))
+    assert {name for name, share in kernels.items() if share != 1} == {"0.weight", "2.weight"}
 
 
 def test_images_grow_to_full_size_in_steps_of_32():
@@ -115,7 +139,7 @@ def train(colours, folder, settings=QUICK, *, interrupt_in=None, loader="dali", 
 
         yield advance
 
-    return train_network(betons, infos, training, folder, origin, machine=CPU, track=track, **options)
+    return train_network(betons, infos, training, folder, origin, **{"machine": CPU, "track": track, **options})
 
 
 class WithDropout(nn.Sequential):
@@ -130,6 +154,115 @@ class WithDropout(nn.Sequential):
             nn.Flatten(),
             nn.Linear(392, num_classes),
         )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "batch_size", "steps"),
+    [
+        ("rein", 12, [12, 12, 12, 4]),
+        ("rein", 13, [13, 13, 13]),  # and one image, of which there is no deviation
+        ("rein", 64, [40]),
+        ("chrabaszcz", 12, [12] * 6),  # of 2 x 40 images
+        ("chrabaszcz", 64, [64]),
+        ("fast", 12, [12] * 3),
+    ],
+)
+def test_steps_of_an_epoch_are_as_many_as_the_source_takes(colours, tmp_path, monkeypatch, recipe, batch_size, steps):
+    monkeypatch.setattr(engine, "build_for_training", lambda name, classes, size, **_: WithDropout(classes))
+    taken, advanced, step = [], [], engine.Trainer._step
+
+    @contextlib.contextmanager
+    def track(what, *, total, unit="images"):
+        advanced.append(-total)
+        yield lambda count, note="": advanced.append(count)
+
+    def noted(self, images, labels, *rest):
+        taken.append(len(labels))
+        return step(self, images, labels, *rest)
+
+    monkeypatch.setattr(engine.Trainer, "_step", noted)
+    settings = replace(QUICK, recipe=recipe, train_batch_size=batch_size, epochs=2)
+    train(colours, tmp_path, settings, track=track)
+    assert taken == steps * 2
+    assert sum(advanced) == 0, "progress ends at the total"
+
+
+class InMemory:
+    """Batches of a set that is not divisible by them."""
+
+    batch_size, images_an_epoch = 3, 7
+
+    def __init__(self, images, labels):
+        self.batches = list(zip(images.split(3), labels.split(3), torch.arange(7).split(3), strict=True))
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __iter__(self):
+        return iter(self.batches)
+
+
+def test_the_mean_loss_is_that_of_the_images_whatever_batches_they_are_in(monkeypatch):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
+    monkeypatch.setattr(engine, "build_for_training", lambda *_, **__: network)
+    recipe = replace(REIN, learning_rate=0.0)
+    training = engine.Training(network="small", image_size=8, recipe=recipe, seed=0)
+    images, labels = torch.arange(7 * 3 * 8 * 8).view(7, 3, 8, 8) % 256, torch.tensor([0, 1, 1, 0, 1, 0, 0])
+    with engine.trainer_of(training, 2, torch.device("cpu"), engine.Advice("", "", "")) as trainer:
+        loss = trainer.train_epoch(InMemory(images.byte(), labels), 0, lambda count: None)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    with torch.no_grad():
+        whole = nn.functional.cross_entropy(network((images / 255 - mean) / std), labels)
+    assert loss == pytest.approx(float(whole), rel=1e-5)
+
+
+def as_the_script_prepares(pixels, mean):
+    """All that Chrabaszcz et al. make of an image: {(mirrored, down, right): image}, from 0..255 to floats.
+
+    Their steps: a 255th of it, less the mean image, mirrored or not, four zeros around it, cut out at 0..8 of these.
+    """
+    centred = pixels.astype(np.float32) / np.float32(255) - mean.astype(np.float32)
+    copies = (np.pad(one, ((0, 0), (4, 4), (4, 4))) for one in (centred, centred[:, :, ::-1]))
+    side = pixels.shape[-1]
+    return {
+        (mirrored, y, x): padded[:, y : y + side, x : x + side]
+        for mirrored, padded in enumerate(copies)
+        for y in range(9)
+        for x in range(9)
+    }
+
+
+def test_chrabaszcz_trains_on_the_images_of_its_script_and_tests_on_them(colours, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "build_for_training", lambda name, classes, size, **_: WithDropout(classes))
+    seen, logits = {True: [], False: []}, engine.Trainer._logits
+
+    def noted(self, network, images):
+        seen[self.network.training].extend(images.numpy().copy())
+        return logits(self, network, images)
+
+    monkeypatch.setattr(engine.Trainer, "_logits", noted)
+    train(colours, tmp_path, replace(QUICK, recipe="chrabaszcz", epochs=1))
+    stored = {}
+    for split, path in colours[0].items():
+        loader = beton_loader(path, split="val", batch_size=64, image_size=16, augment="shift", loader="dali")
+        stored[split] = np.concatenate([images.numpy() for images, *_ in loader])
+    mean = stored["train"].mean(0, dtype=np.float64) / 255
+    np.testing.assert_allclose(np.load(tmp_path / MEAN_IMAGE), mean, rtol=1e-6)
+    candidates = {
+        (row, *how): image
+        for row, pixels in enumerate(stored["train"])
+        for how, image in as_the_script_prepares(pixels, mean).items()
+    }
+    keys, images = list(candidates), np.stack(list(candidates.values()))
+    found = []
+    for image in seen[True]:
+        difference = np.abs(images - image).max((1, 2, 3))
+        found.append(keys[difference.argmin()])
+        assert difference.min() < 1e-6
+        assert ((image == 0) == (candidates[found[-1]] == 0)).all(), "exactly 0 outside"
+    assert sorted(key[:2] for key in found) == [(row, mirrored) for row in range(40) for mirrored in (0, 1)]
+    assert len({key[2:] for key in found}) > 40, "of 81 places, for 80 images"
+    np.testing.assert_allclose(np.stack(seen[False]), stored["val"] / 255 - mean, atol=1e-6)
 
 
 @pytest.mark.parametrize("recipe", ["fast", "chrabaszcz"])
@@ -157,8 +290,6 @@ def test_it_learns_and_the_weights_are_those_that_were_tested(colours, tmp_path)
     assert made.epochs[-1]["val_top5"] == 1
     network = engine.build_for_training("WRN-10-0.5", 3, 16)
     network.load_state_dict(torch.load(tmp_path / WEIGHTS, weights_only=True))
-    from rescale_fast.loaders import beton_loader
-    from rescale_fast.networks.types import IMAGENET_MEAN, IMAGENET_STD
 
     val = beton_loader(colours[0]["val"], split="val", batch_size=4, image_size=16, loader="dali")
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
@@ -250,8 +381,8 @@ def test_plans_are_resolved_from_the_data(colours):
     large = plan_training(TrainSettings(), replace(info, max_width=500, max_height=400), "imagenet")
     assert (large.network, large.image_size, large.recipe.augment) == ("ResNet18", 224, "crop-flip")
     letters = plan_training(TrainSettings(recipe="chrabaszcz"), info, "glyphs")
-    assert not letters.recipe.mirrored_copies, "mirrored letters are other letters"
-    assert plan_training(TrainSettings(recipe="chrabaszcz"), info, "imagenet").recipe.mirrored_copies
+    assert letters.recipe.augment == "shift", "mirrored letters are other letters"
+    assert plan_training(TrainSettings(recipe="chrabaszcz"), info, "imagenet").recipe.augment == "shift-both"
     other = plan_training(replace(QUICK, train_network="timm:resnet10t", seed=3), info, None, loader="dali")
     assert other.folder_name == "timm-resnet10t-fast-dali-seed3"
 
@@ -286,22 +417,28 @@ def test_what_a_finished_training_was_made_with_is_noted_as_ever(colours):
             "batch_size": 128,
             "learning_rate": 0.01,
             "schedule": {"every": 10, "factor": 0.2},
-            "weight_decay": 0.0005,
+            "weight_decay": 0.001,
             "augment": "shift",
+            "drops_last": True,
             "steps_an_epoch": 1,
-            "nesterov": False,
+            "optimizer": {"momentum": 0.9, "nesterov": False},
+            "decays": "all-but-biases",
+            "clip_norm": 0.0,
             "label_smoothing": 0.0,
-            "mirrored_copies": False,
+            "centre": "image",
             "std": [1.0, 1.0, 1.0],
-            "bfloat16": False,
+            "half_precision": False,
             "averaging": 0.0,
             "first_size": 1.0,
+            "test_size": 1.0,
+            "blur_pool": False,
             "reported_epoch": 31,
         },
         "seed": 0,
         "loader": "ffcv",
         "compiled": False,
         "deterministic": False,
+        "flip_test": False,
     }
     assert to_json(plan_training(TrainSettings(recipe="chrabaszcz"), colours[1]["train"], "glyphs")) == noted
 

@@ -39,6 +39,7 @@ def train(
     augment: Augment | Literal["auto"] = "auto",
     seed: int = 0,
     train_compile: bool = False,
+    flip_test: bool = False,
     deterministic: bool = False,
     loader: LoaderKind = "ffcv",
     device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -60,7 +61,8 @@ def train(
         folder: where runs/ is made; by default where train.beton is.
         recipe: "fast", "rein" or "chrabaszcz". epochs, train_batch_size, learning_rate, augment: instead of its own.
         train_size: side of the images, pixels. By default that of the betons' images, at most 224.
-        seed: of weights, order and augmentation. train_compile: torch.compile. deterministic: on a GPU, too.
+        seed: of weights, order and augmentation. train_compile: torch.compile.
+        flip_test: test on each image and its mirror image together, too. deterministic: on a GPU, too.
         loader: what reads the betons. device: "auto" takes a GPU if there is one.
         num_threads: 0 = all cores; on the CPU the weights' last digits depend on it. progress: show a bar.
     Returns: TrainRun: last_top1 and best_top1, 0..1, and of each epoch a mapping with its loss, accuracy and seconds.
@@ -70,7 +72,7 @@ def train(
     check_callable(network)
     settings = TrainSettings(
         network if isinstance(network, str) else None, recipe, epochs, train_batch_size, learning_rate, train_size,
-        augment, seed, train_compile, deterministic,
+        augment, seed, train_compile, flip_test, deterministic,
     )  # fmt: skip
     need_to_load("training", loader)
     machine, files = MachineSettings(device, num_threads), _files(betons)

@@ -16,7 +16,6 @@ from rescale_fast.loaders.augment import FILL, Placements
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.loaders.samples import Samples
 from rescale_fast.loaders.settings import LoaderSettings
-from rescale_fast.types import IntArray
 
 # Longer ones can end the process with a segmentation fault where an image has no readable header (DALI 2.4).
 LARGEST_CPU_RUN = 16
@@ -63,26 +62,27 @@ class DaliLoader(BetonLoader):
         super().__init__(beton, samples, settings, device)
         self._bytes = np.memmap(self.path, np.uint8, "r")
 
-    def _images(self, batches: list[IntArray], places: Placements) -> Generator[torch.Tensor, None, None]:
+    def _images(self, places: Placements) -> Generator[torch.Tensor, None, None]:
         size, longest = self.image_size, LARGEST_CPU_RUN if self.device.type == "cpu" else self.batch_size
-        split = [[rows[at : at + longest] for at in range(0, len(rows), longest)] for rows in batches]
-        pipeline = self._pipeline(list(chain(*split)), places, depth=2 * len(split[0]))
-        for rows, runs in zip(batches, split, strict=True):
-            images, filled = torch.empty(len(rows), size, size, 3, dtype=torch.uint8, device=self.device), 0
+        split = [list(batch.batches(longest)) for batch in places.batches(self.batch_size)]
+        pipeline = self._pipeline(list(chain(*split)), depth=2 * len(split[0]))
+        for runs in split:
+            images = torch.empty(sum(map(len, runs)), size, size, 3, dtype=torch.uint8, device=self.device)
+            filled = 0
             for run in runs:
                 try:
                     (made,) = pipeline.run()
                 except RuntimeError as error:
-                    self._refuse_one_of(run, places)
+                    self._refuse_one_of(run)
                     raise TrainingError(f"{self.path}: DALI stopped: {error}") from error
                 _copy(made, images[filled : filled + len(run)])
                 filled += len(run)
             yield images.permute(0, 3, 1, 2)
 
-    def _pipeline(self, runs: Sequence[IntArray], places: Placements, depth: int) -> Any:
-        on_gpu, moves = self.device.type == "cuda", bool(places.shifts.any())
+    def _pipeline(self, runs: Sequence[Placements], depth: int) -> Any:
+        on_gpu, moves = self.device.type == "cuda", any(run.shifts.any() for run in runs)
         pipeline = _pipeline(
-            source=(self._inputs(rows, places)[: 4 + moves] for rows in runs),
+            source=(self._inputs(run)[: 4 + moves] for run in runs),
             image_size=self.image_size,
             on_gpu=on_gpu,
             moves=moves,
@@ -94,25 +94,26 @@ class DaliLoader(BetonLoader):
         pipeline.build()
         return pipeline
 
-    def _refuse_one_of(self, rows: IntArray, places: Placements) -> None:
+    def _refuse_one_of(self, run: Placements) -> None:
         """Raise ArtifactError for the first of these images that DALI refuses alone, too: its error names none."""
-        pipeline = self._pipeline(np.split(rows, len(rows)), places, depth=2)
-        for row in rows:
+        images = list(run.batches(1))
+        pipeline = self._pipeline(images, depth=2)
+        for image in images:
             try:
                 pipeline.run()
             except RuntimeError:
-                self._refuse(np.array([row]))
+                self._refuse(image.rows)
 
-    def _inputs(self, rows: IntArray, places: Placements) -> tuple[list[NDArray[Any]], ...]:
-        """For each image of a batch: JPEG, two corners of its box as shares, mirrored, corner after moving."""
-        sides = self._sizes[rows]
-        start, shape = places.boxes[rows, :2], places.boxes[rows, 2:]
+    def _inputs(self, run: Placements) -> tuple[list[NDArray[Any]], ...]:
+        """For each image of a run: JPEG, two corners of its box as shares, mirrored, corner after moving."""
+        sides = self._sizes[run.rows]
+        start, shape = run.boxes[:, :2], run.boxes[:, 2:]
         return (
-            [self._encoded(row) for row in rows.tolist()],
-            list((start / sides).astype(np.float32)),
-            list(((start + shape) / sides).astype(np.float32)),
-            list(places.mirrored[rows].astype(np.int32)),
-            list(-places.shifts[rows].astype(np.int32)),
+            [self._encoded(row) for row in run.rows.tolist()],
+            list((start / sides).astype(np.float32, order="C")),
+            list(((start + shape) / sides).astype(np.float32, order="C")),
+            list(run.mirrored.astype(np.int32)),
+            list(-run.shifts.astype(np.int32, order="C")),
         )
 
     def _encoded(self, row: int) -> NDArray[np.uint8]:

@@ -32,7 +32,6 @@ from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.loaders.checks import BATCHES_AHEAD, check_memory, largest_image
 from rescale_fast.loaders.samples import Samples
 from rescale_fast.loaders.settings import LoaderSettings
-from rescale_fast.types import IntArray
 
 # numba prints an error when compiled code that FFCV made is deleted before the program ends, so it is kept till then.
 _COMPILED: list[Any] = []
@@ -173,36 +172,38 @@ class FfcvLoader(BetonLoader):
         self._records = self._loader.reader.metadata  # (N,) all fields of the samples
         self._restore_threads()
 
-    def _images(self, batches: list[IntArray], places: Placements) -> Generator[torch.Tensor, None, None]:
+    def _images(self, places: Placements) -> Generator[torch.Tensor, None, None]:
         check_memory(self.beton, self.samples.image, self.settings)
         records = self._placed(places)
         self._loader.reader.metadata = records
         self._decoder.image_size = self.image_size
         Compiler.set_num_threads(self.num_workers)
-        iterator = EpochIterator(self._loader, np.concatenate(batches))
+        iterator = EpochIterator(self._loader, np.arange(len(places)))
         try:
-            for rows in batches:
+            for at in range(0, len(places), self.batch_size):
                 self._wait(iterator)
                 (images,) = next(iterator)
                 self._restore_threads()
-                self._refuse(rows[records[self.image_field]["refused"][rows] != 0])
+                batch = slice(at, at + self.batch_size)
+                self._refuse(places.rows[batch][records[self.image_field]["refused"][batch] != 0])
                 yield self._given(images)
         finally:
             iterator.close()
 
     def _placed(self, places: Placements) -> Any:
-        """FFCV's table of samples with the places of images."""
-        kinds = self._records.dtype
+        """(m,) FFCV's records of the samples, in order, with the places of their images."""
+        records = self._records[places.rows]
+        kinds = records.dtype
         wider = np.dtype(
             [(name, PLACED if name == self.image_field else kinds[name]) for name in kinds.names], align=True
         )
-        placed = np.zeros(len(self._records), wider)
+        placed = np.zeros(len(records), wider)
         for name in kinds.names:
             if name == self.image_field:
                 for part in kinds[name].names:
-                    placed[name][part] = self._records[name][part]
+                    placed[name][part] = records[name][part]
             else:
-                placed[name] = self._records[name]
+                placed[name] = records[name]
         image = placed[self.image_field]
         for column, name in enumerate(("top", "left", "rows", "columns")):
             image[name] = places.boxes[:, column]

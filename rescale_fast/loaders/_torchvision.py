@@ -21,7 +21,6 @@ from rescale_fast.loaders.augment import FILL, Placements
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.loaders.samples import Samples
 from rescale_fast.loaders.settings import LoaderSettings
-from rescale_fast.types import IntArray
 from rescale_fast.workers import start_worker, worker_context
 
 
@@ -98,10 +97,11 @@ class TorchvisionLoader(BetonLoader):
             pin_memory=self.device.type == "cuda",
         )
 
-    def _images(self, batches: list[IntArray], places: Placements) -> Generator[torch.Tensor, None, None]:
-        self._epoch.tasks = [[self._task(row, places) for row in rows.tolist()] for rows in batches]
-        for rows, (images, decoded) in zip(batches, self._loaded(), strict=True):
-            self._refuse(rows[~decoded.numpy()])
+    def _images(self, places: Placements) -> Generator[torch.Tensor, None, None]:
+        batches = list(places.batches(self.batch_size))
+        self._epoch.tasks = [[self._task(batch, i) for i in range(len(batch))] for batch in batches]
+        for batch, (images, decoded) in zip(batches, self._loaded(), strict=True):
+            self._refuse(batch.rows[~decoded.numpy()])
             yield images.to(self.device, non_blocking=True)
 
     def _loaded(self) -> Iterator[Any]:
@@ -111,16 +111,17 @@ class TorchvisionLoader(BetonLoader):
             self._loader = self._start()  # for the next epoch
             raise TrainingError(f"{self.path}: a loading process stopped: {_reason(error)}") from error
 
-    def _task(self, row: int, places: Placements) -> Task:
+    def _task(self, places: Placements, i: int) -> Task:
+        row = places.rows[i]
         record = self.image_records[row]
         return Task(
             int(self.payloads[row, 0]),
             int(self.payloads[row, 1]),
             int(record["mode"]),
             (int(record["height"]), int(record["width"])),
-            tuple(places.boxes[row].tolist()),
-            bool(places.mirrored[row]),
-            tuple(places.shifts[row].tolist()),
+            tuple(places.boxes[i].tolist()),
+            bool(places.mirrored[i]),
+            tuple(places.shifts[i].tolist()),
             self.image_size,
         )
 

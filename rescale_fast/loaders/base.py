@@ -11,7 +11,7 @@ import numpy as np
 
 from rescale_fast.beton.file import BetonFile, Records
 from rescale_fast.errors import ArtifactError, SettingError, TrainingError
-from rescale_fast.loaders.augment import Placements, place_centrally, place_randomly
+from rescale_fast.loaders.augment import AUGMENTS, Placements, place_centrally, place_randomly
 from rescale_fast.loaders.draws import Purpose, stream
 from rescale_fast.loaders.samples import Samples
 from rescale_fast.loaders.settings import LoaderSettings
@@ -46,8 +46,9 @@ class Share:
 class BetonLoader(ABC):
     """Iterate for an epoch; iterate again for the next one. Made by `beton_loader`.
 
-    `epoch` is the number of the next one, from 0: set it to go on where another process stopped. `image_size` may be
-    set between epochs, too. An epoch may be left before its end; when the next one has begun it cannot be gone on with.
+    `epoch` is the number of the next one, from 0: set it to go on where another process stopped, and `first_batch` if
+    that was within the epoch. `image_size` may be set between epochs, too. An epoch may be left before its end; when
+    the next one has begun it cannot be gone on with.
     """
 
     def __init__(self, beton: BetonFile, samples: Samples, settings: LoaderSettings, device: "torch.device") -> None:
@@ -56,15 +57,16 @@ class BetonLoader(ABC):
         self.samples = samples
         self.settings = settings
         self.device = device
+        self.copies = AUGMENTS[settings.augment].copies if settings.split == "train" else 1
         self.share = Share(
-            len(samples.rows),
+            self.copies * len(samples.rows),
             int(settings.rank),
             int(settings.num_ranks),
             shuffled=settings.shuffles,
             equal=settings.split == "train",
             seed=int(settings.seed),
         )
-        self.num_images = len(self.share.sample_order(0))  # of this rank, an epoch
+        self.num_images = len(self.share.sample_order(0))  # this rank's share of an epoch
         self.labels = samples.labels  # (N,) of all samples
         self.indices = samples.indices  # (N,)
         self._sizes = np.stack([self.image_records["height"], self.image_records["width"]], axis=1).astype(np.int64)
@@ -80,7 +82,7 @@ class BetonLoader(ABC):
     @property
     def dataset(self) -> IntArray:
         """The rows of the beton that all ranks together go through. Code written for a DataLoader asks how many."""
-        return self.samples.rows
+        return np.tile(self.samples.rows, self.copies)
 
     @property
     def batch_size(self) -> int:
@@ -113,6 +115,20 @@ class BetonLoader(ABC):
         self.epoch = epoch
 
     @property
+    def first_batch(self) -> int:
+        """The number of the batch that the next epoch, and that alone, begins with, from 0. May be set."""
+        return int(self.settings.first_batch)
+
+    @first_batch.setter
+    def first_batch(self, value: int) -> None:
+        self.settings = replace(self.settings, first_batch=value)
+
+    @property
+    def images_an_epoch(self) -> int:
+        """Images that this rank gives an epoch: without those of a last batch that is left out."""
+        return min(self.num_images, len(self) * self.batch_size)
+
+    @property
     def image_field(self) -> str:
         """The column of records that describes images."""
         return f"f{self.samples.image}"
@@ -133,23 +149,23 @@ class BetonLoader(ABC):
                 f"{self.path}: this loader was opened by process {self._process}, and its threads did not come along "
                 f"into process {os.getpid()}, its fork. Call beton_loader there."
             )
-        epoch, self.epoch = self.epoch, self.epoch + 1
+        epoch, first = self.epoch, self.first_batch
+        self.settings = replace(self.settings, epoch=epoch + 1, first_batch=0)
         self._begun += 1
-        return self._read(epoch, self._begun)
+        return self._read(epoch, first, self._begun)
 
     def __reduce__(self) -> str:
         raise TrainingError(f"{self.path}: a loader cannot be copied, or sent to a process. Call beton_loader there.")
 
-    def _read(self, epoch: int, begun: int) -> "Iterator[Batch]":
-        order = self.samples.rows[self.share.sample_order(epoch)[: len(self) * self.batch_size]]
-        batches = [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)]
+    def _read(self, epoch: int, first: int, begun: int) -> "Iterator[Batch]":
+        places = self._place(epoch, first)
         self._check_newest(begun)
-        if not batches:
+        if not len(places):
             return
-        with closing(self._images(batches, self._place(epoch))) as images:
-            for rows, made in zip(batches, images, strict=True):
-                made, labels = self._normalised(made), self._numbers(self.labels[rows])
-                yield (made, labels, self._numbers(self.indices[rows])) if self.settings.index else (made, labels)
+        with closing(self._images(places)) as images:
+            for batch, made in zip(places.batches(self.batch_size), images, strict=True):
+                made, labels = self._normalised(made, batch), self._numbers(self.labels[batch.rows])
+                yield (made, labels, self._numbers(self.indices[batch.rows])) if self.settings.index else (made, labels)
                 self._check_newest(begun)
 
     def _check_newest(self, begun: int) -> None:
@@ -165,24 +181,26 @@ class BetonLoader(ABC):
 
         return torch.from_numpy(values).to(self.device, non_blocking=True)
 
-    def _normalised(self, images: "torch.Tensor") -> "torch.Tensor":
+    def _normalised(self, images: "torch.Tensor", places: Placements) -> "torch.Tensor":
         """(B, 3, S, S) floating point, if that is asked for."""
         import torch
 
         if self.settings.normalise is None:
             return images
-        mean, deviation = (torch.tensor(one, device=self.device)[:, None, None] for one in self.settings.normalise)
-        normalised = torch.addcmul(-mean / deviation, images.float(), 1 / (255 * deviation))
-        return normalised.to(getattr(torch, self.settings.dtype))
+        return self.settings.normalise(images, places).to(getattr(torch, self.settings.dtype))
 
-    def _place(self, epoch: int) -> Placements:
+    def _place(self, epoch: int, first: int) -> Placements:
+        """All images of this rank's epoch from its batch `first` on, in order."""
+        order = self.share.sample_order(epoch)[first * self.batch_size : self.images_an_epoch]
+        copies, chosen = np.divmod(order, len(self.samples.rows))
+        rows, augment = self.samples.rows[chosen], self.settings.augment
         if self.settings.split == "val":
-            return place_centrally(self._sizes, self.settings.augment)
-        return place_randomly(self._sizes, self.settings.augment, self.image_size, self.settings.seed, epoch)
+            return place_centrally(rows, self._sizes, augment)
+        return place_randomly(rows, copies, self._sizes, augment, self.image_size, int(self.settings.seed), epoch)
 
     @abstractmethod
-    def _images(self, batches: list[IntArray], places: Placements) -> "Generator[torch.Tensor, None, None]":
-        """(B, 3, S, S) uint8 on the device, for each batch of rows; `places` are those of all samples."""
+    def _images(self, places: Placements) -> "Generator[torch.Tensor, None, None]":
+        """(B, 3, S, S) uint8 on the device, batch by batch."""
 
     def _refuse(self, rows: IntArray) -> None:
         """Raise ArtifactError if there are any."""

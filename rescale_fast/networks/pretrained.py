@@ -7,6 +7,7 @@ it publishes no hashes), whose evaluation resizes to 256 and crops 224.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
@@ -15,6 +16,7 @@ from rescale_fast.artifact import Origin, file_sha256
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import NetworkError, SettingError
 from rescale_fast.networks import glyph_network
+from rescale_fast.networks.blur_pool import build_for_weights
 from rescale_fast.networks.build import TIMM, build_network, check_timm_name, check_torchvision_name
 from rescale_fast.networks.checkpoints import download, download_failed, read_checkpoint
 from rescale_fast.networks.own import check_outputs, code_digest, is_reference, num_outputs, short_name
@@ -140,14 +142,15 @@ def _from_file(
 ) -> LoadedNetwork:
     """A checkpoint of one's own: with an output for each class of the data set, or a copy of published weights."""
     checkpoint = read_checkpoint(file)
-    network = build_network(choice.name, dataset.num_classes)
+    build = partial(build_for_weights, choice.name, weights=checkpoint.weights)
+    network = build(dataset.num_classes)
     own = network.state_dict()
     weights, part = fit_names(checkpoint.weights, own), names_taken(checkpoint.weights, own)
     wanted = count_outputs(network, weights, dataset.num_classes)
     if published is None or wanted != published.num_outputs:
         published, wanted = None, dataset.num_classes
     elif not published.are_all:
-        network = build_network(choice.name, wanted)
+        network = build(wanted)
     load_weights(network, weights, str(file), wanted)
     copied = _copied_from_torchvision(choice)
     if copied is not None and hasattr(network, "transform_input"):  # Inception, GoogLeNet: from TensorFlow

@@ -109,13 +109,14 @@ def build_for_training(
         of a size that the network does not take.
     """
     check_network(name)
-    network = _build(plain_name(name), num_classes)
+    network = build_plain(name, num_classes)
     if is_reference(name):
         check_outputs(name, network, num_classes, image_size)
         return network.train()
-    if not _takes(network, num_classes, image_size):
-        larger = next((size for size in SIZES if size > image_size and _takes(network, num_classes, size)), None)
-        hint = f"Pass {size_option} {larger}, which resizes them, or" if larger else "Pass"
+    if not takes(network, num_classes, image_size):
+        by_distance = sorted(SIZES, key=lambda size: (size < image_size, abs(size - image_size)))  # larger ones first
+        other = next((size for size in by_distance if takes(network, num_classes, size)), None)
+        hint = f"Pass {size_option} {other}, which resizes them, or" if other else "Pass"
         raise NetworkError(f"{name} cannot tell classes on images of {image_size} px. {hint} another network.")
     return network.train()
 
@@ -170,19 +171,22 @@ def _check_library_name(name: str) -> None:
         raise UnknownNetworkError(f"{error}{''.join(hints)}") from error
 
 
-def _takes(network: "nn.Module", num_classes: int, image_size: int) -> bool:
+def takes(network: "nn.Module", num_classes: int, image_size: int) -> bool:
     """Whether the network makes logits of an image of that size."""
     import torch
 
+    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     try:
         with torch.inference_mode():
-            logits = network.eval()(torch.zeros(1, 3, image_size, image_size))
-    except (RuntimeError, ValueError, AssertionError):  # a feature map vanishes, or sizes do not match
+            logits = network.eval()(torch.zeros(1, 3, image_size, image_size, device=device))
+    except Exception:  # a feature map vanishes, or sizes do not match, of which each network tells in its own way
         return False
     return isinstance(logits, torch.Tensor) and logits.shape == (1, num_classes)
 
 
-def _build(name: str, num_classes: int) -> "nn.Module":
+def build_plain(name: str, num_classes: int) -> "nn.Module":
+    """Build an untrained network of a name that there is, for images of whatever size."""
+    name = plain_name(name)
     if name in TABLE:
         return TABLE[name](num_classes)
     if wide := WIDE.fullmatch(name):

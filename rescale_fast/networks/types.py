@@ -1,8 +1,9 @@
 """How large, and how prepared, networks want their images."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
+Normalisation: TypeAlias = Literal["layer", "other", "none"]  # of features in a network: each image by itself, ...
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 

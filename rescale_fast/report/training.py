@@ -44,6 +44,7 @@ def run_rows(runs: Sequence[TrainRun]) -> list[dict[str, Any]]:
             "run": run,
             "num_epochs": len(run.epochs),
             "best_epoch": run.best_epoch,
+            "flip_test": run.figures.get("last epoch, flip test"),
             "seconds": sum(epoch.get("seconds", 0) for epoch in run.epochs),
         }
         for run in sorted(runs, key=lambda run: -run.last_top1)

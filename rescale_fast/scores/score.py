@@ -23,7 +23,7 @@ from rescale_fast.scores.settings import ScoreSettings
 from rescale_fast.scores.types import Scores
 from rescale_fast.train.defaults import default_network, default_size
 from rescale_fast.train.engine import Advice, Trainer, Training, trainer_of
-from rescale_fast.train.recipe import OneCycle, Recipe
+from rescale_fast.train.recipe import SGD, OneCycle, Recipe
 from rescale_fast.types import Advance, Float32Array, IntArray, Track, silent
 
 OTHER = {"a": "b", "b": "a"}
@@ -85,8 +85,8 @@ def plan_scoring(settings: ScoreSettings, *infos: BetonInfo, augment: Augment) -
         schedule=OneCycle(),
         weight_decay=5e-4,
         augment=augment,
-        nesterov=True,
-        bfloat16=True,
+        optimizer=SGD(nesterov=True),
+        half_precision=True,
     )
     network = settings.score_network or default_network(size)
     return Training(network=network, image_size=size, recipe=recipe, seed=settings.score_seed)

@@ -16,7 +16,7 @@ from rescale_fast.loaders.base import Share
 from rescale_fast.networks.glyph_network import cached_file, transform
 from rescale_fast.networks.saving import save_state
 from rescale_fast.train.engine import Advice, Training, trainer_of
-from rescale_fast.train.recipe import OneCycle, Recipe
+from rescale_fast.train.recipe import SGD, OneCycle, Recipe
 from rescale_fast.types import Track, silent
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _recipe(num_images: int) -> Recipe:
         learning_rate=LEARNING_RATE,
         schedule=OneCycle(),
         weight_decay=5e-4,
-        nesterov=True,
+        optimizer=SGD(nesterov=True),
         label_smoothing=0.1,
     )
 
@@ -78,17 +78,22 @@ class InMemory:
         import torch
 
         self.pixels, self.labels = pixels, torch.from_numpy(images.labels)
-        self.batch_size, self.image_size, self.epoch = batch_size, pixels.shape[-1], 0
+        self.batch_size, self.image_size = batch_size, pixels.shape[-1]
+        self.epoch = self.first_batch = 0
         self._share = Share(len(images), rank=0, num_ranks=1, shuffled=True, equal=True, seed=0)
 
     def __len__(self) -> int:
         return len(self.labels) // self.batch_size
 
+    @property
+    def images_an_epoch(self) -> int:
+        return len(self) * self.batch_size
+
     def __iter__(self) -> "Iterator[Batch]":
         import torch
 
         order = torch.from_numpy(self._share.sample_order(self.epoch))
-        for rows in order[: len(self) * self.batch_size].view(len(self), self.batch_size):
+        for rows in order[: len(self) * self.batch_size].view(len(self), self.batch_size)[self.first_batch :]:
             yield self.pixels[rows], self.labels[rows], rows
 
 

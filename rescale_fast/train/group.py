@@ -1,17 +1,20 @@
 """The processes that train one network together. Alone, every operation here is nothing."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rescale_fast.errors import TrainingError
 from rescale_fast.ranks import Ranks
+from rescale_fast.terminal import say
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+FEW_IMAGES = 16  # in a batch of batch normalisation: below, errors rise (Wu and He, "Group normalization", 2018)
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,24 @@ class Group:
             dist.all_reduce(tensor)
         return tensor
 
+    def gather(self, value: "torch.Tensor") -> "torch.Tensor":
+        """(count,) the value () of each process, in order."""
+        values = value.new_zeros(self.count)
+        values[self.ranks.rank] = value
+        return self.sum(values)
+
+    def largest(self, numbers: Sequence[int], device: "torch.device") -> list[int]:
+        """Of each number the largest that a process has. It makes a GPU wait."""
+        if self.count == 1:
+            return list(numbers)
+        import torch
+        import torch.distributed as dist
+
+        tensor = torch.tensor(numbers, device=device)
+        dist.all_reduce(tensor, dist.ReduceOp.MAX)
+        found: list[int] = tensor.tolist()
+        return found
+
     def share_buffers(self, network: "nn.Module") -> None:
         """Give all processes the first one's running statistics."""
         if self.count > 1:
@@ -52,6 +73,21 @@ class Group:
 
             dist.barrier()
 
+    def normalising(self, network: "nn.Module", device: "torch.device", images: int) -> "nn.Module":
+        """The network, whose batch normalisation is over the images of all processes where each has only so few.
+
+        torch has that on GPUs alone; on the CPU it is said that there are few.
+        """
+        if self.count == 1 or images >= FEW_IMAGES or not _has_batch_norm(network):
+            return network
+        if device.type == "cuda":
+            return _synchronised(network)
+        say(
+            f"{'train':>9}  {self.count} ranks get {images} images of a batch each, and normalise over these alone, "
+            f"which from {FEW_IMAGES} on does no harm. Raise --train-batch-size, or use fewer ranks."
+        )
+        return network
+
     def parallel(self, network: "nn.Module", device: "torch.device") -> "nn.Module":
         """The network, averaging its gradients over all processes."""
         if self.count == 1:
@@ -59,6 +95,23 @@ class Group:
         from torch.nn.parallel import DistributedDataParallel
 
         return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
+
+
+def _has_batch_norm(network: "nn.Module") -> bool:
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    return any(isinstance(module, _BatchNorm) for module in network.modules())
+
+
+def _synchronised(network: "nn.Module") -> "nn.Module":
+    try:  # which keeps the activations that timm's networks have in one layer with the normalisation
+        from timm.layers import convert_sync_batchnorm
+    except ImportError:
+        from torch.nn import SyncBatchNorm
+
+        convert_sync_batchnorm = SyncBatchNorm.convert_sync_batchnorm
+    converted: nn.Module = convert_sync_batchnorm(network)
+    return converted
 
 
 @contextmanager

@@ -9,19 +9,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from rescale_fast.artifact import Origin, write_whole
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.files.reading import reading
-from rescale_fast.loaders import beton_loader
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.machine import MachineSettings
-from rescale_fast.networks.own import short_name
 from rescale_fast.networks.saving import save_state
+from rescale_fast.train.batches import open_loaders, save_mean_image
 from rescale_fast.train.checkpoint import THEN, load_checkpoint, save_checkpoint
 from rescale_fast.train.engine import Advice, Trainer, trainer_of
 from rescale_fast.train.group import Group
@@ -29,10 +26,7 @@ from rescale_fast.train.plan import Benchmark
 from rescale_fast.train.types import RESULT, TrainRun
 from rescale_fast.types import Advance, Track, silent
 
-if TYPE_CHECKING:
-    import torch
-
-CHECKPOINT, LOG, WEIGHTS = "checkpoint.pt", "log.jsonl", "weights.pt"
+CHECKPOINT, LOG, WEIGHTS, MEAN_IMAGE = "checkpoint.pt", "log.jsonl", "weights.pt", "mean_image.npy"
 Record = dict[str, Any]
 
 
@@ -50,6 +44,8 @@ def train_network(
 ) -> TrainRun:
     """Train on betons["train"], test on betons["val"]; log, checkpoint, and in the end weights.pt, in `folder`.
 
+    Where the recipe takes off the mean image, mean_image.npy, too: (3, S, S) float32, of values from 0 to 1.
+
     Args:
         infos: the JSON beside each beton. tensorboard: write folder/tensorboard, too.
     Raises: SettingError for impossible settings; ArtifactError for betons that do not fit together, and a
@@ -57,16 +53,14 @@ def train_network(
         little GPU memory.
     """
     check_betons(infos)
-    device = machine.torch_device()
-    loaders = {split: _open(split, betons[split], training, device, machine, group) for split in betons}
-    num_classes = len(infos["train"].class_ids)
-    _check_labels(loaders, num_classes)
+    loaders = open_loaders(betons, infos, training, machine, group)
+    device, num_classes = machine.torch_device(), len(infos["train"].class_ids)
     threads = machine.threads
     with trainer_of(training, num_classes, device, _advice(training), group, num_threads=threads) as trainer:
         records = _train_epochs(trainer, loaders, folder, origin, tensorboard, track)
     return TrainRun(
         origin=origin,
-        network=short_name(training.network),
+        network=training.tested_network,
         num_parameters=sum(parameter.numel() for parameter in trainer.network.parameters()),
         num_classes=num_classes,
         image_size=training.image_size,
@@ -109,12 +103,14 @@ def _train_epochs(
     ):
         for epoch in range(len(records), epochs):
             records.append(_epoch(epoch, trainer, loaders, advance))
+            state = trainer.state()  # which all ranks make together
             if group.is_first:
                 write(records[-1])
-                save_checkpoint(folder / CHECKPOINT, origin, records, trainer.state())
+                save_checkpoint(folder / CHECKPOINT, origin, records, state)
     if group.is_first:
         (folder / RESULT).unlink(missing_ok=True)  # of an earlier training, it would describe other weights
         save_state(folder / WEIGHTS, trainer.tested.state_dict())
+        save_mean_image(folder / MEAN_IMAGE, loaders["val"])
     return records
 
 
@@ -126,38 +122,6 @@ def check_betons(infos: dict[str, BetonInfo]) -> None:
             f"train.beton has {len(train)} classes from {train[0]!r} to {train[-1]!r}, val.beton {len(val)} from "
             f"{val[0]!r} to {val[-1]!r}. Export both from one subset."
         )
-
-
-def _open(
-    split: str, path: Path, training: Benchmark, device: "torch.device", machine: MachineSettings, group: Group
-) -> BetonLoader:
-    batch_size = training.recipe.batch_size
-    if batch_size % group.count:
-        raise SettingError(f"--train-batch-size {batch_size}: expected a multiple of {group.count}, the ranks' number.")
-    return beton_loader(
-        path,
-        split="train" if split == "train" else "val",
-        batch_size=batch_size // group.count,
-        image_size=training.image_size,
-        augment=training.recipe.augment,
-        device=device,
-        num_workers=machine.threads,
-        seed=training.seed,
-        rank=group.ranks.rank,
-        num_ranks=group.count,
-        loader=training.loader,
-        reuse_buffers=True,
-    )
-
-
-def _check_labels(loaders: dict[str, BetonLoader], num_classes: int) -> None:
-    for loader in loaders.values():
-        wrong = np.flatnonzero((loader.labels < 0) | (loader.labels >= num_classes))
-        if wrong.size:
-            raise ArtifactError(
-                f"{loader.path}: sample {wrong[0]} has the label {loader.labels[wrong[0]]}, but the JSON beside it "
-                f"names {num_classes} classes, 0 to {num_classes - 1}. Export it again, or `rescale-fast relabel` it."
-            )
 
 
 def _resume(trainer: Trainer, folder: Path, origin: Origin) -> list[Record]:
@@ -176,15 +140,15 @@ def _epoch(epoch: int, trainer: Trainer, loaders: dict[str, BetonLoader], advanc
     start = time.perf_counter()
     loss = trainer.train_epoch(train, epoch, advance)
     seconds = time.perf_counter() - start
-    num_trained = len(train) * train.batch_size * group.count
-    advance(len(train.beton) - num_trained)  # left out of this epoch: less than a batch on each rank
-    top1, top5 = trainer.test(val, advance)
+    num_trained = train.images_an_epoch * group.count
+    advance(len(train.dataset) - num_trained)  # left out of this epoch: less than a batch on each rank
+    accuracies = trainer.test(val, advance)
     return {
         "epoch": epoch + 1,
         "train_loss": loss,
-        "val_top1": top1,
-        "val_top5": top5,
+        **accuracies,
         "train_size": train.image_size,
+        "val_size": val.image_size,
         "seconds": seconds,
         "images_per_second": num_trained / seconds,
         "ranks": group.count,

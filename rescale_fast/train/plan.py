@@ -10,7 +10,15 @@ from rescale_fast.errors import NetworkError, SettingError, UnknownNetworkError
 from rescale_fast.loaders.augment import AUGMENTS, Augment
 from rescale_fast.loaders.settings import LoaderKind
 from rescale_fast.networks.own import code_digest, is_reference, short_name
-from rescale_fast.networks.registry import build_for_training, check_network, check_own, definition_of, plain_name
+from rescale_fast.networks.registry import (
+    build_for_training,
+    check_network,
+    check_own,
+    definition_of,
+    plain_name,
+    takes,
+)
+from rescale_fast.networks.traits import normalisation_of, prototype
 from rescale_fast.train.defaults import default_network, default_size
 from rescale_fast.train.engine import Training
 from rescale_fast.train.recipe import find_recipe
@@ -53,9 +61,10 @@ def check_training(
         _check_size(settings.train_network, num_classes, settings.train_size)
     recipe = find_recipe(settings.recipe, plain_name(settings.train_network or ""))
     batch_size = settings.train_batch_size or recipe.for_images(most_images).batch_size
+    copies = AUGMENTS[recipe.augment if settings.augment == "auto" else settings.augment].copies
     if batch_size % num_ranks:
         raise SettingError(f"--train-batch-size {batch_size}: expected a multiple of {num_ranks}, the ranks' number.")
-    if batch_size > most_images:
+    if recipe.drops_last and batch_size > copies * most_images:
         whose = "" if settings.train_batch_size else f" (of --recipe {settings.recipe})"
         raise SettingError(
             f"--train-batch-size {batch_size}{whose}: there are {most_images:,} training images at most. "
@@ -88,7 +97,8 @@ def plan_training(
     """
     size = settings.train_size or default_size(info)
     network = plain_name(settings.train_network or default_network(size))
-    recipe = find_recipe(settings.recipe, network)
+    made = prototype(network, len(info.class_ids))
+    recipe = find_recipe(settings.recipe, network, normalisation_of(made))
     batch_size = settings.train_batch_size
     recipe = recipe.of_batch(batch_size) if batch_size else recipe.for_images(info.num_images)
     augment: Augment
@@ -96,20 +106,32 @@ def plan_training(
         augment = settings.augment
     else:
         augment = "shift" if dataset_kind == "glyphs" else recipe.augment
+    if settings.flip_test and not AUGMENTS[augment].mirrors:
+        raise SettingError(
+            f"--flip-test: the network is not trained on mirror images (--augment {augment}), which may be of another "
+            "class. Leave it out, or pass an --augment that mirrors."
+        )
     recipe = replace(
         recipe,
         epochs=settings.epochs or recipe.epochs,
         learning_rate=settings.learning_rate or recipe.learning_rate,
         augment=augment,
-        mirrored_copies=recipe.mirrored_copies and AUGMENTS[augment].mirrors,
     )
+    if not (AUGMENTS[augment].crops and _holds(info, recipe.tested_size(size))):
+        recipe = replace(recipe, test_size=1.0)
     return Benchmark(
         network=network,
         image_size=size,
         recipe_name=settings.recipe,
-        recipe=recipe,
+        recipe=recipe.within(lambda side: takes(made, len(info.class_ids), side), size),
         seed=settings.seed,
         loader=loader,
         compiled=settings.train_compile,
         deterministic=settings.deterministic,
+        flip_test=settings.flip_test,
     )
+
+
+def _holds(info: BetonInfo, side: int) -> bool:
+    """Whether the centre of the largest images, of 7/8 of their side, has so many pixels."""
+    return min(info.max_width, info.max_height) * 7 // 8 >= side

@@ -1,43 +1,49 @@
 """Recipes: how a network is trained. A new one is a Recipe in RECIPES.
 
 rein        Nguyen and Nguyen, Pattern Recognition Letters 185, 73-80 (2024), as the ReIN repository trains.
-chrabaszcz  Chrabaszcz, Loshchilov and Hutter, "A downsampled variant of ImageNet" (2017). The images' mean colour is
-            taken off, where they take off the mean image.
+chrabaszcz  Chrabaszcz, Loshchilov and Hutter, "A downsampled variant of ImageNet" (2017), as their script trains. Its
+            penalty is 5e-4 times the sum of squares, without one half, and spares what Lasagne does: biases.
+            Where the learning rate falls, the momentum falls with it, as PyTorch has it; Lasagne's does not.
 fast        what is quick today: one-cycle learning rate (Smith and Topin 2018), label smoothing, images that grow
-            (Howard 2018), averaged weights (Polyak and Juditsky 1992), and bfloat16 on a GPU.
+            (Howard 2018), averaged weights (Polyak and Juditsky 1992), and half precision where the device computes in
+            it. Networks with layer normalisation (transformers, ConvNeXt) get AdamW, as in their papers.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from rescale_fast.loaders.augment import Augment
-from rescale_fast.networks.types import IMAGENET_STD
+from rescale_fast.networks.types import IMAGENET_STD, Normalisation
 from rescale_fast.settings import OneOf, Registry, find_choice
 
 RecipeName: TypeAlias = Annotated[str, OneOf("rescale_fast.train.recipe:RECIPES")]
+Decays: TypeAlias = Literal["all", "all-but-biases", "weights"]
 GROWS_FROM = 128  # pixels; smaller images are trained on at full size from the start
 GROWN_AT = 0.75  # share of the epochs after which images have their full size
 SIZE_STEP = 32  # pixels
-WARM_UP = 0.25  # share of a cycle's steps
 
 
 @dataclass(frozen=True)
 class OneCycle:
-    """A linear rise over a quarter of the training, then half a cosine down to nothing.
+    """A linear rise over `warm_up` of the training's steps, then half a cosine, or a line, down to nothing.
 
     Source: Smith and Topin, "Super-convergence: very fast training of neural networks using large learning rates"
-    (2018), in its usual form with a cosine.
+    (2018), in its usual form with a cosine; by a line in Jordan's airbench (2024) and in ffcv-imagenet.
     """
+
+    warm_up: float = 0.25
+    fall: Literal["cosine", "line"] = "cosine"
 
     def share(self, step: int, steps_per_epoch: int, epochs: int) -> float:
         """Share of the highest learning rate at a step, for any number of steps from 1 on."""
         position = (step + 0.5) / (epochs * steps_per_epoch)
-        if position < WARM_UP:
-            return position / WARM_UP
-        return 0.5 * (1 + math.cos(math.pi * (position - WARM_UP) / (1 - WARM_UP)))
+        if position < self.warm_up:
+            return position / self.warm_up
+        fallen = (position - self.warm_up) / (1 - self.warm_up)
+        return 1 - fallen if self.fall == "line" else 0.5 * (1 + math.cos(math.pi * fallen))
 
 
 @dataclass(frozen=True)
@@ -54,23 +60,54 @@ class Steps:
 
 
 @dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent."""
+
+    momentum: float = 0.9
+    nesterov: bool = False
+
+    def scale(self, batches: float) -> float:
+        """What the learning rate is multiplied by for a batch that is so many times as large (Goyal et al. 2017)."""
+        return batches
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """Adam whose decay stays out of its means (Loshchilov and Hutter 2019)."""
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+
+    def scale(self, batches: float) -> float:
+        """As of SGD: by the square root (Malladi et al. 2022), as timm does."""
+        return math.sqrt(batches)
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """How a network is trained, by SGD with momentum 0.9."""
+    """How a network is trained."""
 
     epochs: int
     batch_size: int  # images a step, those of all ranks together
-    learning_rate: float  # the highest, at that batch size; it grows and shrinks with it (Goyal et al. 2017)
+    learning_rate: float  # the highest, at that batch size; it grows and shrinks with it as the optimiser has it
     schedule: OneCycle | Steps
-    weight_decay: float
+    weight_decay: (
+        float  # as PyTorch counts it: the loss's gradient grows by so much of the parameter; AdamW its own way
+    )
+    optimizer: SGD | AdamW = SGD()
     augment: Augment = "crop-flip"
+    drops_last: bool = True  # an epoch leaves out what does not fill a batch
     steps_an_epoch: int = 1  # at least: the batch is halved until a small set has so many
-    nesterov: bool = False
+    decays: Decays = "all"  # "all-but-biases": not normalisation's either; "weights": nor its scales and embeddings
+    clip_norm: float = 0.0  # what gradients are shortened to; 0 = they are left as they are
     label_smoothing: float = 0.0
-    mirrored_copies: bool = False  # each batch is followed by its mirror image in the same step
+    centre: Literal["colour", "image"] = "colour"  # what is taken off: ImageNet's mean colour, or the set's mean image
     std: tuple[float, float, float] = IMAGENET_STD  # 0..1 scale; what pixels are divided by
-    bfloat16: bool = False  # on a GPU
+    half_precision: bool = False  # where the device computes in it
     averaging: float = 0.0  # share of the steps so far that the weights' moving average, which is tested, reaches back
     first_size: float = 1.0  # share of the images' side in the first epoch
+    test_size: float = 1.0  # side of the tested images, as a multiple of the trained
+    blur_pool: bool = False  # blur what convolutions with a stride take, which makes another network
     reported_epoch: int | None = None  # the epoch whose accuracy the authors report, if neither last nor best
 
     def size_at(self, epoch: int, image_size: int) -> int:
@@ -81,9 +118,21 @@ class Recipe:
         size = image_size * (self.first_size + (1 - self.first_size) * progress)
         return min(image_size, round(size / SIZE_STEP) * SIZE_STEP)
 
+    def within(self, takes: Callable[[int], bool], image_size: int) -> "Recipe":
+        """The recipe with images of the sides, pixels, alone that a network `takes`, beside its own."""
+        grows = all(takes(side) for side in {self.size_at(epoch, image_size) for epoch in range(self.epochs)})
+        tests = takes(self.tested_size(image_size))
+        return replace(self, first_size=self.first_size if grows else 1.0, test_size=self.test_size if tests else 1.0)
+
+    def tested_size(self, image_size: int) -> int:
+        """Side of the tested images, pixels."""
+        if self.test_size == 1 or image_size < GROWS_FROM:
+            return image_size
+        return round(image_size * self.test_size / SIZE_STEP) * SIZE_STEP
+
     def of_batch(self, batch_size: int) -> "Recipe":
         """The recipe with another batch size, and the learning rate that goes with it."""
-        scale = batch_size / self.batch_size
+        scale = self.optimizer.scale(batch_size / self.batch_size)
         return replace(self, batch_size=batch_size, learning_rate=self.learning_rate * scale)
 
     def for_images(self, num_images: int) -> "Recipe":
@@ -100,14 +149,17 @@ FAST = Recipe(
     learning_rate=0.4,
     schedule=OneCycle(),
     weight_decay=5e-4,
+    optimizer=SGD(nesterov=True),
     augment="crop-flip",
-    steps_an_epoch=8,
-    nesterov=True,
+    steps_an_epoch=16,
     label_smoothing=0.1,
-    bfloat16=True,
+    half_precision=True,
     averaging=0.02,
     first_size=0.7,
 )
+# Decay of Touvron et al. (DeiT 2021) and Liu et al. (Swin 2021, ConvNeXt 2022), whose last 4e-3 at 4,096 images is 1e-3
+# at 256 by the square root; the norm of Beyer et al., "Better plain ViT baselines for ImageNet-1k" (2022).
+FAST_ADAMW = replace(FAST, learning_rate=1e-3, weight_decay=0.05, optimizer=AdamW(), decays="weights", clip_norm=1.0)
 REIN = Recipe(
     epochs=100,
     batch_size=256,
@@ -115,29 +167,36 @@ REIN = Recipe(
     schedule=Steps(every=30, factor=0.1),
     weight_decay=1e-4,
     augment="crop-flip",
+    drops_last=False,
 )
 CHRABASZCZ = Recipe(
     epochs=40,
     batch_size=128,
     learning_rate=0.01,
     schedule=Steps(every=10, factor=0.2),
-    weight_decay=5e-4,
-    augment="shift-flip",
-    mirrored_copies=True,
+    weight_decay=1e-3,
+    decays="all-but-biases",
+    augment="shift-both",
+    centre="image",
     std=(1.0, 1.0, 1.0),
     reported_epoch=31,
 )
 RECIPES = Registry({"fast": FAST, "rein": REIN, "chrabaszcz": CHRABASZCZ})
 EXCEPTIONS: Mapping[tuple[str, str], Recipe] = MappingProxyType(
+    {("rein", "VGG16"): replace(REIN, learning_rate=0.01, batch_size=32)}
+)
+BY_NORMALISATION: Mapping[tuple[str, Normalisation], Recipe] = MappingProxyType(
     {
-        ("rein", "VGG16"): replace(REIN, learning_rate=0.01, batch_size=32),
-        # Without batch normalisation these two do not bear the others' learning rate.
-        ("fast", "VGG16"): replace(FAST, learning_rate=0.04),
-        ("fast", "GoogLeNet"): replace(FAST, learning_rate=0.04),
+        ("fast", "layer"): FAST_ADAMW,
+        ("fast", "none"): replace(FAST, learning_rate=FAST.learning_rate / 10),  # they do not bear the others'
     }
 )
 
 
-def find_recipe(name: str, network: str) -> Recipe:
-    """The recipe of that name for a network. Raises: SettingError naming all there are."""
-    return EXCEPTIONS.get((name, network), find_choice(RECIPES, name, "--recipe"))
+def find_recipe(name: str, network: str, normalisation: Normalisation = "other") -> Recipe:
+    """The recipe of that name for a network; epochs and batches do not depend on how it normalises.
+
+    Raises: SettingError naming all there are.
+    """
+    of_kind = BY_NORMALISATION.get((name, normalisation))
+    return EXCEPTIONS.get((name, network)) or of_kind or find_choice(RECIPES, name, "--recipe")

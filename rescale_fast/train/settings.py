@@ -32,6 +32,9 @@ class TrainSettings(Settings):
     seed: Seed = 0
     """Seed of weights, order and augmentation."""
     train_compile: bool = False
-    """Compile the network first (torch.compile), which pays when training takes longer than some minutes."""
+    """Compile the network first (torch.compile). On a CPU it does not pay (a minute for 2 % of WRN-16-1's time); on a
+    GPU, where it may when training takes longer than some minutes, it was not measured."""
+    flip_test: bool = False
+    """Test on each image and its mirror image together, too: figures of their own, which are no plain accuracies."""
     deterministic: bool = False
     """The same numbers every time on a GPU too, where it costs time."""

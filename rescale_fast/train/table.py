@@ -56,6 +56,8 @@ def markdown(cells: Sequence[Cell], title: str) -> str:
         sections.append("After the sign: the deviation over seeds.")
     if any(cell.published is not None and cell.runs for cell in cells):
         sections.append(f"In brackets: published, best epoch, one seed ({CITATION}).")
+    if any("flip test" in figure for figure in figures):
+        sections.append("Flip test: of the mean of the logits of an image and its mirror image; not what is published.")
     failures = [f"- {cell.network} on {cell.subset}: {cell.failure}" for cell in cells if cell.failure]
     if failures:
         sections.append("Not trained:\n\n" + "\n".join(failures))

@@ -15,6 +15,7 @@ from rescale_fast.files.reading import DamageError
 from rescale_fast.networks.registry import definition_of
 
 RESULT = "result.json"
+FLIPPED = "val_top1_flipped"  # of the flip test: another kind of figure than val_top1
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class TrainRun(JsonArtifact):
 
     schema: ClassVar[str] = "train_run/2"
 
-    network: Annotated[str, Means("as the command line calls it")]
+    network: Annotated[str, Means("as the command line calls it; +BlurPool where the recipe has added that")]
     num_parameters: Count
     num_classes: Positive
     image_size: Annotated[Positive, Means("pixels")]
@@ -68,11 +69,13 @@ class TrainRun(JsonArtifact):
 
     @property
     def figures(self) -> dict[str, float]:
-        """Accuracy on val, 0..1, by the epoch it is of: figures that must not be mixed."""
+        """Accuracy on val, 0..1, by the epoch and the test it is of: figures that must not be mixed."""
         figures = {"last epoch": self.last_top1, "best epoch": self.best_top1}
         if self.reported_epoch is not None and self.reported_epoch <= len(self.epochs):
             reported = self.epochs[self.reported_epoch - 1]
             figures[f"epoch {self.reported_epoch}"] = float(reported["val_top1"])
+        if flipped := [float(epoch[FLIPPED]) for epoch in self.epochs if FLIPPED in epoch]:
+            figures |= {"last epoch, flip test": flipped[-1], "best epoch, flip test": max(flipped)}
         return figures
 
     def tree(self) -> dict[str, Any]:
@@ -101,5 +104,7 @@ def check_records(records: Sequence[Mapping[str, Any]]) -> None:
         where = f"epochs[{place}]."
         for key, kind in (("epoch", Positive), ("val_top1", Share), ("train_loss", float)):
             typed(member(record, key, where), kind, where + key)
+        if FLIPPED in record:
+            typed(record[FLIPPED], Share, where + FLIPPED)
         if record["epoch"] != place + 1:
             raise DamageError(f"{where}epoch is {record['epoch']}, expected {place + 1}")
