@@ -71,7 +71,7 @@ class Ready:
     """A loader's batches, kept in memory, as often as wanted."""
 
     def __init__(self, loader: Any) -> None:
-        self.batch_size, self.dataset = loader.batch_size, loader.dataset
+        self.batch_size, self.dataset, self.images_an_epoch = loader.batch_size, loader.dataset, loader.images_an_epoch
         self.batches = [tuple(part.clone() for part in batch) for batch in loader]
 
     def __len__(self) -> int:

@@ -16,6 +16,7 @@ from torch import nn
 from rescale_fast.artifact import Origin, to_json
 from rescale_fast.errors import ArtifactError, SettingError, TrainingError
 from rescale_fast.machine import MachineSettings
+from rescale_fast.networks.types import IMAGENET_MEAN, IMAGENET_STD
 from rescale_fast.ranks import Ranks
 from rescale_fast.train import engine
 from rescale_fast.train.group import Group
@@ -136,7 +137,7 @@ def train(colours, folder, settings=QUICK, *, interrupt_in=None, loader="dali", 
 
         yield advance
 
-    return train_network(betons, infos, training, folder, origin, machine=CPU, track=track, **options)
+    return train_network(betons, infos, training, folder, origin, **{"machine": CPU, "track": track, **options})
 
 
 class WithDropout(nn.Sequential):
@@ -151,6 +152,66 @@ class WithDropout(nn.Sequential):
             nn.Flatten(),
             nn.Linear(392, num_classes),
         )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "batch_size", "steps"),
+    [
+        ("rein", 12, [12, 12, 12, 4]),
+        ("rein", 13, [13, 13, 13]),  # and one image, of which there is no deviation
+        ("rein", 64, [40]),
+        ("chrabaszcz", 12, [12] * 6),  # of 2 x 40 images
+        ("chrabaszcz", 64, [64]),
+        ("fast", 12, [12] * 3),
+    ],
+)
+def test_steps_of_an_epoch_are_as_many_as_the_source_takes(colours, tmp_path, monkeypatch, recipe, batch_size, steps):
+    monkeypatch.setattr(engine, "build_for_training", lambda name, classes, size, **_: WithDropout(classes))
+    taken, advanced, step = [], [], engine.Trainer._step
+
+    @contextlib.contextmanager
+    def track(what, *, total, unit="images"):
+        advanced.append(-total)
+        yield lambda count, note="": advanced.append(count)
+
+    def noted(self, images, labels, *rest):
+        taken.append(len(labels))
+        return step(self, images, labels, *rest)
+
+    monkeypatch.setattr(engine.Trainer, "_step", noted)
+    settings = replace(QUICK, recipe=recipe, train_batch_size=batch_size, epochs=2)
+    train(colours, tmp_path, settings, track=track)
+    assert taken == steps * 2
+    assert sum(advanced) == 0, "progress ends at the total"
+
+
+class InMemory:
+    """Batches of a set that is not divisible by them."""
+
+    batch_size, images_an_epoch = 3, 7
+
+    def __init__(self, images, labels):
+        self.batches = list(zip(images.split(3), labels.split(3), torch.arange(7).split(3), strict=True))
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __iter__(self):
+        return iter(self.batches)
+
+
+def test_the_mean_loss_is_that_of_the_images_whatever_batches_they_are_in(monkeypatch):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
+    monkeypatch.setattr(engine, "build_for_training", lambda *_, **__: network)
+    recipe = replace(REIN, learning_rate=0.0)
+    training = engine.Training(network="small", image_size=8, recipe=recipe, seed=0)
+    images, labels = torch.arange(7 * 3 * 8 * 8).view(7, 3, 8, 8) % 256, torch.tensor([0, 1, 1, 0, 1, 0, 0])
+    with engine.trainer_of(training, 2, torch.device("cpu"), engine.Advice("", "", "")) as trainer:
+        loss = trainer.train_epoch(InMemory(images.byte(), labels), 0, lambda count: None)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    with torch.no_grad():
+        whole = nn.functional.cross_entropy(network((images / 255 - mean) / std), labels)
+    assert loss == pytest.approx(float(whole), rel=1e-5)
 
 
 @pytest.mark.parametrize("recipe", ["fast", "chrabaszcz"])
@@ -179,7 +240,6 @@ def test_it_learns_and_the_weights_are_those_that_were_tested(colours, tmp_path)
     network = engine.build_for_training("WRN-10-0.5", 3, 16)
     network.load_state_dict(torch.load(tmp_path / WEIGHTS, weights_only=True))
     from rescale_fast.loaders import beton_loader
-    from rescale_fast.networks.types import IMAGENET_MEAN, IMAGENET_STD
 
     val = beton_loader(colours[0]["val"], split="val", batch_size=4, image_size=16, loader="dali")
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
@@ -309,6 +369,7 @@ def test_what_a_finished_training_was_made_with_is_noted_as_ever(colours):
             "schedule": {"every": 10, "factor": 0.2},
             "weight_decay": 0.001,
             "augment": "shift",
+            "drops_last": True,
             "steps_an_epoch": 1,
             "nesterov": False,
             "decays": "all-but-biases",

@@ -66,7 +66,7 @@ class BetonLoader(ABC):
             equal=settings.split == "train",
             seed=int(settings.seed),
         )
-        self.num_images = len(self.share.sample_order(0))  # of this rank, an epoch
+        self.num_images = len(self.share.sample_order(0))  # this rank's share of an epoch
         self.labels = samples.labels  # (N,) of all samples
         self.indices = samples.indices  # (N,)
         self._sizes = np.stack([self.image_records["height"], self.image_records["width"]], axis=1).astype(np.int64)
@@ -122,6 +122,11 @@ class BetonLoader(ABC):
     @first_batch.setter
     def first_batch(self, value: int) -> None:
         self.settings = replace(self.settings, first_batch=value)
+
+    @property
+    def images_an_epoch(self) -> int:
+        """Images that this rank gives an epoch: without those of a last batch that is left out."""
+        return min(self.num_images, len(self) * self.batch_size)
 
     @property
     def image_field(self) -> str:
@@ -188,7 +193,7 @@ class BetonLoader(ABC):
 
     def _place(self, epoch: int, first: int) -> Placements:
         """All images of this rank's epoch from its batch `first` on, in order."""
-        order = self.share.sample_order(epoch)[first * self.batch_size : len(self) * self.batch_size]
+        order = self.share.sample_order(epoch)[first * self.batch_size : self.images_an_epoch]
         copies, chosen = np.divmod(order, len(self.samples.rows))
         rows, augment = self.samples.rows[chosen], self.settings.augment
         if self.settings.split == "val":

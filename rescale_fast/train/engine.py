@@ -50,7 +50,9 @@ class Advice:
 
 
 class Batches(Protocol):
-    """What the engine needs of a loader. An epoch: (B, 3, S, S) uint8, (B,) labels, (B,) rows, B = batch_size."""
+    """What the engine needs of a loader. An epoch: (B, 3, S, S) uint8, (B,) labels, (B,) rows; B is batch_size, or
+    less in the last batch.
+    """
 
     epoch: int  # the next one, from 0
     first_batch: int  # of the next epoch
@@ -58,6 +60,9 @@ class Batches(Protocol):
 
     @property
     def batch_size(self) -> int: ...
+
+    @property
+    def images_an_epoch(self) -> int: ...
 
     def __len__(self) -> int: ...
 
@@ -118,7 +123,7 @@ class Trainer:
         import torch
 
         self.epoch, self.steps_done = epoch, 0
-        self._total = torch.zeros((), device=self.device, dtype=torch.float64)  # of the epoch's losses on this rank
+        self._total = torch.zeros((), device=self.device, dtype=torch.float64)  # of the images' losses, on this rank
 
     @property
     def tested(self) -> "nn.Module":
@@ -159,16 +164,15 @@ class Trainer:
         draws = stream(self.training.seed, epoch, Purpose.NETWORK, self.group.ranks.rank)
         seeds = draws.integers(2**63, size=len(batches)).tolist()
         self.network.train()
-        images_a_step = batches.batch_size * self.group.count
         for step, (images, labels, _) in enumerate(batches, self.steps_done):
             self._seed(seeds[step])
             self._set_learning_rate(epoch * len(batches) + step, len(batches))
-            self._total += self._step(images, labels, epoch * len(batches) + step)
+            self._total += len(labels) * self._step(images, labels, epoch * len(batches) + step)
             self.steps_done = step + 1
             if step % STEPS_BETWEEN_CHECKS == 0:
                 self._check(self._total, epoch)
-            advance(images_a_step)
-        return self._check(self._total, epoch) / len(batches) / self.group.count
+            advance(len(labels) * self.group.count)
+        return self._check(self._total, epoch) / batches.images_an_epoch / self.group.count
 
     def _seed(self, seed: int) -> None:
         """Seed dropout and the like anew for each step, so that no other step has to be done for it."""

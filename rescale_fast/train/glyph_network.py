@@ -85,6 +85,10 @@ class InMemory:
     def __len__(self) -> int:
         return len(self.labels) // self.batch_size
 
+    @property
+    def images_an_epoch(self) -> int:
+        return len(self) * self.batch_size
+
     def __iter__(self) -> "Iterator[Batch]":
         import torch
 

@@ -18,6 +18,7 @@ from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.files.reading import reading
 from rescale_fast.loaders import beton_loader
+from rescale_fast.loaders.augment import AUGMENTS
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.own import short_name
@@ -26,6 +27,7 @@ from rescale_fast.train.checkpoint import THEN, load_checkpoint, save_checkpoint
 from rescale_fast.train.engine import Advice, Trainer, trainer_of
 from rescale_fast.train.group import Group
 from rescale_fast.train.plan import Benchmark
+from rescale_fast.train.recipe import Recipe
 from rescale_fast.train.types import RESULT, TrainRun
 from rescale_fast.types import Advance, Track, silent
 
@@ -58,7 +60,10 @@ def train_network(
     """
     check_betons(infos)
     device = machine.torch_device()
-    loaders = {split: _open(split, betons[split], training, device, machine, group) for split in betons}
+    loaders = {
+        split: _open(split, betons[split], infos[split].num_images, training, device, machine, group)
+        for split in betons
+    }
     num_classes = len(infos["train"].class_ids)
     _check_labels(loaders, num_classes)
     threads = machine.threads
@@ -129,7 +134,13 @@ def check_betons(infos: dict[str, BetonInfo]) -> None:
 
 
 def _open(
-    split: str, path: Path, training: Benchmark, device: "torch.device", machine: MachineSettings, group: Group
+    split: str,
+    path: Path,
+    num_images: int,
+    training: Benchmark,
+    device: "torch.device",
+    machine: MachineSettings,
+    group: Group,
 ) -> BetonLoader:
     batch_size = training.recipe.batch_size
     if batch_size % group.count:
@@ -147,7 +158,18 @@ def _open(
         num_ranks=group.count,
         loader=training.loader,
         reuse_buffers=True,
+        drop_last=_drops_last(split, num_images, training.recipe, group.count),
     )
+
+
+def _drops_last(split: str, num_images: int, recipe: Recipe, num_ranks: int) -> bool:
+    """Whether the last batch is left out if it is not whole.
+
+    A rank's last batch of one image always is: its features may be of one pixel, which has no deviation to be divided
+    by in batch normalisation. It is another image in each epoch.
+    """
+    last = AUGMENTS[recipe.augment].copies * num_images // num_ranks % (recipe.batch_size // num_ranks)
+    return split == "train" and (recipe.drops_last or last == 1)
 
 
 def _check_labels(loaders: dict[str, BetonLoader], num_classes: int) -> None:
@@ -176,7 +198,7 @@ def _epoch(epoch: int, trainer: Trainer, loaders: dict[str, BetonLoader], advanc
     start = time.perf_counter()
     loss = trainer.train_epoch(train, epoch, advance)
     seconds = time.perf_counter() - start
-    num_trained = len(train) * train.batch_size * group.count
+    num_trained = train.images_an_epoch * group.count
     advance(len(train.dataset) - num_trained)  # left out of this epoch: less than a batch on each rank
     top1, top5 = trainer.test(val, advance)
     return {

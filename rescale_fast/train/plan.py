@@ -7,7 +7,7 @@ from typing import Any
 from rescale_fast.artifact import Origin, to_json
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import NetworkError, SettingError, UnknownNetworkError
-from rescale_fast.loaders.augment import Augment
+from rescale_fast.loaders.augment import AUGMENTS, Augment
 from rescale_fast.loaders.settings import LoaderKind
 from rescale_fast.networks.own import code_digest, is_reference, short_name
 from rescale_fast.networks.registry import build_for_training, check_network, check_own, plain_name
@@ -52,9 +52,10 @@ def check_training(
         _check_size(settings.train_network, num_classes, settings.train_size)
     recipe = find_recipe(settings.recipe, plain_name(settings.train_network or ""))
     batch_size = settings.train_batch_size or recipe.for_images(most_images).batch_size
+    copies = AUGMENTS[recipe.augment if settings.augment == "auto" else settings.augment].copies
     if batch_size % num_ranks:
         raise SettingError(f"--train-batch-size {batch_size}: expected a multiple of {num_ranks}, the ranks' number.")
-    if batch_size > most_images:
+    if recipe.drops_last and batch_size > copies * most_images:
         whose = "" if settings.train_batch_size else f" (of --recipe {settings.recipe})"
         raise SettingError(
             f"--train-batch-size {batch_size}{whose}: there are {most_images:,} training images at most. "

@@ -65,6 +65,7 @@ class Recipe:
     schedule: OneCycle | Steps
     weight_decay: float  # as PyTorch counts it: the loss's gradient grows by so much of the parameter
     augment: Augment = "crop-flip"
+    drops_last: bool = True  # an epoch leaves out what does not fill a batch
     steps_an_epoch: int = 1  # at least: the batch is halved until a small set has so many
     nesterov: bool = False
     decays: Decays = "all"  # "all-but-biases": not normalisation's either; "weights": nor its scales
@@ -117,6 +118,7 @@ REIN = Recipe(
     schedule=Steps(every=30, factor=0.1),
     weight_decay=1e-4,
     augment="crop-flip",
+    drops_last=False,
 )
 CHRABASZCZ = Recipe(
     epochs=40,
