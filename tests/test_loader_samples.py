@@ -198,9 +198,39 @@ def test_normalised_images_are_those_of_torchvisions_transform(foreign):
         read(foreign, dtype="float16")
 
 
+def test_a_mean_image_is_mirrored_and_moved_as_each_image_is(foreign, rng):
+    mean = rng.random((3, 16, 16))
+    options = SHAPE | {"split": "train", "augment": "shift-flip", "seed": 2, "batch_size": 24}
+    ((plain, _, rows),) = beton_loader(foreign, **options)
+    ((made, _, same),) = beton_loader(foreign, **options, normalise=(mean, (0.5, 0.25, 1)))
+    assert torch.equal(rows, same)
+    places = beton_loader(foreign, **options)._place(0, 0)
+    for image, found, mirrored, (down, right) in zip(plain, made, places.mirrored, places.shifts, strict=True):
+        expected = np.zeros((3, 16, 16))
+        for y in range(max(0, down), min(16, 16 + down)):
+            for x in range(max(0, right), min(16, 16 + right)):
+                of_mean = mean[:, y - down, 15 - (x - right) if mirrored else x - right]
+                expected[:, y, x] = (image[:, y, x].numpy() / 255 - of_mean) / (0.5, 0.25, 1)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        assert not found[:, expected.sum(0) == 0].any(), "exactly 0 outside"
+    assert places.mirrored.any() and places.shifts.any()
+    loader = beton_loader(foreign, split="val", **SHAPE, normalise=(mean, (1, 1, 1)))
+    with pytest.raises(SettingError, match="--normalise: its mean image is 16 px large, the images 24 px"):
+        loader.image_size = 24
+
+
 @pytest.mark.parametrize(
     "value",
-    [((0.5, 0.5, 0.5),), ((1, 1, 1), (1, 1, 0)), ((-1, 0, 0), (1, 1, 1)), ((123.7, 116.3, 103.5), (58, 57, 57)), 1],
+    [
+        ((0.5, 0.5, 0.5),),
+        (np.zeros((3, 16, 15)), (1, 1, 1)),
+        (np.full((3, 16, 16), np.nan), (1, 1, 1)),
+        "off",
+        ((1, 1, 1), (1, 1, 0)),
+        ((-1, 0, 0), (1, 1, 1)),
+        ((123.7, 116.3, 103.5), (58, 57, 57)),
+        1,
+    ],
 )
 def test_means_that_are_none_are_refused(foreign, value):
     with pytest.raises(SettingError, match="--normalise"):

@@ -9,18 +9,20 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from rescale_fast.artifact import Origin, to_json
 from rescale_fast.errors import ArtifactError, SettingError, TrainingError
+from rescale_fast.loaders import beton_loader
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.types import IMAGENET_MEAN, IMAGENET_STD
 from rescale_fast.ranks import Ranks
 from rescale_fast.train import engine
 from rescale_fast.train.group import Group
-from rescale_fast.train.loop import CHECKPOINT, LOG, WEIGHTS, train_network
+from rescale_fast.train.loop import CHECKPOINT, LOG, MEAN_IMAGE, WEIGHTS, train_network
 from rescale_fast.train.optimizer import make_optimizer
 from rescale_fast.train.plan import plan_training
 from rescale_fast.train.recipe import CHRABASZCZ, FAST, REIN, OneCycle, Steps, find_recipe
@@ -214,6 +216,55 @@ def test_the_mean_loss_is_that_of_the_images_whatever_batches_they_are_in(monkey
     assert loss == pytest.approx(float(whole), rel=1e-5)
 
 
+def as_the_script_prepares(pixels, mean):
+    """All that Chrabaszcz et al. make of an image: {(mirrored, down, right): image}, from 0..255 to floats.
+
+    Their steps: a 255th of it, less the mean image, mirrored or not, four zeros around it, cut out at 0..8 of these.
+    """
+    centred = pixels.astype(np.float32) / np.float32(255) - mean.astype(np.float32)
+    copies = (np.pad(one, ((0, 0), (4, 4), (4, 4))) for one in (centred, centred[:, :, ::-1]))
+    side = pixels.shape[-1]
+    return {
+        (mirrored, y, x): padded[:, y : y + side, x : x + side]
+        for mirrored, padded in enumerate(copies)
+        for y in range(9)
+        for x in range(9)
+    }
+
+
+def test_chrabaszcz_trains_on_the_images_of_its_script_and_tests_on_them(colours, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "build_for_training", lambda name, classes, size, **_: WithDropout(classes))
+    seen, logits = {True: [], False: []}, engine.Trainer._logits
+
+    def noted(self, network, images):
+        seen[self.network.training].extend(images.numpy().copy())
+        return logits(self, network, images)
+
+    monkeypatch.setattr(engine.Trainer, "_logits", noted)
+    train(colours, tmp_path, replace(QUICK, recipe="chrabaszcz", epochs=1))
+    stored = {}
+    for split, path in colours[0].items():
+        loader = beton_loader(path, split="val", batch_size=64, image_size=16, augment="shift", loader="dali")
+        stored[split] = np.concatenate([images.numpy() for images, *_ in loader])
+    mean = stored["train"].mean(0, dtype=np.float64) / 255
+    np.testing.assert_allclose(np.load(tmp_path / MEAN_IMAGE), mean, rtol=1e-6)
+    candidates = {
+        (row, *how): image
+        for row, pixels in enumerate(stored["train"])
+        for how, image in as_the_script_prepares(pixels, mean).items()
+    }
+    keys, images = list(candidates), np.stack(list(candidates.values()))
+    found = []
+    for image in seen[True]:
+        difference = np.abs(images - image).max((1, 2, 3))
+        found.append(keys[difference.argmin()])
+        assert difference.min() < 1e-6
+        assert ((image == 0) == (candidates[found[-1]] == 0)).all(), "exactly 0 outside"
+    assert sorted(key[:2] for key in found) == [(row, mirrored) for row in range(40) for mirrored in (0, 1)]
+    assert len({key[2:] for key in found}) > 40, "of 81 places, for 80 images"
+    np.testing.assert_allclose(np.stack(seen[False]), stored["val"] / 255 - mean, atol=1e-6)
+
+
 @pytest.mark.parametrize("recipe", ["fast", "chrabaszcz"])
 def test_a_resumed_training_ends_as_if_it_had_not_stopped(colours, tmp_path, monkeypatch, recipe):
     monkeypatch.setattr(engine, "build_for_training", lambda name, classes, size, **_: WithDropout(classes))
@@ -239,7 +290,6 @@ def test_it_learns_and_the_weights_are_those_that_were_tested(colours, tmp_path)
     assert made.epochs[-1]["val_top5"] == 1
     network = engine.build_for_training("WRN-10-0.5", 3, 16)
     network.load_state_dict(torch.load(tmp_path / WEIGHTS, weights_only=True))
-    from rescale_fast.loaders import beton_loader
 
     val = beton_loader(colours[0]["val"], split="val", batch_size=4, image_size=16, loader="dali")
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
@@ -374,6 +424,7 @@ def test_what_a_finished_training_was_made_with_is_noted_as_ever(colours):
             "nesterov": False,
             "decays": "all-but-biases",
             "label_smoothing": 0.0,
+            "centre": "image",
             "std": [1.0, 1.0, 1.0],
             "bfloat16": False,
             "averaging": 0.0,

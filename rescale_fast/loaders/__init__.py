@@ -24,6 +24,7 @@ from rescale_fast.extras import need_to_load
 from rescale_fast.loaders.augment import Augment
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.loaders.checks import check_memory
+from rescale_fast.loaders.normalise import Normalise
 from rescale_fast.loaders.samples import chosen_samples
 from rescale_fast.loaders.settings import LoaderKind, LoaderSettings
 from rescale_fast.settings import Registry
@@ -31,7 +32,7 @@ from rescale_fast.settings import Registry
 if TYPE_CHECKING:
     import torch
 
-    from rescale_fast.types import IntArray
+    from rescale_fast.types import FloatArray, IntArray
 
 
 def beton_loader(
@@ -54,7 +55,7 @@ def beton_loader(
     folds: tuple[int, int] | None = None,
     shuffle: bool | None = None,
     drop_last: bool | None = None,
-    normalise: "tuple[Sequence[float], Sequence[float]] | None" = None,
+    normalise: "tuple[Sequence[float] | FloatArray, Sequence[float]] | None" = None,
     dtype: Literal["float32", "float16", "bfloat16"] = "float32",
     index: bool = True,
 ) -> BetonLoader:
@@ -85,7 +86,8 @@ def beton_loader(
         shuffle, drop_last: whether samples are shuffled, and the last batch is left out if it is not whole; by default
             in "train" alone.
         normalise: means and deviations of the channels, of values from 0 to 1, as torchvision's Normalize takes them:
-            images are of `dtype` then, else uint8.
+            images are of `dtype` then, else uint8. The mean may be an image, (3, S, S), which is taken off before
+            images are mirrored and moved: what comes in from outside is 0 then.
         index: False: give images and labels alone, as a DataLoader of an ImageFolder does.
     Raises: SettingError for arguments that are none of these, for a batch that exceeds the train set, and where FFCV
         would set more memory aside than the machine has free; ArtifactError when the file is no complete beton, lacks
@@ -110,7 +112,7 @@ def beton_loader(
         _as_tuples(folds),
         shuffle,
         drop_last,
-        _as_tuples(normalise),
+        None if normalise is None else Normalise.read(normalise),
         dtype,
         index,
     )

@@ -164,7 +164,7 @@ class BetonLoader(ABC):
             return
         with closing(self._images(places)) as images:
             for batch, made in zip(places.batches(self.batch_size), images, strict=True):
-                made, labels = self._normalised(made), self._numbers(self.labels[batch.rows])
+                made, labels = self._normalised(made, batch), self._numbers(self.labels[batch.rows])
                 yield (made, labels, self._numbers(self.indices[batch.rows])) if self.settings.index else (made, labels)
                 self._check_newest(begun)
 
@@ -181,15 +181,13 @@ class BetonLoader(ABC):
 
         return torch.from_numpy(values).to(self.device, non_blocking=True)
 
-    def _normalised(self, images: "torch.Tensor") -> "torch.Tensor":
+    def _normalised(self, images: "torch.Tensor", places: Placements) -> "torch.Tensor":
         """(B, 3, S, S) floating point, if that is asked for."""
         import torch
 
         if self.settings.normalise is None:
             return images
-        mean, deviation = (torch.tensor(one, device=self.device)[:, None, None] for one in self.settings.normalise)
-        normalised = torch.addcmul(-mean / deviation, images.float(), 1 / (255 * deviation))
-        return normalised.to(getattr(torch, self.settings.dtype))
+        return self.settings.normalise(images, places).to(getattr(torch, self.settings.dtype))
 
     def _place(self, epoch: int, first: int) -> Placements:
         """All images of this rank's epoch from its batch `first` on, in order."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from rescale_fast.errors import SettingError
 from rescale_fast.loaders.augment import Augment
+from rescale_fast.loaders.normalise import Normalise
 from rescale_fast.settings import Between, OneOf, Seed, Settings
 
 LoaderKind: TypeAlias = Annotated[str, OneOf("rescale_fast.loaders:LOADERS")]
@@ -32,7 +33,7 @@ class LoaderSettings(Settings):
     folds: tuple[int, ...] | None = None
     shuffle: bool | None = None
     drop_last: bool | None = None
-    normalise: tuple[tuple[float, ...], ...] | None = None
+    normalise: Normalise | None = None
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     index: bool = True
     epoch: Seed = 0  # the next one
@@ -47,21 +48,17 @@ class LoaderSettings(Settings):
         return self.split == "train" if self.drop_last is None else self.drop_last
 
     def check(self) -> None:
-        """Raises: SettingError for a rank or a fold that there is not, and for deviations that are not above 0."""
+        """Raises: SettingError for a rank or a fold that there is not, and for a mean image of another size."""
         if self.folds is not None and not (len(self.folds) == 2 and 0 <= self.folds[0] < self.folds[1] > 1):
             raise SettingError(
                 f"--folds {self.folds}: expected a fold and how many there are, such as (0, 5) to (4, 5)."
             )
         if self.normalise is None:
             self.refuse("dtype", because="as images that are not normalised are uint8")
-        elif not (
-            list(map(len, self.normalise)) == [3, 3]
-            and all(0 <= mean <= 1 for mean in self.normalise[0])
-            and all(deviation > 0 for deviation in self.normalise[1])
-        ):
+        elif self.normalise.side not in (None, self.image_size):
             raise SettingError(
-                f"--normalise {self.normalise}: expected mean and deviation of the three channels, of values from 0 to "
-                "1, such as ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))."
+                f"--normalise: its mean image is {self.normalise.side} px large, the images {self.image_size} px. "
+                "Give one of their size."
             )
         if self.rank >= self.num_ranks:
             raise SettingError(

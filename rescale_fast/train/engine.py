@@ -50,8 +50,8 @@ class Advice:
 
 
 class Batches(Protocol):
-    """What the engine needs of a loader. An epoch: (B, 3, S, S) uint8, (B,) labels, (B,) rows; B is batch_size, or
-    less in the last batch.
+    """What the engine needs of a loader. An epoch: (B, 3, S, S) uint8, or normalised; (B,) labels, (B,) rows; B is
+    batch_size, or less in the last batch.
     """
 
     epoch: int  # the next one, from 0
@@ -219,7 +219,9 @@ class Trainer:
     def _logits(self, network: "nn.Module", images: "torch.Tensor") -> "torch.Tensor":
         import torch
 
-        pixels = images.to(memory_format=torch.channels_last).float().sub_(self._mean).div_(self._std)
+        pixels = images.to(memory_format=torch.channels_last)
+        if not images.is_floating_point():  # else the loader has done this
+            pixels = pixels.float().sub_(self._mean).div_(self._std)
         on_gpu = self.device.type == "cuda"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16 and on_gpu):
             logits: torch.Tensor = network(pixels)

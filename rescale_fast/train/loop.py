@@ -9,32 +9,25 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from rescale_fast.artifact import Origin, write_whole
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import ArtifactError, SettingError
 from rescale_fast.files.reading import reading
-from rescale_fast.loaders import beton_loader
-from rescale_fast.loaders.augment import AUGMENTS
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.own import short_name
 from rescale_fast.networks.saving import save_state
+from rescale_fast.train.batches import open_loaders, save_mean_image
 from rescale_fast.train.checkpoint import THEN, load_checkpoint, save_checkpoint
 from rescale_fast.train.engine import Advice, Trainer, trainer_of
 from rescale_fast.train.group import Group
 from rescale_fast.train.plan import Benchmark
-from rescale_fast.train.recipe import Recipe
 from rescale_fast.train.types import RESULT, TrainRun
 from rescale_fast.types import Advance, Track, silent
 
-if TYPE_CHECKING:
-    import torch
-
-CHECKPOINT, LOG, WEIGHTS = "checkpoint.pt", "log.jsonl", "weights.pt"
+CHECKPOINT, LOG, WEIGHTS, MEAN_IMAGE = "checkpoint.pt", "log.jsonl", "weights.pt", "mean_image.npy"
 Record = dict[str, Any]
 
 
@@ -52,6 +45,8 @@ def train_network(
 ) -> TrainRun:
     """Train on betons["train"], test on betons["val"]; log, checkpoint, and in the end weights.pt, in `folder`.
 
+    Where the recipe takes off the mean image, mean_image.npy, too: (3, S, S) float32, of values from 0 to 1.
+
     Args:
         infos: the JSON beside each beton. tensorboard: write folder/tensorboard, too.
     Raises: SettingError for impossible settings; ArtifactError for betons that do not fit together, and a
@@ -59,13 +54,8 @@ def train_network(
         little GPU memory.
     """
     check_betons(infos)
-    device = machine.torch_device()
-    loaders = {
-        split: _open(split, betons[split], infos[split].num_images, training, device, machine, group)
-        for split in betons
-    }
-    num_classes = len(infos["train"].class_ids)
-    _check_labels(loaders, num_classes)
+    loaders = open_loaders(betons, infos, training, machine, group)
+    device, num_classes = machine.torch_device(), len(infos["train"].class_ids)
     threads = machine.threads
     with trainer_of(training, num_classes, device, _advice(training), group, num_threads=threads) as trainer:
         records = _train_epochs(trainer, loaders, folder, origin, tensorboard, track)
@@ -120,6 +110,7 @@ def _train_epochs(
     if group.is_first:
         (folder / RESULT).unlink(missing_ok=True)  # of an earlier training, it would describe other weights
         save_state(folder / WEIGHTS, trainer.tested.state_dict())
+        save_mean_image(folder / MEAN_IMAGE, loaders["val"])
     return records
 
 
@@ -131,55 +122,6 @@ def check_betons(infos: dict[str, BetonInfo]) -> None:
             f"train.beton has {len(train)} classes from {train[0]!r} to {train[-1]!r}, val.beton {len(val)} from "
             f"{val[0]!r} to {val[-1]!r}. Export both from one subset."
         )
-
-
-def _open(
-    split: str,
-    path: Path,
-    num_images: int,
-    training: Benchmark,
-    device: "torch.device",
-    machine: MachineSettings,
-    group: Group,
-) -> BetonLoader:
-    batch_size = training.recipe.batch_size
-    if batch_size % group.count:
-        raise SettingError(f"--train-batch-size {batch_size}: expected a multiple of {group.count}, the ranks' number.")
-    return beton_loader(
-        path,
-        split="train" if split == "train" else "val",
-        batch_size=batch_size // group.count,
-        image_size=training.image_size,
-        augment=training.recipe.augment,
-        device=device,
-        num_workers=machine.threads,
-        seed=training.seed,
-        rank=group.ranks.rank,
-        num_ranks=group.count,
-        loader=training.loader,
-        reuse_buffers=True,
-        drop_last=_drops_last(split, num_images, training.recipe, group.count),
-    )
-
-
-def _drops_last(split: str, num_images: int, recipe: Recipe, num_ranks: int) -> bool:
-    """Whether the last batch is left out if it is not whole.
-
-    A rank's last batch of one image always is: its features may be of one pixel, which has no deviation to be divided
-    by in batch normalisation. It is another image in each epoch.
-    """
-    last = AUGMENTS[recipe.augment].copies * num_images // num_ranks % (recipe.batch_size // num_ranks)
-    return split == "train" and (recipe.drops_last or last == 1)
-
-
-def _check_labels(loaders: dict[str, BetonLoader], num_classes: int) -> None:
-    for loader in loaders.values():
-        wrong = np.flatnonzero((loader.labels < 0) | (loader.labels >= num_classes))
-        if wrong.size:
-            raise ArtifactError(
-                f"{loader.path}: sample {wrong[0]} has the label {loader.labels[wrong[0]]}, but the JSON beside it "
-                f"names {num_classes} classes, 0 to {num_classes - 1}. Export it again, or `rescale-fast relabel` it."
-            )
 
 
 def _resume(trainer: Trainer, folder: Path, origin: Origin) -> list[Record]:

@@ -2,8 +2,8 @@
 
 rein        Nguyen and Nguyen, Pattern Recognition Letters 185, 73-80 (2024), as the ReIN repository trains.
 chrabaszcz  Chrabaszcz, Loshchilov and Hutter, "A downsampled variant of ImageNet" (2017), as their script trains. Its
-            penalty is 5e-4 times the sum of squares, without one half, and spares what Lasagne does: biases. The
-            images' mean colour is taken off, where they take off the mean image.
+            penalty is 5e-4 times the sum of squares, without one half, and spares what Lasagne does: biases.
+            Where the learning rate falls, the momentum falls with it, as PyTorch has it; Lasagne's does not.
 fast        what is quick today: one-cycle learning rate (Smith and Topin 2018), label smoothing, images that grow
             (Howard 2018), averaged weights (Polyak and Juditsky 1992), and bfloat16 on a GPU.
 """
@@ -70,6 +70,7 @@ class Recipe:
     nesterov: bool = False
     decays: Decays = "all"  # "all-but-biases": not normalisation's either; "weights": nor its scales
     label_smoothing: float = 0.0
+    centre: Literal["colour", "image"] = "colour"  # what is taken off: ImageNet's mean colour, or the set's mean image
     std: tuple[float, float, float] = IMAGENET_STD  # 0..1 scale; what pixels are divided by
     bfloat16: bool = False  # on a GPU
     averaging: float = 0.0  # share of the steps so far that the weights' moving average, which is tested, reaches back
@@ -128,6 +129,7 @@ CHRABASZCZ = Recipe(
     weight_decay=1e-3,
     decays="all-but-biases",
     augment="shift-both",
+    centre="image",
     std=(1.0, 1.0, 1.0),
     reported_epoch=31,
 )
