@@ -46,8 +46,9 @@ class Share:
 class BetonLoader(ABC):
     """Iterate for an epoch; iterate again for the next one. Made by `beton_loader`.
 
-    `epoch` is the number of the next one, from 0: set it to go on where another process stopped. `image_size` may be
-    set between epochs, too. An epoch may be left before its end; when the next one has begun it cannot be gone on with.
+    `epoch` is the number of the next one, from 0: set it to go on where another process stopped, and `first_batch` if
+    that was within the epoch. `image_size` may be set between epochs, too. An epoch may be left before its end; when
+    the next one has begun it cannot be gone on with.
     """
 
     def __init__(self, beton: BetonFile, samples: Samples, settings: LoaderSettings, device: "torch.device") -> None:
@@ -113,6 +114,15 @@ class BetonLoader(ABC):
         self.epoch = epoch
 
     @property
+    def first_batch(self) -> int:
+        """The number of the batch that the next epoch, and that alone, begins with, from 0. May be set."""
+        return int(self.settings.first_batch)
+
+    @first_batch.setter
+    def first_batch(self, value: int) -> None:
+        self.settings = replace(self.settings, first_batch=value)
+
+    @property
     def image_field(self) -> str:
         """The column of records that describes images."""
         return f"f{self.samples.image}"
@@ -133,16 +143,19 @@ class BetonLoader(ABC):
                 f"{self.path}: this loader was opened by process {self._process}, and its threads did not come along "
                 f"into process {os.getpid()}, its fork. Call beton_loader there."
             )
-        epoch, self.epoch = self.epoch, self.epoch + 1
+        epoch, first = self.epoch, self.first_batch
+        self.settings = replace(self.settings, epoch=epoch + 1, first_batch=0)
         self._begun += 1
-        return self._read(epoch, self._begun)
+        return self._read(epoch, first, self._begun)
 
     def __reduce__(self) -> str:
         raise TrainingError(f"{self.path}: a loader cannot be copied, or sent to a process. Call beton_loader there.")
 
-    def _read(self, epoch: int, begun: int) -> "Iterator[Batch]":
+    def _read(self, epoch: int, first: int, begun: int) -> "Iterator[Batch]":
         order = self.samples.rows[self.share.sample_order(epoch)[: len(self) * self.batch_size]]
-        batches = [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)]
+        batches = [
+            order[at : at + self.batch_size] for at in range(first * self.batch_size, len(order), self.batch_size)
+        ]
         self._check_newest(begun)
         if not batches:
             return

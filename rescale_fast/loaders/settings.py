@@ -36,6 +36,7 @@ class LoaderSettings(Settings):
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     index: bool = True
     epoch: Seed = 0  # the next one
+    first_batch: Annotated[int, Between(0)] = 0  # of the next one
 
     @property
     def shuffles(self) -> bool:

@@ -78,7 +78,8 @@ class InMemory:
         import torch
 
         self.pixels, self.labels = pixels, torch.from_numpy(images.labels)
-        self.batch_size, self.image_size, self.epoch = batch_size, pixels.shape[-1], 0
+        self.batch_size, self.image_size = batch_size, pixels.shape[-1]
+        self.epoch = self.first_batch = 0
         self._share = Share(len(images), rank=0, num_ranks=1, shuffled=True, equal=True, seed=0)
 
     def __len__(self) -> int:
@@ -88,7 +89,7 @@ class InMemory:
         import torch
 
         order = torch.from_numpy(self._share.sample_order(self.epoch))
-        for rows in order[: len(self) * self.batch_size].view(len(self), self.batch_size):
+        for rows in order[: len(self) * self.batch_size].view(len(self), self.batch_size)[self.first_batch :]:
             yield self.pixels[rows], self.labels[rows], rows
 
 
