@@ -52,6 +52,7 @@ class Batches(Protocol):
     """What the engine needs of a loader. An epoch: (B, 3, S, S) uint8, (B,) labels, (B,) rows, B = batch_size."""
 
     epoch: int  # the next one, from 0
+    first_batch: int  # of the next epoch
     image_size: int  # pixels
 
     @property
@@ -116,6 +117,13 @@ class Trainer:
         self._mean, self._std = (
             255 * torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, recipe.std)
         )
+        self._begin(0)
+
+    def _begin(self, epoch: int) -> None:
+        import torch
+
+        self.epoch, self.steps_done = epoch, 0
+        self._total = torch.zeros((), device=self.device, dtype=torch.float64)  # of the epoch's losses on this rank
 
     @property
     def tested(self) -> "nn.Module":
@@ -123,12 +131,16 @@ class Trainer:
         return self.network if self.averaged is None else self.averaged
 
     def state(self) -> dict[str, Any]:
-        """All that changes from epoch to epoch."""
+        """All that changes from step to step, on every rank: each has to ask after the same step."""
+        place = {"epoch": self.epoch, "steps_done": self.steps_done, "losses": self.group.gather(self._total)}
         averaged = {} if self.averaged is None else {"averaged": self.averaged.state_dict()}
-        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), **averaged}
+        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(), **place, **averaged}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over a state."""
+        """Take over a state, of any number of ranks."""
+        self._begin(state["epoch"])
+        self.steps_done = state["steps_done"]
+        self._total += state["losses"][self.group.ranks.rank :: self.group.count].sum()
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.averaged is not None:
@@ -140,26 +152,36 @@ class Trainer:
             self.train_epoch(batches, epoch, advance)
 
     def train_epoch(self, batches: Batches, epoch: int, advance: Callable[[int], None]) -> float:
-        """One pass, the `epoch`-th from 0; returns the mean loss.
+        """One pass, the `epoch`-th from 0, or what a restored state has left of it; returns the pass's mean loss.
 
+        After each step, when `advance` is called, `state()` is what the training can go on from.
         Raises: TrainingError when the loss is no number, on all ranks at the same step.
         """
+        if epoch != self.epoch:
+            self._begin(epoch)
+        batches.epoch, batches.image_size = epoch, self.recipe.size_at(epoch, self.training.image_size)
+        batches.first_batch = self.steps_done
+        draws = stream(self.training.seed, epoch, Purpose.NETWORK, self.group.ranks.rank)
+        seeds = draws.integers(2**63, size=len(batches)).tolist()
+        self.network.train()
+        images_a_step = batches.batch_size * self.group.count
+        for step, (images, labels, _) in enumerate(batches, self.steps_done):
+            self._seed(seeds[step])
+            self._set_learning_rate(epoch * len(batches) + step, len(batches))
+            self._total += self._step(images, labels, epoch * len(batches) + step)
+            self.steps_done = step + 1
+            if step % STEPS_BETWEEN_CHECKS == 0:
+                self._check(self._total, epoch)
+            advance(images_a_step)
+        return self._check(self._total, epoch) / len(batches) / self.group.count
+
+    def _seed(self, seed: int) -> None:
+        """Seed dropout and the like anew for each step, so that no other step has to be done for it."""
         import torch
 
-        batches.epoch, batches.image_size = epoch, self.recipe.size_at(epoch, self.training.image_size)
-        torch.manual_seed(
-            int(stream(self.training.seed, epoch, Purpose.NETWORK, self.group.ranks.rank).integers(2**63))
-        )
-        self.network.train()
-        total = torch.zeros((), device=self.device, dtype=torch.float64)
-        images_a_step = batches.batch_size * self.group.count
-        for step, (images, labels, _) in enumerate(batches):
-            self._set_learning_rate(epoch * len(batches) + step, len(batches))
-            total += self._step(images, labels, epoch * len(batches) + step)
-            if step % STEPS_BETWEEN_CHECKS == 0:
-                self._check(total, epoch)
-            advance(images_a_step)
-        return self._check(total, epoch) / len(batches) / self.group.count
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed takes a hundred times as long
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def _set_learning_rate(self, step: int, steps_per_epoch: int) -> None:
         share = self.recipe.schedule.share(step, steps_per_epoch, self.recipe.epochs)

@@ -1,7 +1,7 @@
 """The processes that train one network together. Alone, every operation here is nothing."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -36,6 +36,24 @@ class Group:
 
             dist.all_reduce(tensor)
         return tensor
+
+    def gather(self, value: "torch.Tensor") -> "torch.Tensor":
+        """(count,) the value () of each process, in order."""
+        values = value.new_zeros(self.count)
+        values[self.ranks.rank] = value
+        return self.sum(values)
+
+    def largest(self, numbers: Sequence[int], device: "torch.device") -> list[int]:
+        """Of each number the largest that a process has. It makes a GPU wait."""
+        if self.count == 1:
+            return list(numbers)
+        import torch
+        import torch.distributed as dist
+
+        tensor = torch.tensor(numbers, device=device)
+        dist.all_reduce(tensor, dist.ReduceOp.MAX)
+        found: list[int] = tensor.tolist()
+        return found
 
     def share_buffers(self, network: "nn.Module") -> None:
         """Give all processes the first one's running statistics."""
