@@ -109,6 +109,23 @@ def an_epoch_can_be_left(greys):
         gc.collect()
 
 
+def an_epoch_begins_at_any_batch(smooth, damaged):
+    for kind in KINDS:
+        train = beton_loader(smooth, split="train", batch_size=4, image_size=20, num_workers=1, seed=5, loader=kind)
+        train.epoch = 3
+        whole = list(train)
+        for first in (0, 2, 5):
+            train.epoch, train.first_batch = 3, first
+            rest = list(train)
+            assert len(rest) == 5 - first, kind
+            for one, other in zip(whole[first:], rest, strict=True):
+                assert all(map(torch.equal, one, other)), kind
+        assert (train.epoch, train.first_batch, len(list(train))) == (4, 0, 5), "the next is whole again"
+    val = beton_loader(damaged, split="val", batch_size=1, image_size=16, num_workers=1, loader="dali")
+    val.first_batch = 11
+    assert [int(row) for _, _, row in val] == [11], "nothing is decoded before the first batch"
+
+
 def loaders_stay_in_their_process(greys):
     for kind in KINDS:
         val = beton_loader(greys, split="val", batch_size=2, image_size=16, loader=kind)
@@ -191,6 +208,7 @@ if __name__ == "__main__":
     what_is_refused_names_its_rows(DAMAGED)
     dali_outlives_an_image_without_a_header(NO_HEADER)
     an_epoch_can_be_left(GREYS)
+    an_epoch_begins_at_any_batch(SMOOTH, DAMAGED)
     loaders_stay_in_their_process(GREYS)
     ranks_share_an_epoch(GREYS)
     images_are_the_same_whatever_makes_them(SMOOTH)

@@ -212,6 +212,8 @@ def test_what_is_set_later_is_checked_too(greys):
     for value in (-1, 1.0, None):
         with pytest.raises(SettingError, match="--epoch"):
             val.epoch = value
+        with pytest.raises(SettingError, match="--first-batch"):
+            val.first_batch = value
     for name in ("batch_size", "num_workers"):
         with pytest.raises(AttributeError):
             setattr(val, name, 8)
