@@ -35,3 +35,6 @@ class TrainSettings(Settings):
     """Compile the network first (torch.compile), which pays when training takes longer than some minutes."""
     deterministic: bool = False
     """The same numbers every time on a GPU too, where it costs time."""
+    checkpoint_minutes: Annotated[float, Between(0, open=True)] = 10.0
+    """Minutes between checkpoints within an epoch, from which a training that is killed goes on. Others are made after
+    epochs, and when SIGTERM, SIGUSR1 or Ctrl-C asks a training to end."""
