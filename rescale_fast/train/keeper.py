@@ -55,7 +55,7 @@ class Keeper:
     def look(self) -> None:
         """After a step, of all ranks alike: save if it is time to, and let a signal end the training, which is saved.
 
-        Raises: what the signal raises; OutputError if it came, but the checkpoint cannot be written.
+        Raises: what the signal raises, noting what is saved.
         """
         self._steps_to_look -= 1
         if self._steps_to_look == 0:
@@ -71,7 +71,7 @@ class Keeper:
         )
         self._steps_to_look = self._stride
         if number or must_save:
-            self._save(is_last=number != 0)
+            self._save()
         if number:
             self._end(number)
 
@@ -82,8 +82,8 @@ class Keeper:
             return 1
         return max(1, min(2 * self._stride, int(SECONDS_BETWEEN_LOOKS * self._stride / max(seconds, 1e-9))))
 
-    def _save(self, *, is_last: bool) -> None:
-        """Write the checkpoint. While training can go on, a disk that is full does not end it."""
+    def _save(self) -> None:
+        """Write the checkpoint. A disk that is full does not end the training: there may be room the next time."""
         state = self.trainer.state()
         if not self.trainer.group.is_first:
             return
@@ -92,22 +92,21 @@ class Keeper:
             save_checkpoint(self.path, self.origin, self.records, self.seconds, state)
             self.note = ""
         except OutputError as error:
-            if is_last:
-                raise
             self.note = f"{self.path.name} not written: {getattr(error.__cause__, 'strerror', error)}"
         self._saved = time.monotonic()
         self._cost = self._saved - start
 
     def _end(self, number: int) -> None:
         """Returns where somebody's own handler lets the training go on."""
-        steps, epochs = self.steps_done, len(self.records)
+        steps, epochs, trainer = self.steps_done, len(self.records), self.trainer
         where = f"step {steps} of epoch {epochs + 1}" if steps else f"epoch {epochs}"
+        (is_lost,) = trainer.group.largest([self.note != ""], device=trainer.device)
         try:
             self.signals.deliver(number)
-            if self.trainer.group.count > 1:
+            if trainer.group.count > 1:
                 raise Ended(Signals(number))  # other ranks have ended
         except KeyboardInterrupt as end:
-            end.add_note(f"The training is saved after {where}.")
+            end.add_note(f"{self.note}." if is_lost else f"The training is saved after {where}.")
             if isinstance(end, Ended):
-                end.exit_code = RUN_AGAIN
+                end.exit_code = 1 if is_lost else RUN_AGAIN
             raise
