@@ -231,11 +231,11 @@ def test_a_real_training_ends_with_75_and_goes_on(run_folder):
     places = [0]
     for sent, words in ((signal.SIGUSR1, "Asked to end (SIGUSR1)"), (signal.SIGTERM, "Terminated (SIGTERM)")):
         with interruptible(*command) as process:
-            while sum(1 for log in run_folder.glob(f"runs/*/{LOG}") for _ in log.open()) < places[-1] + 2:
+            while sum(log.read_text().count("\n") for log in run_folder.glob(f"runs/*/{LOG}")) < places[-1] + 2:
                 assert process.poll() is None, process.stderr.read()
                 time.sleep(0.05)
             process.send_signal(sent)
-            _, stderr = process.communicate(timeout=60)
+            _, stderr = process.communicate(timeout=200)
         assert process.returncode == 75, stderr
         assert f"{words}. The training is saved after " in stderr
         assert "Traceback" not in stderr
@@ -360,13 +360,12 @@ def test_ranks_look_about_once_a_second(monkeypatch):
 
     monkeypatch.setattr(keeper, "time", SimpleNamespace(monotonic=lambda: now[0]))
     group = SimpleNamespace(is_first=True, count=2, largest=largest)
-    kept = Keeper(Path(CHECKPOINT), Origin({}, {}), SimpleNamespace(group=group, device=None), 10)
-    for seconds in [0.01] * 1000 + [30] * 5:
+    kept = Keeper(Path(CHECKPOINT), Origin({}, {}), SimpleNamespace(group=group, device=None), 100)
+    for seconds in [0.01] * 1000 + [30] * 110:
         now[0] += seconds
         kept.look()
     assert looks[:4] == pytest.approx([0.01, 0.03, 0.07, 0.15])
     quick = [b - a for a, b in itertools.pairwise(looks) if 1 < b < 10]
     assert quick
     assert max(quick) <= 1.01
-    assert looks[-3:] == sorted({*looks[-3:]})
     assert looks[-1] - looks[-2] == 30, "after each step, if it takes longer"

@@ -262,7 +262,7 @@ def test_two_ranks_train_as_one_and_count_each_validation_image_once(colours, tm
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", 2, "--standalone"]
     for name, program in (("one", script), ("two", [*launcher, *script])):
         command = [sys.executable, *program, tmp_path / name]
-        done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=200)
+        done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=400)
         assert done.returncode == 0, done.stderr
     one, two = (TrainRun.load(tmp_path / name) for name in ("one", "two"))
     assert [epoch["ranks"] for epoch in (*one.epochs, *two.epochs)] == [1, 1, 1, 2, 2, 2]
