@@ -102,7 +102,10 @@ REFUSED = [
     ("--grouping coarse67", "coarse67"),
     ("--configuration N10-M5000", "--configuration N10-M5000: there are 4 classes"),
     ("--per-class 4 --k 2", "--per-class: 4 training images of each class are wanted; 2 classes of set have at most 3"),
-    ("--per-class 2 --k 2 --train-batch-size 5", "--train-batch-size 5: there are 4 training images at most"),
+    (
+        "--per-class 2 --k 2 --train-batch-size 9 --recipe chrabaszcz",
+        "--train-batch-size 9: there are 4 training images",
+    ),
     ("--k 2 --recipe chrabaszcz", "--train-batch-size 128 (of --recipe chrabaszcz): there are 6 training images"),
     ("--k 2 --images difficulty --per-class 2 --root PLACE/val_only", "--images difficulty"),
     ("--k 2 --val-share 0.5 --root PLACE/val_only", "--val-share"),

@@ -185,8 +185,9 @@ def test_what_the_data_set_cannot_give_is_found_out_before_anything_is_looked_at
         "random:13": "--k 13",
         "coarse:13": "--num-groups 13",
         "images:11": "11 training images of each class are wanted",
-        "images:1": "--train-batch-size 20: there are 12 training images at most",
+        "images:1": "--train-batch-size 30: there are 12 training images at most",
     }
+    words += ["--recipe", "chrabaszcz", "--train-batch-size", "30"]
     for part, message in wrong.items():
         words[words.index("--parts") + 1] = part
         assert main([*words, "--plan-only", "True"]) == 2, part

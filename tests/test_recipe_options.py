@@ -29,6 +29,8 @@ from rescale_fast.train.plan import plan_training
 from rescale_fast.train.precision import Precision
 from rescale_fast.train.recipe import FAST, FAST_ADAMW, SGD, AdamW, OneCycle, find_recipe
 from rescale_fast.train.settings import TrainSettings
+from rescale_fast.train.table import Cell, markdown
+from rescale_fast.train.types import TrainRun
 from rescale_fast.train.watch import FIRST_STEPS, LossWatch
 from tests.colours import write_colours
 
@@ -71,8 +73,19 @@ def test_a_recipe_names_its_optimiser_and_how_its_rate_goes_with_the_batch():
     adam = make_optimizer(nn.Linear(2, 2), replace(FAST, optimizer=AdamW(0.8, 0.95), learning_rate=0.3))
     assert isinstance(adam, torch.optim.AdamW)
     assert (adam.defaults["betas"], adam.defaults["lr"]) == ((0.8, 0.95), 0.3)
-    assert FAST.of_batch(64).learning_rate == pytest.approx(FAST.learning_rate / 4)
+    linear = replace(FAST, optimizer=SGD(scaling=1.0))
+    assert linear.of_batch(64).learning_rate == pytest.approx(FAST.learning_rate / 4)
+    assert FAST.of_batch(64).learning_rate == pytest.approx(FAST.learning_rate / 2)
     assert FAST_ADAMW.of_batch(64).learning_rate == pytest.approx(FAST_ADAMW.learning_rate / 2)
+
+
+@pytest.mark.parametrize("how", [SGD(), AdamW()])
+def test_complex_weights_are_trained_too(how):
+    weight = nn.Parameter(torch.ones(2, 2, dtype=torch.complex64))
+    optimizer = make_optimizer(nn.ParameterList([weight]), replace(FAST, optimizer=how))
+    weight.abs().sum().backward()
+    optimizer.step()
+    assert (weight.detach().real < 1).all()
 
 
 def test_networks_get_what_their_normalisation_asks_for():
@@ -227,6 +240,20 @@ def test_the_flip_test_is_the_mean_over_both_images_beside_the_plain_test(colour
         flipped += int(((own + mirrored).argmax(1) == labels).sum())
     assert (made.epochs[-1]["val_top1"], made.epochs[-1]["val_top1_flipped"]) == (plain / 11, flipped / 11)
     assert made.figures.keys() == {"last epoch", "best epoch", "last epoch, flip test", "best epoch, flip test"}
+
+
+def test_figures_of_the_flip_test_get_tables_of_their_own_with_nothing_published_beside_them():
+    epochs = ({"epoch": 1, "train_loss": 1.0, "val_top1": 0.5, "val_top1_flipped": 0.625},)
+    run = TrainRun(Origin({}, {}), "ResNet18", 1000, 30, 224, "rein", 0, None, epochs)
+    sections = markdown([Cell("ResNet18", "ReIN30", (run,))], "Title").split("## Top-1 on val, %, ")
+    assert [one.splitlines()[0] for one in sections[1:]] == [
+        "last epoch",
+        "best epoch",
+        "last epoch, flip test",
+        "best epoch, flip test",
+    ]
+    assert ["50.00" in one for one in sections[1:]] == [True, True, False, False]
+    assert all("| ResNet18 | 62.50 |" in one for one in sections[3:])
 
 
 def test_the_flip_test_is_refused_where_mirror_images_are_of_other_classes(colours):

@@ -63,7 +63,7 @@ def test_a_recipe_fits_itself_to_network_batch_and_set():
     assert REIN.of_batch(64).learning_rate == pytest.approx(0.025)
     assert REIN.for_images(300) == REIN, "a published protocol is not changed in silence"
     assert [FAST.for_images(count).batch_size for count in (39_000, 4096, 4095, 600, 20)] == [256, 256, 128, 32, 16]
-    assert FAST.for_images(600).learning_rate == pytest.approx(0.05)
+    assert FAST.for_images(600).learning_rate == pytest.approx(0.4 / 8**0.5)
     with pytest.raises(SettingError, match="--recipe slow: expected one of fast, rein, chrabaszcz"):
         find_recipe("slow", "ResNet18")
 
@@ -164,7 +164,7 @@ class WithDropout(nn.Sequential):
         ("rein", 64, [40]),
         ("chrabaszcz", 12, [12] * 6),  # of 2 x 40 images
         ("chrabaszcz", 64, [64]),
-        ("fast", 12, [12] * 3),
+        ("fast", 12, [12, 12, 12, 4]),
     ],
 )
 def test_steps_of_an_epoch_are_as_many_as_the_source_takes(colours, tmp_path, monkeypatch, recipe, batch_size, steps):
@@ -352,8 +352,8 @@ def test_betons_that_do_not_fit_are_refused(colours, tmp_path):
         train((betons, fewer), tmp_path)
     with pytest.raises(ArtifactError, match=r"train.beton has 2 classes from 'a' to 'b', val.beton 3 from 'a' to 'c'"):
         train((betons, {"train": fewer["train"], "val": infos["val"]}), tmp_path)
-    with pytest.raises(SettingError, match="fewer than one batch of 64"):
-        train(colours, tmp_path, replace(QUICK, train_batch_size=64))
+    with pytest.raises(SettingError, match="fewer than one batch of 128"):
+        train(colours, tmp_path, replace(QUICK, recipe="chrabaszcz", train_batch_size=128))
     with pytest.raises(SettingError, match="--train-batch-size 8: expected a multiple of 3"):
         train(colours, tmp_path, group=Group(Ranks(0, 3)))
     assert not list(tmp_path.iterdir())
@@ -429,7 +429,7 @@ def test_what_a_finished_training_was_made_with_is_noted_as_ever(colours):
             "augment": "shift",
             "drops_last": True,
             "steps_an_epoch": 1,
-            "optimizer": {"momentum": 0.9, "nesterov": False},
+            "optimizer": {"momentum": 0.9, "nesterov": False, "scaling": 1.0},
             "decays": "all-but-biases",
             "clip_norm": 0.0,
             "label_smoothing": 0.0,

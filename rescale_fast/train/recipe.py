@@ -65,10 +65,7 @@ class SGD:
 
     momentum: float = 0.9
     nesterov: bool = False
-
-    def scale(self, batches: float) -> float:
-        """What the learning rate is multiplied by for a batch that is so many times as large (Goyal et al. 2017)."""
-        return batches
+    scaling: float = 1.0  # power of the batch's size with which the learning rate grows and shrinks (Goyal et al. 2017)
 
 
 @dataclass(frozen=True)
@@ -77,10 +74,7 @@ class AdamW:
 
     beta1: float = 0.9
     beta2: float = 0.999
-
-    def scale(self, batches: float) -> float:
-        """As of SGD: by the square root (Malladi et al. 2022), as timm does."""
-        return math.sqrt(batches)
+    scaling: float = 0.5  # as of SGD (Malladi et al. 2022), as timm has it
 
 
 @dataclass(frozen=True)
@@ -89,7 +83,7 @@ class Recipe:
 
     epochs: int
     batch_size: int  # images a step, those of all ranks together
-    learning_rate: float  # the highest, at that batch size; it grows and shrinks with it as the optimiser has it
+    learning_rate: float  # the highest, at that batch size
     schedule: OneCycle | Steps
     weight_decay: (
         float  # as PyTorch counts it: the loss's gradient grows by so much of the parameter; AdamW its own way
@@ -132,7 +126,7 @@ class Recipe:
 
     def of_batch(self, batch_size: int) -> "Recipe":
         """The recipe with another batch size, and the learning rate that goes with it."""
-        scale = self.optimizer.scale(batch_size / self.batch_size)
+        scale = (batch_size / self.batch_size) ** self.optimizer.scaling
         return replace(self, batch_size=batch_size, learning_rate=self.learning_rate * scale)
 
     def for_images(self, num_images: int) -> "Recipe":
@@ -149,9 +143,10 @@ FAST = Recipe(
     learning_rate=0.4,
     schedule=OneCycle(),
     weight_decay=5e-4,
-    optimizer=SGD(nesterov=True),
+    optimizer=SGD(nesterov=True, scaling=0.5),
     augment="crop-flip",
     steps_an_epoch=16,
+    drops_last=False,
     label_smoothing=0.1,
     half_precision=True,
     averaging=0.02,
