@@ -104,6 +104,7 @@ def measure_loop(beton: Path, network: str, size: int, batch_size: int, ready: b
     training = Training(network=network, image_size=size, recipe=recipe, seed=0)
     device = device_here()
     shape: Any = {"batch_size": batch_size, "image_size": size, "num_workers": half_the_cores(), "device": device}
+    shape["reuse_buffers"] = True  # as trainings do
     loader: Any = beton_loader(beton, split="train", **shape)
     if ready:
         loader = Ready(loader)

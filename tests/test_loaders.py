@@ -150,9 +150,11 @@ def test_what_cannot_work_is_refused_before_ffcv_is_loaded(greys, tmp_path, monk
 
 
 def test_the_largest_image_counts_once_for_each_thread_and_not_for_each_of_a_batch(tmp_path, rng):
-    files = {"a.jpg": encoded(photo(rng, 400, 300)), "b.png": encoded(photo(rng, 20, 900), "PNG")}  # kept as raw pixels
+    files = {"a.jpg": encoded(photo(rng, 400, 300)), "b.jpg": encoded(photo(rng, 20, 500))}
+    files["c.png"] = encoded(photo(rng, 145, 145), "PNG")  # kept as raw pixels, which need none
     beton = read_beton(export(tmp_path, files, "a.beton"))
     assert checks.largest_image(beton.records["f0"]) == 400 * 300
+    assert checks.largest_image(beton.records["f0"][2:]) == 0
     assert checks.memory_needed(400 * 300, batch_size=7, image_size=10, num_workers=2) == (
         5 * 7 * 10 * 10 * 3 + 2 * (400 * 300 + 10 * 10) * 3
     )
