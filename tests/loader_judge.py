@@ -2,9 +2,9 @@
 
     python -m tests.loader_judge GREYS SMOOTH DAMAGED NO_HEADER
 
-Four betons: 21 images, each of one grey level, ten times its row; 20 of mixed sizes, smooth JPEGs but for the last four
-of noise, stored as pixels; 12, of which those of DAMAGED_ROWS cannot be decoded; 256, of which one is no JPEG. Importing FFCV
-changes torch's threads, and each loader compiles its pipeline.
+Four betons: 21 images, each of one grey level, ten times its row; 20 of mixed sizes, smooth JPEGs but for the last
+four, of noise, stored as pixels; 12, of which those of DAMAGED_ROWS cannot be decoded; 256, of which one is no JPEG.
+Importing FFCV changes torch's threads, and each loader compiles its pipeline.
 """
 
 import copy
