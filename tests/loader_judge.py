@@ -2,9 +2,9 @@
 
     python -m tests.loader_judge GREYS SMOOTH DAMAGED NO_HEADER
 
-Four betons: 21 images, each of one grey level, ten times its row; 20 smooth images of mixed sizes; 12 images, of which
-those of DAMAGED_ROWS cannot be decoded; 256, of which one is no JPEG. Importing FFCV changes torch's threads, and each
-loader compiles its pipeline.
+Four betons: 21 images, each of one grey level, ten times its row; 20 of mixed sizes, smooth JPEGs but for the last
+four, of noise, stored as pixels; 12, of which those of DAMAGED_ROWS cannot be decoded; 256, of which one is no JPEG.
+Importing FFCV changes torch's threads, and each loader compiles its pipeline.
 """
 
 import copy
@@ -203,7 +203,9 @@ def images_are_the_same_whatever_makes_them(smooth):
             assert torch.equal(other[1], ffcv[1])
             assert torch.equal(other[2], ffcv[2])
             difference = (other[0] - ffcv[0]).abs()
-            assert difference.mean() < 2, (kind, options, difference.mean())
+            assert difference.mean() < 1.5, (kind, options, difference.mean())
+            if kind == "torchvision":
+                assert difference[-4:].max() <= 1, (options, "of noise that is not decoded, resizing is all there is")
 
 
 def moved(image, down, right):

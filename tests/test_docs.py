@@ -144,6 +144,21 @@ def test_the_epochs_from_which_a_way_pays_are_where_both_cost_the_same():
     assert epochs_table(rows)[3] == "| 224 px | passthrough | 3.00 | 3.00 | 2.5 | 2.5 | never | 2.5 |"
 
 
+def test_what_the_training_page_says_of_pixels_is_what_was_measured():
+    page = (ROOT / "docs/train.md").read_text()
+    pairs = [("torchvision", "ffcv"), ("torchvision", "dali"), ("ffcv", "dali"), ("torchvision", "ffcv, INTER_AREA")]
+    apart = {}
+    for row in results("loader_pixels"):
+        cells = apart.setdefault((row["stored"], row["size_px"]), {})
+        cells[row["one"], row["other"]] = f"{row['mean_levels']} / {row['max_levels']}"
+    for (stored, size), cells in apart.items():
+        assert f"| {stored}, {size} px | {' | '.join(cells[pair] for pair in pairs)} |" in page
+    spent = {(row["by"], row["size_px"]): f"{float(row['cpu_ms']):.2f}" for row in results("loader_resizing")}
+    ours, area, pil = ((spent[by, "32"], spent[by, "224"]) for by in ("ours", "INTER_AREA", "PIL"))
+    said = f"32 px and {ours[1]} to 224 px, INTER_AREA {area[0]} and {area[1]}, PIL {pil[0]} and {pil[1]}"
+    assert f"Ours takes {ours[0]} CPU-milliseconds for a crop to {said}" in " ".join(page.split())
+
+
 def test_what_readme_says_of_the_search_is_what_was_measured():
     rows = [row for row in results("class_subset") if row["k"].isdigit()]
     bounds = {row["k"]: float(row["bound"]) for row in rows if row["way"].startswith("prove")}

@@ -16,7 +16,7 @@ import numba
 import numpy as np
 import torch
 from ffcv.fields.rgb_image import SimpleRGBImageDecoder
-from ffcv.libffcv import ctypes_imdecode, ctypes_resize
+from ffcv.libffcv import ctypes_imdecode
 from ffcv.loader import Loader
 from ffcv.loader.epoch_iterator import EpochIterator
 from ffcv.pipeline.allocation_query import AllocationQuery
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from rescale_fast.beton.file import JPEG_MODE, BetonFile
 from rescale_fast.errors import TrainingError
+from rescale_fast.loaders._triangle import resize
 from rescale_fast.loaders.augment import FILL, Placements
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.loaders.checks import BATCHES_AHEAD, check_memory, largest_image
@@ -77,12 +78,11 @@ class PlacedDecoder(SimpleRGBImageDecoder):  # type: ignore[misc]
                         continue
                 else:
                     pixels = payload
-                top, left = record["top"], record["left"]
                 down, right = np.int64(record["down"]), np.int64(record["right"])
                 image = unmoved[thread] if down or right else images[i]
-                ctypes_resize(
-                    0, pixels.ctypes.data, height, width, top, top + record["rows"], left, left + record["columns"],
-                    image.ctypes.data, image.shape[0], image.shape[1],
+                resize(
+                    pixels, np.int64(width), np.int64(record["top"]), np.int64(record["left"]),
+                    np.int64(record["rows"]), np.int64(record["columns"]), image,
                 )  # fmt: skip
                 finish(image, record["mirrored"], down, right, images[i])
             return images[: len(batch)]
