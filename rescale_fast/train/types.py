@@ -1,7 +1,7 @@
 """TrainRun: a network trained on a subset, with the log of its epochs.
 
-A folder: log.jsonl, one JSON object an epoch, written as they end; checkpoint.pt, replaced now and then, and gone in the
-end; weights.pt, a state_dict, and result.json, written when training is done.
+A folder: log.jsonl, one JSON object an epoch, written as they end; checkpoint.pt, replaced now and then, and gone in
+the end; weights.pt, a state_dict, and result.json, written when training is done.
 """
 
 from collections.abc import Mapping, Sequence
