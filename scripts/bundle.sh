@@ -65,7 +65,7 @@ say "Looking up which packages are needed"
 python setup.py -q egg_info -e "$work" sdist -d "$work" 2>"$work/log" || fail "no source distribution: $(cat "$work/log")"
 ours=$(echo "$work"/*.tar.gz) wanted="rescale-fast[$extras]"
 [ "$extras" != none ] || wanted=rescale-fast
-pip install -q --dry-run --ignore-installed --report "$work/report.json" "$ours${wanted#rescale-fast}" pip
+pip install -q --dry-run --ignore-installed --report "$work/report.json" "$ours${wanted#rescale-fast}" pip opencv-python-headless
 python scripts/bundle_needs.py "$work" --wanted "$wanted" --without "$without" || exit 1
 
 say "Downloading $(wc -l <"$work/wheels.txt") packages, and building $(wc -l <"$work/sources.txt") and our own"
@@ -74,18 +74,18 @@ pip wheel -q --no-deps -w "$work/wheels" -r "$work/wheels.txt"
 pip wheel -q --no-deps --no-cache-dir -w "$work/built" -r "$work/sources.txt" "$ours"
 
 say "Adding the libraries that were linked"
-python -m wheel unpack -d "$work" "$work"/built/rescale_fast-*.whl >/dev/null
-rm "$work"/built/rescale_fast-*.whl
-unpacked=$(echo "$work"/rescale_fast-*/)
-mkdir "$unpacked/rescale_fast.libs"
-for wheel in "$work"/built/*.whl; do python -m zipfile -e "$wheel" "$work/others"; done
-find "$unpacked" "$work/others" -name '*.so' -exec ldd {} + >"$work/linked.txt"
+for wheel in "$work"/built/*.whl; do python -m wheel unpack -d "$work/unpacked" "$wheel" >/dev/null; done
+rm "$work"/built/*.whl
+find "$work/unpacked" -name '*.so' -exec ldd {} + >"$work/linked.txt"
 ! grep 'not found' "$work/linked.txt" >&2 || fail "the libraries named above are not where the loader finds them."
 # All but glibc's and the compiler's own, which have to be as new on the other machine as here.
+libraries=$(echo "$work"/unpacked/rescale_fast-*)/rescale_fast.libs
+mkdir "$libraries"
 awk '$3 ~ /^\// && $3 !~ /\/lib(c|m|dl|rt|pthread|stdc\+\+|gcc_s)\.so/ {print $3}' "$work/linked.txt" | sort -u |
-  xargs cp -Lt "$unpacked/rescale_fast.libs"
-python -m wheel pack -d "$work/built" "$unpacked" >/dev/null
-mv "$work"/built/*.whl "$work/wheels"
+  xargs cp -Lt "$libraries"
+# OpenCV for Python comes without its windows, which would need the libraries of a desktop (bundle_needs.py).
+sed -i 's/^\(Requires-Dist: opencv-python\)\b/\1-headless/' "$work"/unpacked/*/*.dist-info/METADATA
+for package in "$work"/unpacked/*/; do python -m wheel pack -d "$work/wheels" "$package" >/dev/null; done
 
 say "Writing parts of $part_size"
 tar -C "$work" -cf - wheels | split -d -b "$part_size" - "$target/part-"

@@ -15,6 +15,8 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
+IN_PLACE_OF = {"opencv-python": "opencv-python-headless"}  # the same module, without windows and what these link to
+
 
 def needed(
     report: Mapping[str, Any], wanted: Sequence[str], without: Sequence[str]
@@ -33,7 +35,7 @@ def needed(
     reached: dict[NormalizedName, Mapping[str, Any]] = {}
     waiting, seen = [Requirement(one) for one in wanted], set()
     for requirement in waiting:
-        name = canonicalize_name(requirement.name)
+        name = canonicalize_name(IN_PLACE_OF.get(requirement.name, requirement.name))
         for extra in sorted({"", *requirement.extras}):
             if (name, extra) in seen or any(fnmatch(name, pattern) for pattern in patterns):
                 continue

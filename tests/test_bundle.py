@@ -67,7 +67,7 @@ SOURCE = {
     "setup.py": """
 from setuptools import Extension, setup
 linked = Extension("linked._linked", ["linked.c"], libraries=["turbojpeg"])
-setup(name="linked", version="1.0", packages=["linked"], ext_modules=[linked])
+setup(name="linked", version="1.0", packages=["linked"], ext_modules=[linked], install_requires=["opencv-python"])
 """,
     "linked.c": LINKED.format(name="_linked", header="turbojpeg.h", function="tjInitDecompress"),
     "linked/__init__.py": "",
@@ -110,6 +110,8 @@ def made(tmp_path_factory):
     index.mkdir()
     for name, needs in {"light": ["shared"], "shared": [], "heavy": ["shared", "heavier"], "heavier": []}.items():
         add_wheel(index, name, *needs)
+    for name in ("opencv_python", "opencv_python_headless"):
+        add_wheel(index, name)
     add_pip(index)
     add_source(index)
     for name, text in PROJECT.items():
@@ -220,7 +222,7 @@ def test_what_is_left_out_and_what_only_it_needs_does_not_come(made):
     packed = b"".join(path.read_bytes() for path in sorted(made.parts.glob("part-*")))
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         brought = {Path(name).name.partition("-")[0] for name in tar.getnames()}
-    assert brought == {"wheels", "rescale_fast", "light", "shared", "linked", "pip"}
+    assert brought == {"wheels", "rescale_fast", "light", "shared", "linked", "opencv_python_headless", "pip"}
 
 
 def test_parts_that_are_missing_or_damaged_are_named(made, machine):
