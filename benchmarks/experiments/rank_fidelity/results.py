@@ -1,16 +1,15 @@
 """The raw results: one finished training, one line of trainings.jsonl, added whole or not at all."""
 
 import base64
-import fcntl
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmarks.experiments.journal import add_line, claimed, read_lines
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -54,33 +53,15 @@ class Training:
 
 
 def read_trainings(path: Path) -> dict[Cell, Training]:
-    """All finished trainings; a last line that was cut off by a crash is not one."""
-    if not path.exists():
-        return {}
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return {one.cell: one for one in map(Training.from_line, lines)}
+    """All finished trainings."""
+    return {one.cell: one for one in map(Training.from_line, read_lines(path))}
 
 
 def add_training(path: Path, training: Training) -> None:
     """Add a line; several processes may."""
-    with path.open("ab+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)  # what a crash cut off
-        file.write(f"{training.to_line()}\n".encode())
-        file.flush()
-        os.fsync(file.fileno())
+    add_line(path, training.to_line())
 
 
-@contextmanager
-def claim(folder: Path, cell: Cell) -> Iterator[bool]:
+def claim(folder: Path, cell: Cell) -> AbstractContextManager[bool]:
     """Whether this process alone works on the cell now; the claim ends with the process, however that ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    name = f"{cell.condition}@{cell.share:.4g}-{cell.network}-{cell.seed}"
-    with (folder / name).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+    return claimed(folder, f"{cell.condition}@{cell.share:.4g}-{cell.network}-{cell.seed}")
