@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from rescale_fast.types import Advance  # beside arrays of NumPy, which a page of help need not load
 
 SECONDS_BETWEEN_LINES = 10.0
-ENDINGS = {signal.SIGTERM: "Terminated", signal.SIGHUP: "The terminal has gone"}  # signals that ask a command to end
+ENDINGS = {  # signals that ask a command to end; SIGUSR1 as a warning, some time before there is no choice
+    signal.SIGTERM: "Terminated",
+    signal.SIGHUP: "The terminal has gone",
+    signal.SIGUSR1: "Asked to end",
+}
+RUN_AGAIN = 75  # exit code: EX_TEMPFAIL of sysexits.h
 
 
 class Ended(KeyboardInterrupt):
@@ -29,6 +34,7 @@ class Ended(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__()
         self.signal = number
+        self.exit_code = 128 + number
 
 
 def show(text: str) -> None:
@@ -154,7 +160,9 @@ def _lines(what: str, total: int, unit: str) -> "Iterator[Advance]":
 
 
 def run_command(work: Callable[[], None], *, how_to_resume: str) -> int:
-    """Run a command; return its exit code: 0 done, 1 failed, 2 wrong usage, 128 + n ended by signal n (Ctrl-C: 130).
+    """Run a command; return its exit code.
+
+    0 done, 1 failed, 2 wrong usage, 128 + n ended by signal n (Ctrl-C: 130), RUN_AGAIN by one for which all was saved.
 
     Errors meant for people become one message. Any other exception keeps its traceback: it is a defect.
     """
@@ -188,12 +196,12 @@ def run_command(work: Callable[[], None], *, how_to_resume: str) -> int:
 
 
 def _say_ended(end: KeyboardInterrupt, how_to_resume: str) -> int:
+    what, code = "Interrupted", 128 + signal.SIGINT
     if isinstance(end, Ended):
-        number = signal.Signals(end.signal)
-        say(f"\n{ENDINGS[number]} ({number.name}). {how_to_resume}")
-        return 128 + number
-    say(f"\nInterrupted. {how_to_resume}")
-    return 128 + signal.SIGINT
+        number, code = signal.Signals(end.signal), end.exit_code
+        what = f"{ENDINGS.get(number, what)} ({number.name})"
+    say("\n" + " ".join([f"{what}.", *getattr(end, "__notes__", ()), how_to_resume]))
+    return code
 
 
 def _interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:

@@ -75,7 +75,8 @@ def start_worker(_: int = 0) -> None:
     A killed parent cannot end its workers, and with `forkserver` nobody else does: the parent they ask the system
     for is the server, which lives as long as they do. So each watches a pipe that only its real parent holds open.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    for number in (signal.SIGINT, signal.SIGUSR1):  # the parent's to handle
+        signal.signal(number, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

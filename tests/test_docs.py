@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import rescale_fast
+from benchmarks.bench_reading import epochs_table
 from rescale_fast.errors import SettingError
 from rescale_fast.run import commands
 
@@ -105,6 +106,57 @@ def test_the_ratios_of_readme_and_benchmarks_page_are_those_of_saved_results():
     page = (ROOT / "docs/benchmarks.md").read_text()
     for value in (f"{stored:.0f}", f"{resized:.1f}", f"{loaded:.2f}"):
         assert f"| {value} |" in page
+
+
+def test_what_pages_say_of_reading_and_of_how_to_store_for_how_many_epochs_was_measured():
+    page = (ROOT / "docs/export.md").read_text()
+    stored = results("reading_store")
+    assert "\n".join(epochs_table(stored)) in page, "print benchmarks.bench_reading.epochs_table of the results there"
+    by_way = {
+        row["stored"]: float(row["write_cpu_seconds_per_1000"]) + 16 * float(row["read_cpu_seconds_per_1000"])
+        for row in stored
+        if (row["images"], row["train_size"]) == ("500 x 375", "224")
+    }
+    names = ("passthrough", "resize, shorter side 256", "raw, shorter side 256")
+    whole, resized, raw = (f"{by_way[way]:.0f}" for way in names)
+    text = " ".join(page.split())
+    assert f"{whole} CPU-seconds per 1,000 images from passthrough, {resized} resized to 256, {raw} raw of 256" in text
+    read = {(row["images"], row["way"]): float(row["cpu_seconds_per_1000"]) for row in results("reading_overhead")}
+    small, large = ((read[one, "ours, reuse_buffers"], read[one, "ffcv.Loader"]) for one in ("32 x 32", "500 x 375"))
+    train = " ".join((ROOT / "docs/train.md").read_text().split())
+    assert f"{small[0]:.3f} CPU-seconds beside {small[1]:.3f} at 32 px, {large[0]:.2f} beside {large[1]:.2f}" in train
+    for one in ("32 x 32", "500 x 375"):
+        ratio_to_ffcvs = read[one, "ffcv.Loader"] / read[one, "ours"]
+        assert f"| {ratio_to_ffcvs:.2f} | `bench_reading` |" in (ROOT / "docs/benchmarks.md").read_text()
+        assert ratio_to_ffcvs > 0.98
+
+
+def test_the_epochs_from_which_a_way_pays_are_where_both_cost_the_same():
+    row = {"images": "500 x 375", "write_cpu_seconds_per_1000": 1.0, "read_cpu_seconds_per_1000": 3.0}
+    other = row | {"write_cpu_seconds_per_1000": 6.0, "read_cpu_seconds_per_1000": 1.0}  # 1 + 2.5 * 3 = 6 + 2.5 * 1
+    dear = row | {"read_cpu_seconds_per_1000": 3.5}
+    ways = [f"passthrough{part}" for part in ("", ", 4/8", ", 2/8")]
+    rows = [row | {"stored": way, "train_size": size} for size in (32, 64, 128, 224) for way in ways]
+    for size in (32, 64, 128, 224):
+        names = ["resize, shorter side 256", "raw, shorter side 256", f"resize, shorter side {size}"]
+        rows += [other | {"stored": way, "train_size": size} for way in names]
+        rows.append(dear | {"stored": "raw", "train_size": size})
+    assert epochs_table(rows)[3] == "| 224 px | passthrough | 3.00 | 3.00 | 2.5 | 2.5 | never | 2.5 |"
+
+
+def test_what_the_training_page_says_of_pixels_is_what_was_measured():
+    page = (ROOT / "docs/train.md").read_text()
+    pairs = [("torchvision", "ffcv"), ("torchvision", "dali"), ("ffcv", "dali"), ("torchvision", "ffcv, INTER_AREA")]
+    apart = {}
+    for row in results("loader_pixels"):
+        cells = apart.setdefault((row["stored"], row["size_px"]), {})
+        cells[row["one"], row["other"]] = f"{row['mean_levels']} / {row['max_levels']}"
+    for (stored, size), cells in apart.items():
+        assert f"| {stored}, {size} px | {' | '.join(cells[pair] for pair in pairs)} |" in page
+    spent = {(row["by"], row["size_px"]): f"{float(row['cpu_ms']):.2f}" for row in results("loader_resizing")}
+    ours, area, pil = ((spent[by, "32"], spent[by, "224"]) for by in ("ours", "INTER_AREA", "PIL"))
+    said = f"32 px and {ours[1]} to 224 px, INTER_AREA {area[0]} and {area[1]}, PIL {pil[0]} and {pil[1]}"
+    assert f"Ours takes {ours[0]} CPU-milliseconds for a crop to {said}" in " ".join(page.split())
 
 
 def test_what_readme_says_of_the_search_is_what_was_measured():

@@ -46,12 +46,14 @@ def export(folder, files, name):
 
 
 def smooth_images(folder):
-    """The decoders are to be compared, not their ways of resizing noise."""
+    """The decoders are to be compared; and, with four images of noise that are stored as pixels, ways of resizing."""
     rng, files = np.random.default_rng(0), {}
-    for i in range(20):
+    for i in range(16):
         small = Image.fromarray(rng.integers(0, 256, (3, 4, 3), dtype=np.uint8))
         whole = small.resize(tuple(rng.integers(40, 90, 2).tolist()), Image.Resampling.BICUBIC)
         files[f"{i}.jpg"] = encoded(whole, quality=95)
+    for i in range(16, 20):
+        files[f"{i}.png"] = encoded(Image.fromarray(rng.integers(0, 256, (90, 70, 3), dtype=np.uint8)), "PNG")
     return export(folder, files, "smooth.beton")
 
 
@@ -85,6 +87,23 @@ def test_batches_are_the_callers_own_complete_the_same_through_all_and_refusals_
     done = subprocess.run(program, capture_output=True, text=True, timeout=900, cwd=ROOT)
     assert done.stdout.strip().splitlines()[-1:] == ["all is well"], done.stderr
     assert "Exception ignored" not in done.stderr, "deleted loaders leave no error of numba's behind"
+
+
+def test_resizing_is_that_of_pil(rng):
+    """By one level at most: PIL may go along columns first."""
+    from rescale_fast.loaders._triangle import resize
+
+    pixels = rng.integers(0, 256, (75, 100, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    boxes = [(0, 0, 75, 100), (5, 0, 1, 1), (74, 99, 1, 1), (3, 9, 70, 2), (9, 7, 2, 80), (1, 2, 33, 64), (0, 0, 8, 8)]
+    for top, left, rows, columns in boxes:
+        for size in (1, 8, 33, 130):
+            made = np.full((size, size, 3), 7, np.uint8)
+            resize(pixels.ravel(), 100, top, left, rows, columns, made)
+            cut = image.crop((left, top, left + columns, top + rows))
+            expected = np.asarray(cut.resize((size, size), Image.Resampling.BILINEAR))
+            assert np.abs(made.astype(int) - expected).max() <= 1, (top, left, rows, columns, size)
+            assert (made != expected).mean() < 0.3
 
 
 def test_a_loader_that_nobody_has_ends_its_processes_at_once(greys):
@@ -141,12 +160,23 @@ def test_what_cannot_work_is_refused_before_ffcv_is_loaded(greys, tmp_path, monk
             loaders.beton_loader(tmp_path / name, split="val", batch_size=4, image_size=16)
     with pytest.raises(SettingError, match="fewer than one batch of 22"):
         loaders.beton_loader(greys, split="train", batch_size=22, image_size=16, loader="torchvision")
-    monkeypatch.setattr(checks, "available_bytes", lambda: 60_000)
-    with pytest.raises(SettingError, match=r"up to 16 x 16 px, made 16 px large, FFCV .* 0.0 GB; .* --max-side"):
+    monkeypatch.setattr(checks, "available_bytes", lambda: 30_000)
+    with pytest.raises(SettingError, match=r"batches of 8 images, made 16 px large by \d+ threads, FFCV .* 0.0 GB; "):
         loaders.beton_loader(greys, split="val", batch_size=8, image_size=16)
     monkeypatch.undo()
-    with pytest.raises(SettingError, match=r"made 60000 px large, FFCV would set aside"):
+    with pytest.raises(SettingError, match=r"made 60000 px large by .* FFCV would set aside"):
         loaders.beton_loader(greys, split="val", batch_size=8, image_size=60_000)
+
+
+def test_the_largest_image_counts_once_for_each_thread_and_not_for_each_of_a_batch(tmp_path, rng):
+    files = {"a.jpg": encoded(photo(rng, 400, 300)), "b.jpg": encoded(photo(rng, 20, 500))}
+    files["c.png"] = encoded(photo(rng, 145, 145), "PNG")  # kept as raw pixels, which need none
+    beton = read_beton(export(tmp_path, files, "a.beton"))
+    assert checks.largest_image(beton.records["f0"]) == 400 * 300
+    assert checks.largest_image(beton.records["f0"][2:]) == 0
+    assert checks.memory_needed(400 * 300, batch_size=7, image_size=10, num_workers=2) == (
+        5 * 7 * 10 * 10 * 3 + 2 * (400 * 300 + 10 * 10) * 3
+    )
 
 
 @pytest.mark.parametrize(

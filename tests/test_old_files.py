@@ -105,8 +105,9 @@ def test_training(tmp_path):
     assert (run.network, run.num_parameters, run.num_classes, run.image_size) == ("small", 1234, 2, 24)
     assert (run.recipe, run.seed, run.reported_epoch) == ("chrabaszcz", 0, 1)
     assert run.figures == {"last epoch": 0.75, "best epoch": 0.75, "epoch 1": 0.5}
-    records, state = load_checkpoint(V1 / "checkpoint.pt", made_from)
-    assert records == list(run.epochs)
+    records, seconds, state = load_checkpoint(V1 / "checkpoint.pt", made_from)
+    assert (records, seconds) == (list(run.epochs), 1.5)
+    assert (state["epoch"], state["steps_done"], state["losses"].tolist()) == (1, 3, [2.5])
     assert (state["step"], state["network"]["w"].tolist()) == (4, [0, 1, 2])
 
 

@@ -16,6 +16,7 @@ import rescale_fast as rf
 from rescale_fast.artifact import Origin
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import SettingError
+from rescale_fast.networks.registry import definition_of
 from rescale_fast.quality.types import Quality
 from rescale_fast.report.quality import write_quality_page
 from rescale_fast.run.commands import main
@@ -33,7 +34,7 @@ DIGESTS = {"train": "xxh3-128-mib:00", "val": "xxh3-128-mib:01"}
 
 def training(network, accuracies, seed=0, recipe="fast", digests=DIGESTS):
     epochs = tuple({"epoch": i, "train_loss": 1.0, "val_top1": one} for i, one in enumerate(accuracies, 1))
-    return TrainRun(Origin(digests, {}), network, 10, 4, 24, recipe, seed, None, epochs)
+    return TrainRun(Origin(digests, definition_of(network)), network, 10, 4, 24, recipe, seed, None, epochs)
 
 
 def run_folder(path, accuracies, *, seeds=(0,), images=(400, 100), recipe="fast"):
@@ -60,6 +61,15 @@ def runs(tmp_path):
     )
     part = run_folder(tmp_path / "part", np.array([[3, 4], [2, 5], [1, 3], [0, 2]]) / 10, seeds=(0, 1))
     return full, part
+
+
+def test_trainings_of_what_an_earlier_version_called_so_are_left_out_and_told(runs, tmp_path, capsys):
+    for folder in runs:
+        for path in (folder / "runs").glob("MAFNet-*/result.json"):
+            path.write_text(path.read_text().replace('"network_definition"', '"earlier"'))
+    assert main(["quality", *map(str, runs), "--out", str(tmp_path / "out"), "--order-tau", "1"]) == 0
+    assert set(Quality.load(tmp_path / "out" / "quality.json").networks) == {"ResNet18", "VGG16", "GoogLeNet"}
+    assert "2 trainings are of networks as an earlier version defined them" in capsys.readouterr().err
 
 
 def test_run_folders_are_judged_with_their_seeds_epochs_and_images(runs, tmp_path, capsys):

@@ -145,6 +145,33 @@ def test_the_cluster_script_starts_torchrun_on_each_machine(tmp_path):
     assert got.training_script_args == ["validate", "--dataset", "imagenet", "--root", "/a b", "--out", "/o"]
 
 
+@pytest.mark.parametrize(("ends_with", "requeues"), [(75, True), (143, True), (138, True), (1, False), (0, False)])
+def test_the_cluster_script_for_training_queues_what_was_saved_again(tmp_path, ends_with, requeues):
+    """srun and scontrol stand in; srun ends with the highest exit code of its tasks."""
+    for name, body in {
+        "scontrol": f'echo "$@" >> {tmp_path}/asked; echo node7; echo node8',
+        "srun": 'shift 2; SLURM_PROCID=5 SLURM_LOCALID=1 exec "$@"',
+        "python": 'printf "%s\\n" "$@" "$RANK/$WORLD_SIZE" "$LOCAL_RANK/$LOCAL_WORLD_SIZE" '
+        f'"$MASTER_ADDR:$MASTER_PORT"\nexit {ends_with}',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "SLURM_JOB_NODELIST": "node[7-8]",
+        "SLURM_NTASKS": "8",
+        "SLURM_NTASKS_PER_NODE": "4",
+        "SLURM_JOB_ID": "4711",
+    }
+    script = ["bash", ROOT / "scripts" / "slurm_train.sh", "--out", "/a b"]
+    done = subprocess.run(script, env=environment, capture_output=True, text=True)
+    assert done.returncode == (0 if requeues else ends_with), done.stderr
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked == ["show hostnames node[7-8]"] + ["requeue 4711"] * requeues
+    words = done.stdout.splitlines()[:8]
+    assert words == ["-m", "rescale_fast", "train", "--out", "/a b", "5/8", "1/4", "node7:29500"]
+
+
 TRAINING_TOGETHER = """
 import os, sys, torch
 from torch.distributed import FileStore

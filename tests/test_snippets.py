@@ -63,6 +63,7 @@ ADDED = [  # to a command, unless it has one of these options; torchvision's rea
 ]
 NOT_RUN = {  # lines that have this in them, and why
     "bash scripts/": "sets up a machine (test_setup_script.py)",
+    "bash install.sh": "installs what bundle.sh packed (test_bundle.py)",
     "source .venv/bin/activate": "is of a machine that was set up so",
     "torchrun": "needs GPUs",
     "sbatch": "needs SLURM",

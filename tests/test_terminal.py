@@ -129,6 +129,7 @@ end_process(run_command(work, how_to_resume="What is finished is kept."))
     [
         (signal.SIGTERM, 143, "Terminated (SIGTERM). What is finished is kept."),
         (signal.SIGHUP, 129, "The terminal has gone (SIGHUP). What is finished is kept."),
+        (signal.SIGUSR1, 138, "Asked to end (SIGUSR1). What is finished is kept."),
         (signal.SIGINT, 130, "Interrupted. What is finished is kept."),
     ],
 )

@@ -393,7 +393,7 @@ def test_two_ranks_train_as_one_and_count_each_validation_image_once(colours, tm
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", 2, "--standalone"]
     for name, program in (("one", script), ("two", [*launcher, *script])):
         command = [sys.executable, *program, tmp_path / name]
-        done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=200)
+        done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=400)
         assert done.returncode == 0, done.stderr
     one, two = (TrainRun.load(tmp_path / name) for name in ("one", "two"))
     assert [epoch["ranks"] for epoch in (*one.epochs, *two.epochs)] == [1, 1, 1, 2, 2, 2]
@@ -404,6 +404,14 @@ def test_two_ranks_train_as_one_and_count_each_validation_image_once(colours, tm
     weights = [torch.load(tmp_path / name / WEIGHTS, weights_only=True) for name in ("one", "two")]
     for key in weights[0]:
         torch.testing.assert_close(weights[0][key], weights[1][key], rtol=1e-3, atol=1e-4)
+    assert "Terminated (SIGTERM). The training is saved after step 3 of epoch 2." in done.stderr, "by all ranks at once"
+    whole, cut = (tmp_path / "two" / name for name in ("whole", "cut"))
+    assert (whole / WEIGHTS).read_bytes() == (cut / WEIGHTS).read_bytes()
+    losses = [
+        [json.loads(line)["train_loss"] for line in (path / LOG).read_text().splitlines()] for path in (whole, cut)
+    ]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 3
 
 
 def test_what_a_finished_training_was_made_with_is_noted_as_ever(colours):

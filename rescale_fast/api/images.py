@@ -114,7 +114,7 @@ def export_beton(
     subset: ImageSubset,
     folder: "str | Path",
     *,
-    store: Store = "passthrough",
+    store: Store = "auto",
     scale: Scale = "8/8",
     resize_by: ResizeBy = "short-side",
     resize_side: int = 256,
@@ -131,7 +131,7 @@ def export_beton(
 
     Args:
         store: "passthrough" keeps the files' own JPEG bytes, and the pixels of small files that are no JPEGs, "resize"
-            makes new JPEGs, "raw" keeps pixels.
+            makes new JPEGs, "raw" keeps pixels; "auto" is "passthrough" here.
         scale: of "passthrough", the part of their size at which readers decode, such as "4/8".
         resize_by, resize_side: of "resize": what becomes so many pixels: "short-side", "long-side", or "cap".
         max_side: longest side that a reader sees, pixels; 0 = no limit. quality: of what is encoded, 1..100.
@@ -142,7 +142,9 @@ def export_beton(
     Raises: SettingError for a value that is none of these, or would have no effect; DatasetError when no image of a
         class can be read, or for the first bad file; OutputError when a file cannot be written.
     """
-    settings = ExportSettings(store, scale, resize_by, resize_side, max_side, quality, apply_exif, on_bad, index)
+    settings = ExportSettings(
+        store, scale, resize_by, resize_side, max_side, quality, apply_exif, on_bad, index
+    ).resolved()
     expect("dataset", dataset, Dataset)
     expect("subset", subset, ImageSubset)
     made_from = {"image_subset": content_digest(subset)}

@@ -26,7 +26,7 @@ from rescale_fast.lock import lock_beside
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.given import check_callable, named_network
 from rescale_fast.networks.own import code_digest
-from rescale_fast.networks.registry import check_network
+from rescale_fast.networks.registry import check_network, definition_of
 from rescale_fast.scores.score import Half, pending_halves, score_halves
 from rescale_fast.scores.settings import ScoreSettings
 from rescale_fast.scores.types import Scores
@@ -102,7 +102,7 @@ def score_images(
 
 def scores_origin(dataset: Dataset, made_from: dict[str, str], settings: ScoreSettings) -> Origin:
     """What scores come from. made_from: digests of the classes and the corrections."""
-    config = {**asdict(settings), "augment": _augment(dataset)}
+    config = {**asdict(settings), "augment": _augment(dataset), **definition_of(settings.score_network)}
     return Origin({"dataset": dataset.digest, **made_from, **code_digest(settings.score_network)}, config)
 
 

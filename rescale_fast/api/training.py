@@ -41,6 +41,7 @@ def train(
     train_compile: bool = False,
     flip_test: bool = False,
     deterministic: bool = False,
+    checkpoint_minutes: float = 10.0,
     loader: LoaderKind = "ffcv",
     device: Literal["auto", "cpu", "cuda"] = "auto",
     num_threads: int = 0,
@@ -63,6 +64,8 @@ def train(
         train_size: side of the images, pixels. By default that of the betons' images, at most 224.
         seed: of weights, order and augmentation. train_compile: torch.compile.
         flip_test: test on each image and its mirror image together, too. deterministic: on a GPU, too.
+        checkpoint_minutes: between checkpoints within an epoch. A signal that would end the program, or Ctrl-C, does so
+            after the step in which it comes, when that is saved.
         loader: what reads the betons. device: "auto" takes a GPU if there is one.
         num_threads: 0 = all cores; on the CPU the weights' last digits depend on it. progress: show a bar.
     Returns: TrainRun: last_top1 and best_top1, 0..1, and of each epoch a mapping with its loss, accuracy and seconds.
@@ -72,7 +75,7 @@ def train(
     check_callable(network)
     settings = TrainSettings(
         network if isinstance(network, str) else None, recipe, epochs, train_batch_size, learning_rate, train_size,
-        augment, seed, train_compile, flip_test, deterministic,
+        augment, seed, train_compile, flip_test, deterministic, checkpoint_minutes,
     )  # fmt: skip
     need_to_load("training", loader)
     machine, files = MachineSettings(device, num_threads), _files(betons)

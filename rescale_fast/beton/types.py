@@ -8,6 +8,7 @@ from rescale_fast.artifact import JsonArtifact
 from rescale_fast.files.fields import At, Count, Means, member
 from rescale_fast.files.reading import check_class_ids
 
+READ_AT = "original bytes, read at"  # in `stored`, before a part of the size, such as 4/8
 LeftOut: TypeAlias = Mapping[str, str]  # {"path", "reason"}: asked for, not written
 
 
@@ -33,6 +34,11 @@ class BetonInfo(JsonArtifact):
     max_height: Annotated[Count, Means("pixels")]
     bytes: Annotated[Count, Means("of the .beton")]
     digest: Annotated[str, Means("of the .beton's content, '<algorithm>:<hex>'")]
+
+    @property
+    def read_smaller(self) -> int:
+        """Images that kept their bytes, and that readers decode at a part of their size, which a training needs."""
+        return sum(count for how, count in self.stored.items() if how.startswith(READ_AT))
 
     def tree(self) -> dict[str, Any]:
         tree = super().tree()

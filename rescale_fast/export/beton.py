@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +30,9 @@ from rescale_fast.beton.file import (
     record_type,
 )
 from rescale_fast.beton.tables import write_tables
-from rescale_fast.beton.types import BetonInfo
+from rescale_fast.beton.types import READ_AT, BetonInfo
 from rescale_fast.errors import DatasetError
+from rescale_fast.export.scaling import PARTS, fewest_eighths, scaled
 from rescale_fast.export.settings import ExportSettings
 from rescale_fast.files import images as image_file
 from rescale_fast.files.images import MAX_PIXELS, name_as_text, naming_refused
@@ -60,6 +61,7 @@ HOW = {  # what users read of it, by its name in _core.HOW
 @dataclass(frozen=True)
 class _Written:
     rows: IntArray  # (n,) rows of the split that were written, in order
+    is_original: NDArray[np.bool_]  # (n,) JPEGs that kept their bytes and their size
     records: Records  # (n,)
     sizes: IntArray  # (n, 1) bytes
     blocks: Blocks  # digests of all pages
@@ -75,14 +77,18 @@ def export_beton(
     settings: ExportSettings,
     origin: Origin,
     *,
+    least_side: int | None = None,
     num_threads: int = 0,
     page_size: int | None = None,
     track: Track = silent,
 ) -> BetonInfo:
     """Write one split of a subset to `target` and its JSON beside it; files that are no sound images are listed there.
 
-    Args: page_size: bytes, a power of two from 2 MiB; an image larger than a page is shrunk. None: 8 MiB, as FFCV takes
-        by default, but 2 MiB for few bytes, of which padding to larger pages would be a multiple.
+    Args:
+        least_side: have readers decode each of the files' own JPEGs at the smallest part of its size whose shorter side
+            has so many pixels; None: whole.
+        page_size: bytes, a power of two from 2 MiB; an image larger than a page is shrunk. None: 8 MiB, as FFCV takes
+            by default, but 2 MiB for few bytes, of which padding to larger pages would be a multiple.
     Raises: SettingError for impossible settings; DatasetError when no image of a class can be read, for the
         first bad file with --on-bad fail, and for a file that the operating system does not give; OutputError when
         the beton cannot be written.
@@ -96,6 +102,8 @@ def export_beton(
                 size = PAGE_SIZE  # an image fits only there
                 os.truncate(temporary, 0)
                 written = _write(root, images, temporary, target.name, settings, num_threads, size, track)
+            if least_side is not None:
+                written = _read_smaller(written, least_side)
             _check_classes_left(subset, images, written)
             pointers = written.records["f0"]["pointer"].astype(np.int64)[:, None]
             fields = _fields(settings)
@@ -145,7 +153,7 @@ def _write(
             count=len(images),
             start=pages_start(_fields(settings), len(images), page_size),
             page_size=page_size,
-            mode=settings.store,
+            mode=settings.mode,
             resize_by=settings.resize_by,
             resize_side=settings.resize_side,
             eighths=settings.eighths,
@@ -181,15 +189,31 @@ def _collect(images: SubsetImages, made: "_core.WrittenImages", fields: tuple[Fi
     records["f1"] = images.new_labels[rows]
     if fields == FIELDS:
         records["f2"] = rows
-    counts = np.bincount(made["how"][rows], minlength=len(HOW))
+    how = made["how"][rows]
+    counts = np.bincount(how, minlength=len(HOW))
     return _Written(
         rows=rows,
+        is_original=how == _core.HOW.index("original"),
         records=records,
         sizes=made["size"][rows].astype(np.int64)[:, None],
         blocks=made["blocks"],
         stored={HOW[how]: int(count) for how, count in zip(_core.HOW, counts, strict=True) if count},
         skipped=made["reasons"],
     )
+
+
+def _read_smaller(written: _Written, least_side: int) -> _Written:
+    """The same payloads, with records that make readers decode large images at a part of their size."""
+    records = written.records.copy()
+    images, original = records["f0"], written.is_original
+    eighths = np.where(original, fewest_eighths(images, least_side), 8)
+    for side in ("width", "height"):
+        images[side] = scaled(images[side].astype(np.int64), eighths)
+    counts = np.bincount(eighths[original], minlength=9)
+    smaller = {f"{READ_AT} {n}/8 of their size": int(counts[n]) for n in PARTS if counts[n]}
+    whole = {HOW["original"]: int(counts[8])} if counts[8] else {}
+    others = {how: count for how, count in written.stored.items() if how != HOW["original"]}
+    return replace(written, records=records, stored=whole | smaller | others)
 
 
 def _check_classes_left(subset: ImageSubset, images: SubsetImages, written: _Written) -> None:

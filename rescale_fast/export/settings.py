@@ -1,11 +1,11 @@
 """How images are stored: in betons and as files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal, TypeAlias
 
 from rescale_fast.settings import Between, OneOf, Settings
 
-Store = Literal["passthrough", "resize", "raw"]
+Store = Literal["auto", "passthrough", "resize", "raw"]
 ResizeBy = Literal["short-side", "long-side", "cap"]
 Form: TypeAlias = Annotated[str, OneOf("rescale_fast.export.files:FORMS")]
 Link = Literal["copy", "hard", "symlink", "reflink"]
@@ -16,12 +16,14 @@ Scale = Literal["8/8", "7/8", "6/8", "5/8", "4/8", "3/8", "2/8", "1/8"]
 class ExportSettings(Settings):
     """Writing betons."""
 
-    store: Store = "passthrough"
+    store: Store = "auto"
     """`passthrough` keeps the files' own JPEG bytes, and the pixels of small files that are no JPEGs (up to 64 KiB of
-    pixels; larger ones become JPEGs); `resize` makes new JPEGs of another size; `raw` keeps pixels."""
+    pixels; larger ones become JPEGs); `resize` makes new JPEGs of another size; `raw` keeps pixels. `auto` is
+    `passthrough`; where `run` goes on to a training, and the set is no published one, large images are decoded at
+    1/8, 2/8 or 4/8 of their size if that leaves 8/7 of --train-size."""
     scale: Scale = "8/8"
     """With --store passthrough, have readers decode the same bytes at this part of their size, which costs less (4/8
-    above all)."""
+    above all). It is then this for all images, whatever they are trained for."""
     resize_by: ResizeBy = "short-side"
     """With --store resize, `short-side` or `long-side` becomes --resize-side, small images grow; `cap` shrinks those
     whose longer side is above it, as max_resolution of FFCV's writer does."""
@@ -48,10 +50,19 @@ class ExportSettings(Settings):
         """The numerator of `scale`."""
         return int(self.scale[0])
 
+    @property
+    def mode(self) -> Literal["passthrough", "resize", "raw"]:
+        """How images are stored, where no training is known that `auto` could go by."""
+        return "passthrough" if self.store == "auto" else self.store
+
+    def resolved(self) -> "ExportSettings":
+        """The same, with what `auto` stands for."""
+        return replace(self, store=self.mode)
+
     def check(self) -> None:
         """Raises: SettingError for what is of no use with this way of storing."""
         because = f"as --store is {self.store}"
-        if self.store != "passthrough":
+        if self.store not in ("auto", "passthrough"):
             self.refuse("scale", because=because)
         if self.store != "resize":
             self.refuse("resize_by", "resize_side", because=because)

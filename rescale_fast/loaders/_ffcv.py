@@ -7,7 +7,7 @@ On a GPU FFCV's own ToDevice is not used: it copies from page-locked buffers wit
 copy on the GPU only. Where the GPU is more than five batches behind, they fill a buffer that is still to be copied.
 """
 
-import time
+import weakref
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
@@ -16,23 +16,28 @@ import numba
 import numpy as np
 import torch
 from ffcv.fields.rgb_image import SimpleRGBImageDecoder
-from ffcv.libffcv import ctypes_imdecode, ctypes_resize
+from ffcv.libffcv import ctypes_imdecode
 from ffcv.loader import Loader
 from ffcv.loader.epoch_iterator import EpochIterator
 from ffcv.pipeline.allocation_query import AllocationQuery
 from ffcv.pipeline.compiler import Compiler
 from ffcv.transforms import ToTensor, ToTorchImage
+from numba import get_num_threads, get_thread_id  # type: ignore[attr-defined]
+from numpy.typing import NDArray
 
 from rescale_fast.beton.file import JPEG_MODE, BetonFile
 from rescale_fast.errors import TrainingError
+from rescale_fast.loaders._triangle import resize
 from rescale_fast.loaders.augment import FILL, Placements
 from rescale_fast.loaders.base import BetonLoader
-from rescale_fast.loaders.checks import BATCHES_AHEAD, check_memory
+from rescale_fast.loaders.checks import BATCHES_AHEAD, check_memory, largest_image
 from rescale_fast.loaders.samples import Samples
 from rescale_fast.loaders.settings import LoaderSettings
 
 # numba prints an error when compiled code that FFCV made is deleted before the program ends, so it is kept till then.
 _COMPILED: list[Any] = []
+MOST_KEPT = 3  # batches: the one that is used, the next, and one more
+SECONDS_BETWEEN_LOOKS = 0.2  # at whether the thread that is waited for still lives
 PLACED = np.dtype(  # FFCV's record of an image, where it is to be cut, mirrored and moved, and what came of it
     [("mode", "u1"), ("width", "<u2"), ("height", "<u2"), ("data_ptr", "<u8")]
     + [(name, "<u2") for name in ("top", "left", "rows", "columns")]
@@ -48,35 +53,36 @@ class PlacedDecoder(SimpleRGBImageDecoder):  # type: ignore[misc]
         super().__init__()
         self.image_size = image_size
 
-    def declare_state_and_memory(self, previous_state: Any) -> tuple[Any, tuple[AllocationQuery, ...]]:
+    def declare_state_and_memory(self, previous_state: Any) -> tuple[Any, AllocationQuery]:
         shape, dtype = (self.image_size, self.image_size, 3), np.dtype("u1")
-        largest = int(self.metadata["width"].max()) * int(self.metadata["height"].max()) * 3
-        memory = (AllocationQuery(shape, dtype), AllocationQuery(shape, dtype), AllocationQuery((largest,), dtype))
-        return replace(previous_state, jit_mode=True, shape=shape, dtype=dtype), memory
+        return replace(previous_state, jit_mode=True, shape=shape, dtype=dtype), AllocationQuery(shape, dtype)
 
     def generate_code(self) -> Callable[..., Any]:
         each, read = Compiler.get_iterator(), self.memory_read
         decode, finish, jpeg = Compiler.compile(_decode), Compiler.compile(_mirror_and_move), JPEG_MODE
+        largest = largest_image(self.metadata)
 
-        def make(batch: Any, memory: Any, records: Any, storage: Any) -> Any:
-            images, unmoved, decoded = memory
+        def make(batch: Any, images: Any, records: Any, storage: Any) -> Any:
+            # One for each thread, where FFCV's own decoders have one for each image: they stay in the caches.
+            decoded = np.empty((get_num_threads(), largest * 3), np.uint8)
+            unmoved = np.empty((get_num_threads(), *images.shape[1:]), np.uint8)
             for i in each(len(batch)):
+                thread = get_thread_id()
                 record = records[batch[i]]
                 payload = read(record["data_ptr"], storage)
                 height, width = np.uint32(record["height"]), np.uint32(record["width"])
                 if record["mode"] == jpeg:
-                    pixels = decoded[i]
+                    pixels = decoded[thread]
                     if not decode(payload, height, width, pixels):
                         record["refused"] = 1
                         continue
                 else:
                     pixels = payload
-                top, left = record["top"], record["left"]
                 down, right = np.int64(record["down"]), np.int64(record["right"])
-                image = unmoved[i] if down or right else images[i]
-                ctypes_resize(
-                    0, pixels.ctypes.data, height, width, top, top + record["rows"], left, left + record["columns"],
-                    image.ctypes.data, image.shape[0], image.shape[1],
+                image = unmoved[thread] if down or right else images[i]
+                resize(
+                    pixels, np.int64(width), np.int64(record["top"]), np.int64(record["left"]),
+                    np.int64(record["rows"]), np.int64(record["columns"]), image,
                 )  # fmt: skip
                 finish(image, record["mirrored"], down, right, images[i])
             return images[: len(batch)]
@@ -122,12 +128,34 @@ def _mirror_and_move(image: Any, mirrored: int, down: int, right: int, target: A
                     )
 
 
+class Copies:
+    """Copies of batches, in memory of earlier ones that nobody holds any longer: new memory costs more than copying.
+
+    A tensor's memory, and so that of all views of it, holds on to the array that it was made of.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[NDArray[np.uint8], weakref.ref[Any]]] = []  # memory, and what of it was given last
+
+    def of(self, images: NDArray[np.uint8]) -> torch.Tensor:
+        """A copy of the batch."""
+        self._kept = [(memory, given) for memory, given in self._kept if memory.shape == images.shape]
+        free = next((i for i, (_, given) in enumerate(self._kept) if given() is None), None)
+        memory = np.empty_like(images) if free is None else self._kept.pop(free)[0]
+        np.copyto(memory, images)
+        view = memory.view()
+        if len(self._kept) < MOST_KEPT:
+            self._kept.append((memory, weakref.ref(view)))
+        return torch.from_numpy(view)
+
+
 class FfcvLoader(BetonLoader):
     """Through FFCV. Unlike its own Loader: torch keeps its threads, and a dead loading thread raises an error."""
 
     def __init__(self, beton: BetonFile, samples: Samples, settings: LoaderSettings, device: torch.device) -> None:
         most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
         super().__init__(beton, samples, replace(settings, num_workers=min(settings.num_workers, most)), device)
+        self._copies = Copies()
         self._torch_threads = torch.get_num_threads()
         self._copying = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self._decoder = PlacedDecoder(self.image_size)
@@ -185,7 +213,7 @@ class FfcvLoader(BetonLoader):
     def _given(self, images: torch.Tensor) -> torch.Tensor:
         """A batch out of FFCV's buffers, as our caller gets it."""
         if self._copying is None:
-            return images if self.settings.reuse_buffers else images.clone()
+            return images if self.settings.reuse_buffers else self._copies.of(images.numpy())
         with torch.cuda.stream(self._copying):  # so that waiting for the copy does not wait for the network
             copied = images.to(self.device)
         copied.record_stream(torch.cuda.current_stream(self.device))
@@ -193,10 +221,12 @@ class FfcvLoader(BetonLoader):
 
     def _wait(self, iterator: Any) -> None:
         # FFCV's own next() waits without end when its thread has died.
-        while iterator.output_queue.empty():
-            if not iterator.is_alive() and iterator.output_queue.empty():
-                raise TrainingError(f"{self.path}: FFCV's loading thread died; its error is above.")
-            time.sleep(0.0005)
+        made = iterator.output_queue
+        with made.not_empty:
+            while not made.queue:
+                if not iterator.is_alive():
+                    raise TrainingError(f"{self.path}: FFCV's loading thread died; its error is above.")
+                made.not_empty.wait(SECONDS_BETWEEN_LOOKS)
 
     def _restore_threads(self) -> None:
         # FFCV sets torch's thread count when imported and whenever an epoch starts.

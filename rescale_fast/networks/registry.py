@@ -7,7 +7,7 @@ import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from rescale_fast.errors import NetworkError, SettingError, UnknownNetworkError
@@ -22,18 +22,9 @@ SIZES = (16, 32, 64, 75, 96, 128, 192, 224, 256, 299, 384)  # pixels; to propose
 DEEPEST, WIDEST = 1_000, 100  # of wide residual networks: a slip of the finger beyond, and no memory holds them
 WIDE = re.compile(r"wrn-(\d+)-(\d+(?:\.\d+)?)", re.IGNORECASE)
 LIKE_WIDE = re.compile(r"wrn|wide.?res", re.IGNORECASE)
-
-
-def _mobilenet_v1(num_classes: int, *, gated: bool = False) -> "nn.Module":
-    from rescale_fast.networks._mobilenet_v1 import MobileNetV1
-
-    return MobileNetV1(num_classes, gated=gated)
-
-
-def _googlenet(num_classes: int) -> "nn.Module":
-    from rescale_fast.networks._googlenet import plain_googlenet
-
-    return plain_googlenet(num_classes)
+DEFINITION = (
+    2  # counted up when a name of ours means another network, so that no training of the former is taken for one
+)
 
 
 @dataclass(frozen=True)
@@ -46,15 +37,28 @@ class OfLibrary:
         return build_network(self.name, num_classes)
 
 
+@dataclass(frozen=True)
+class Ours:
+    """A network of this package: a function of a module that needs torch, so that it is imported when it is called."""
+
+    module: str
+    function: str
+
+    def __call__(self, num_classes: int) -> "nn.Module":
+        module = import_module(f"rescale_fast.networks.{self.module}")
+        network: nn.Module = getattr(module, self.function)(num_classes)
+        return network
+
+
 TABLE: "Registry[Callable[[int], nn.Module]]" = Registry(  # name -> builder for a number of classes
     {
-        "MAFNet": partial(_mobilenet_v1, gated=True),
-        "MobileNetV1": _mobilenet_v1,
-        "MobileNetV2": OfLibrary("mobilenet_v2"),
-        "MobileNetV3": OfLibrary("mobilenet_v3_large"),
+        "MAFNet": Ours("_mobilenets", "mafnet"),
+        "MobileNetV1": Ours("_mobilenets", "mobilenet_v1"),
+        "MobileNetV2": Ours("_mobilenets", "mobilenet_v2"),
+        "MobileNetV3": Ours("_mobilenets", "mobilenet_v3"),
         "ShuffleNetV2": OfLibrary("shufflenet_v2_x1_0"),
-        "ResNet18": OfLibrary("resnet18"),
-        "GoogLeNet": _googlenet,
+        "ResNet18": Ours("_resnet18", "resnet18"),
+        "GoogLeNet": Ours("_googlenet", "googlenet"),
         "InceptionV4": OfLibrary("timm:inception_v4"),
         "VGG16": OfLibrary("vgg16"),
     }
@@ -83,6 +87,13 @@ def plain_name(name: str) -> str:
     if name.lower() in of_table:
         return of_table[name.lower()]
     return name.upper() if WIDE.fullmatch(name) else name
+
+
+def definition_of(name: str | None) -> dict[str, int]:
+    """{"network_definition": n} of a network that this package defines, for the origin of what is made with it; {} of
+    other names, and None."""
+    ours = name is not None and (isinstance(TABLE.get(plain_name(name)), Ours) or WIDE.fullmatch(name))
+    return {"network_definition": DEFINITION} if ours else {}
 
 
 def build_for_training(
@@ -191,10 +202,10 @@ def _wide_resnet(name: str, depth: int, widening: float, num_classes: int) -> "n
 
 
 def _wide_shape(name: str, depth: int, widening: float) -> tuple[int, int]:
-    from rescale_fast.networks._wide_resnet import STEM, shape_of
+    from rescale_fast.networks._wide_resnet import shape_of, width_of
 
     shape = shape_of(depth)
-    if shape is None or round(STEM * widening) < 1 or depth > DEEPEST or widening > WIDEST:
+    if shape is None or width_of(0, widening) < 1 or depth > DEEPEST or widening > WIDEST:
         raise UnknownNetworkError(
             f"{name}: there is no such wide residual network. Depths are 20, 28 and 36 (for 16, 32 and 64 px), or "
             f"6 n + 4 such as 16 and 40, up to {DEEPEST:,}; the widening is 0.1 to {WIDEST}."

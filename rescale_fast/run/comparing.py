@@ -145,9 +145,10 @@ def _training_rows(names: Sequence[str], folders: Sequence[str]) -> tuple[list[s
     """A row a training of the run folders among these."""
     header = ["subset", "network", "seed", "epochs", "last epoch, %", "best epoch, %"]
     runs = [
-        (name, TrainRun.load(one))
+        (name, run)
         for name, folder in zip(names, folders, strict=True)
         for one in RunFolder(Path(folder)).trainings()
+        if (run := TrainRun.load(one)).is_current
     ]
     return header, [
         [name, f"{run.network} ({run.recipe})", str(run.seed), str(len(run.epochs)),

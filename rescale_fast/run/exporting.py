@@ -11,24 +11,49 @@ from rescale_fast.beton.file import read_beton
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.datasets.types import Dataset
 from rescale_fast.errors import ArtifactError
+from rescale_fast.export.scaling import needed_side
 from rescale_fast.export.settings import ExportSettings, FilesSettings, Form, Link
 from rescale_fast.export.types import FilesInfo
 from rescale_fast.image_subset.types import ImageSubset
 from rescale_fast.machine import MachineSettings
 from rescale_fast.run.folder import RunFolder, digest
 from rescale_fast.run.resolving import resolution_of
+from rescale_fast.run.settings import RunSettings
 from rescale_fast.terminal import say, track
+from rescale_fast.train.defaults import LARGEST_SIZE
 
 
-def export(folder: RunFolder, dataset: Dataset, settings: ExportSettings, machine: MachineSettings) -> None:
-    """Make train.beton and val.beton; a split without images is left out."""
+def needed_for_training(settings: RunSettings) -> int | None:
+    """The shorter side, pixels, that the run's training needs of images, if `--store auto` may have readers decode no
+    more than that: not of a published set, which others are to have the same pixels of.
+    """
+    free = settings.export.store == "auto" and not settings.export.changed("scale")
+    if not free or settings.select.published is not None or not settings.goes_on_to("train"):
+        return None
+    return needed_side(settings.train.train_size or LARGEST_SIZE)
+
+
+def export(
+    folder: RunFolder,
+    dataset: Dataset,
+    settings: ExportSettings,
+    machine: MachineSettings,
+    least_side: int | None = None,
+) -> None:
+    """Make train.beton and val.beton; a split without images is left out.
+
+    Args: least_side: shorter side of large images that readers are to see, pixels; None: the whole.
+    """
     subset = ImageSubset.load(folder.require(folder.image_subset, "sample"))
     made = {}
     for split in ("train", "val"):
         if len(subset.split(split)):
-            made[split] = _export_split(folder, dataset, subset, split, settings, machine)
+            made[split] = _export_split(folder, dataset, subset, split, settings.resolved(), machine, least_side)
         else:
             say(f"{'export':>9}  no {split} images, so no {folder.beton(split).name}")
+    if smaller := sum(info.read_smaller for info in made.values()):
+        say(f"{'':>9}  {smaller:,} images are decoded at a part of their size which leaves {least_side} px of the")
+        say(f"{'':>9}  shorter side, as much as the training needs; --store passthrough has them decoded whole")
     if (resolution := resolution_of(made)) is not None:
         say(f"{'':>9}  {resolution.describe()}")
 
@@ -40,10 +65,12 @@ def _export_split(
     split: str,
     settings: ExportSettings,
     machine: MachineSettings,
+    least_side: int | None,
 ) -> BetonInfo:
     from rescale_fast.export.beton import export_beton
 
-    origin = Origin({"image_subset": digest(folder.image_subset)}, {"split": split, **asdict(settings)})
+    needed = {} if least_side is None else {"least_side": least_side}
+    origin = Origin({"image_subset": digest(folder.image_subset)}, {"split": split, **asdict(settings), **needed})
 
     return folder.reuse_or_make(
         "export",
@@ -57,6 +84,7 @@ def _export_split(
             folder.beton(split),
             settings,
             origin,
+            least_side=least_side,
             num_threads=machine.threads,
             track=track,
         ),

@@ -120,7 +120,13 @@ def _read_runs(folder: RunFolder, recipe: str | None) -> tuple[Cells, tuple[int,
         )
     infos = {split: BetonInfo.load(folder.beton(split).with_suffix(".json")) for split in ("train", "val")}
     digests = {split: info.digest for split, info in infos.items()}
-    runs = [run for run in found if dict(run.origin.made_from) == digests and recipe in (None, run.recipe)]
+    asked = [run for run in found if run.is_on(digests) and recipe in (None, run.recipe)]
+    runs = [run for run in asked if run.is_current]
+    if len(runs) < len(asked):
+        say(
+            f"{folder.path}: {len(asked) - len(runs)} trainings are of networks as an earlier version defined them, "
+            "and left out. `rescale-fast train` makes them anew."
+        )
     recipes = sorted({run.recipe for run in runs})
     if len(recipes) != 1:
         what = f"by the recipes {', '.join(recipes)}" if recipes else "on other betons, or by other recipes"

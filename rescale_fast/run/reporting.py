@@ -42,7 +42,7 @@ def report(folder: RunFolder, dataset: Dataset | None = None) -> str:
     }
     digests = {split: info.digest for split, info in betons.items()}
     found = [TrainRun.load(path) for path in folder.trainings()]
-    runs = [run for run in found if dict(run.origin.made_from) == digests]  # not those on an earlier subset
+    runs = [run for run in found if run.is_current and run.is_on(digests)]  # not those on an earlier subset
     predictions = _predictions_of(folder, confusion) if confusion else None
     made = {"predictions": dict(predictions.origin.config)} if predictions else {}
     if isinstance(chosen, ClassSubset):

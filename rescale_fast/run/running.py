@@ -80,7 +80,8 @@ def _take_images(
         scores=settings.scores, predictions=predictions,
     )  # fmt: skip
     if settings.goes_on_to("export"):
-        exporting.export(folder, dataset, settings.export, settings.machine)
+        needed = exporting.needed_for_training(settings)
+        exporting.export(folder, dataset, settings.export, settings.machine, needed)
     if not settings.goes_on_to("train"):
         return
     if "train" in dataset.splits:

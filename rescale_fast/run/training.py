@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rescale_fast.beton.types import BetonInfo
+from rescale_fast.class_subset.published import PUBLISHED
 from rescale_fast.class_subset.types import ClassSubset
 from rescale_fast.errors import ArtifactError, MissingInputError, SettingError, TrainingError
+from rescale_fast.export.scaling import needed_side
 from rescale_fast.extras import need, need_to_load
 from rescale_fast.loaders.settings import LoaderKind
 from rescale_fast.lock import lock_beside
@@ -24,10 +26,13 @@ from rescale_fast.train.group import Group, joined
 from rescale_fast.train.plan import check_training
 from rescale_fast.train.settings import TrainSettings
 from rescale_fast.train.types import TrainRun
-from rescale_fast.train.work import plan_work
+from rescale_fast.train.work import Work, plan_work
 
 if TYPE_CHECKING:
     from rescale_fast.train.table import Cell
+
+# Of each class, of ImageNet-1k and Places365-Standard: training images at least, and validation images.
+IMAGES = {"imagenet": (732, 50), "places365": (3068, 100)}
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,8 @@ def train_one(folder: RunFolder, settings: TrainSettings, how: How, *, loader: L
     """Train one network with one seed on the folder's betons; make runs/<network>-<recipe>-seed<seed>/."""
     betons = {split: folder.require(folder.beton(split), "export") for split in ("train", "val")}
     work = plan_work(betons, folder.runs, settings, folder.dataset_kind(), loader)
+    if how.group.is_first and (note := _more_than_stored(work)):
+        say(f"{'train':>9}  {note}")
     if not how.group.is_first:  # neither writes nor speaks
         return work.find_or_do(machine=how.machine, group=how.group)
     with work.held():
@@ -104,6 +111,18 @@ def train_one(folder: RunFolder, settings: TrainSettings, how: How, *, loader: L
             describe=_describe,
             work=lambda made: (len(made.epochs) * work.infos["train"].num_images, "images"),
         )
+
+
+def _more_than_stored(work: Work) -> str | None:
+    """What there is to say of images that `--store auto` has decoded smaller than this training needs."""
+    info, size = work.infos["train"], work.training.image_size
+    stored_for = info.origin.config.get("least_side")
+    if not info.read_smaller or not isinstance(stored_for, int) or stored_for >= needed_side(size):
+        return None
+    return (
+        f"{info.read_smaller:,} images are decoded at a part of their size which leaves {stored_for} px of the shorter "
+        f"side; at {size} px a training gains from {needed_side(size)}. `rescale-fast export` stores them whole."
+    )
 
 
 def _describe(made: TrainRun) -> str:
@@ -138,6 +157,7 @@ def _train_grid(command: TrainCommand, how: How) -> None:
 
 
 def _train_cell(command: TrainCommand, how: How, title: str, folder: RunFolder, network: str | None) -> "Cell":
+    from rescale_fast.train.published import published_beside
     from rescale_fast.train.table import Cell
 
     runs: list[TrainRun] = []
@@ -152,7 +172,9 @@ def _train_cell(command: TrainCommand, how: How, title: str, folder: RunFolder, 
             say(f"{'train':>9}  {error}")
             failure = str(error)
             break
-    return Cell(runs[0].network if runs else network or "the default network", title, tuple(runs), failure)
+    name = runs[0].network if runs else network or "the default network"
+    published = published_beside(runs[0], whole_list(folder) or "") if runs else None
+    return Cell(name, title, tuple(runs), failure, published)
 
 
 def _title(command: TrainCommand) -> str:
@@ -193,3 +215,14 @@ def subset_title(folder: RunFolder) -> str:
         if full and len(chosen.classes) == chosen.num_classes:
             return full
     return folder.path.resolve().name
+
+
+def whole_list(folder: RunFolder) -> str | None:
+    """The published list whose images the folder's betons hold, but for those that could not be stored: all of them."""
+    train, val = (BetonInfo.load(folder.beton(split).with_suffix(".json")) for split in ("train", "val"))
+    for one in PUBLISHED.values():
+        least, validating = IMAGES[one.data_set]
+        if set(one.class_ids) == set(train.class_ids):
+            whole = val.num_images + len(val.skipped) == validating * len(one.class_ids)
+            return one.name if whole and min(train.images_per_class) + len(train.skipped) >= least else None
+    return None

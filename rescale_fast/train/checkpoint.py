@@ -1,7 +1,7 @@
-"""Checkpoints: all that a training needs to go on after an epoch as if it had never stopped.
+"""Checkpoints: all that a training needs to go on after a step as if it had never stopped.
 
 A file of torch.save with tensors, numbers and strings alone, so that it is read with weights_only. Randomness needs no
-place in it: whatever is drawn in an epoch depends on (seed, epoch).
+place in it: whatever is drawn depends on (seed, epoch, step).
 """
 
 import json
@@ -17,18 +17,21 @@ from rescale_fast.files.reading import DamageError, reading
 from rescale_fast.networks.saving import save_state
 from rescale_fast.train.types import check_records
 
-SCHEMA = "checkpoint/1"
+SCHEMA = "checkpoint/2"
 THEN = "Delete it to train anew."
+Record = dict[str, Any]  # of an epoch, as in log.jsonl
 
 
-def save_checkpoint(path: Path, origin: Origin, records: Sequence[Mapping[str, Any]], state: Mapping[str, Any]) -> None:
-    """Write the trainer's state after the epochs in `records`."""
-    stored = {"schema": SCHEMA, "origin": json.dumps(origin.to_dict()), "records": json.dumps(records), **state}
-    save_state(path, stored)
+def save_checkpoint(
+    path: Path, origin: Origin, records: Sequence[Record], seconds: float, state: Mapping[str, Any]
+) -> None:
+    """Write the trainer's state after the epochs in `records` and some steps, that took `seconds`, of the next."""
+    about = {"origin": json.dumps(origin.to_dict()), "records": json.dumps(records), "seconds": seconds}
+    save_state(path, {"schema": SCHEMA, **about, **state})
 
 
-def load_checkpoint(path: Path, origin: Origin) -> tuple[list[dict[str, Any]], dict[str, Any]] | None:
-    """Read what save_checkpoint wrote: (records, state); None where there is no checkpoint.
+def load_checkpoint(path: Path, origin: Origin) -> tuple[list[Record], float, dict[str, Any]] | None:
+    """Read what save_checkpoint wrote: (records, seconds, state); None where there is no checkpoint.
 
     Raises: ArtifactError when it is damaged, or of a training on other data or with other settings, naming them.
     """
@@ -45,6 +48,7 @@ def load_checkpoint(path: Path, origin: Origin) -> tuple[list[dict[str, Any]], d
             raise DamageError(f"it is no checkpoint of this version ({SCHEMA})")
         records = typed(parse_json(stored.pop("records")), tuple[Mapping[str, Any], ...], "records")
         check_records(records)
+        seconds = typed(stored.pop("seconds"), float, "seconds")
         there = Origin.from_dict(parse_json(stored.pop("origin"))).to_dict()
     if there != origin.to_dict():
         differences = _differences(there, origin.to_dict())
@@ -52,7 +56,7 @@ def load_checkpoint(path: Path, origin: Origin) -> tuple[list[dict[str, Any]], d
             f"{path}: is of another training, stopped after {len(records)} epochs: {differences}. Pass the same "
             f"settings to go on with it, or delete {path.parent} to train anew."
         )
-    return list(records), stored
+    return [dict(record) for record in records], seconds, stored
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> str:

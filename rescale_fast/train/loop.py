@@ -1,33 +1,33 @@
 """Benchmark training: a network learns the subset, and is tested on each validation image after each epoch.
 
-Reads train.beton and val.beton; makes a TrainRun. After each epoch a line goes to log.jsonl and the training's state to
-checkpoint.pt, from which it goes on after an interruption as if there had been none.
+Reads train.beton and val.beton; makes a TrainRun. After each epoch a line goes to log.jsonl. checkpoint.pt holds the
+training's state after some step, from which it goes on after an interruption as if there had been none.
 """
 
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from rescale_fast.artifact import Origin, write_whole
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.errors import ArtifactError, SettingError
-from rescale_fast.files.reading import reading
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.saving import save_state
 from rescale_fast.train.batches import open_loaders, save_mean_image
-from rescale_fast.train.checkpoint import THEN, load_checkpoint, save_checkpoint
-from rescale_fast.train.engine import Advice, Trainer, trainer_of
+from rescale_fast.train.checkpoint import Record
+from rescale_fast.train.engine import Advice, trainer_of
 from rescale_fast.train.group import Group
+from rescale_fast.train.keeper import Keeper
 from rescale_fast.train.plan import Benchmark
+from rescale_fast.train.settings import TrainSettings
 from rescale_fast.train.types import RESULT, TrainRun
 from rescale_fast.types import Advance, Track, silent
 
 CHECKPOINT, LOG, WEIGHTS, MEAN_IMAGE = "checkpoint.pt", "log.jsonl", "weights.pt", "mean_image.npy"
-Record = dict[str, Any]
 
 
 def train_network(
@@ -39,6 +39,7 @@ def train_network(
     *,
     machine: MachineSettings = MachineSettings(),
     group: Group = Group(),
+    checkpoint_minutes: float = TrainSettings.checkpoint_minutes,
     tensorboard: bool = False,
     track: Track = silent,
 ) -> TrainRun:
@@ -47,7 +48,8 @@ def train_network(
     Where the recipe takes off the mean image, mean_image.npy, too: (3, S, S) float32, of values from 0 to 1.
 
     Args:
-        infos: the JSON beside each beton. tensorboard: write folder/tensorboard, too.
+        infos: the JSON beside each beton. checkpoint_minutes: between checkpoints within an epoch.
+        tensorboard: write folder/tensorboard, too.
     Raises: SettingError for impossible settings; ArtifactError for betons that do not fit together, and a
         checkpoint of another training; TrainingError for a loss that is not a number, a dead loader, or too
         little GPU memory.
@@ -57,7 +59,8 @@ def train_network(
     device, num_classes = machine.torch_device(), len(infos["train"].class_ids)
     threads = machine.threads
     with trainer_of(training, num_classes, device, _advice(training), group, num_threads=threads) as trainer:
-        records = _train_epochs(trainer, loaders, folder, origin, tensorboard, track)
+        keeper = Keeper(folder / CHECKPOINT, origin, trainer, checkpoint_minutes)
+        _train_epochs(keeper, loaders, tensorboard, track)
     return TrainRun(
         origin=origin,
         network=training.tested_network,
@@ -67,14 +70,14 @@ def train_network(
         recipe=training.recipe_name,
         seed=training.seed,
         reported_epoch=training.recipe.reported_epoch,
-        epochs=tuple(records),
+        epochs=tuple(keeper.records),
     )
 
 
 def keep_finished(made: TrainRun, folder: Path) -> None:
     """Save what `train_network` made in its folder, and delete the checkpoint, which it has no more use for."""
     made.save(folder)
-    (folder / CHECKPOINT).unlink()
+    (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _advice(training: Benchmark) -> Advice:
@@ -85,33 +88,28 @@ def _advice(training: Benchmark) -> Advice:
     )
 
 
-def _train_epochs(
-    trainer: Trainer,
-    loaders: dict[str, BetonLoader],
-    folder: Path,
-    origin: Origin,
-    tensorboard: bool,
-    track: Track,
-) -> list[Record]:
+def _train_epochs(keeper: Keeper, loaders: dict[str, BetonLoader], tensorboard: bool, track: Track) -> None:
     """Train from the checkpoint, or from the start, to the end; the first rank writes what there is to write."""
-    records, epochs, group = _resume(trainer, folder, origin), trainer.recipe.epochs, trainer.group
+    keeper.resume()
+    trainer, folder, records = keeper.trainer, keeper.path.parent, keeper.records
+    group, epochs = trainer.group, trainer.recipe.epochs
     group.wait()  # until all have read the checkpoint
     total = (epochs - len(records)) * sum(len(loader.dataset) for loader in loaders.values())
+    total -= keeper.steps_done * loaders["train"].batch_size * group.count
     with (
         track(f"Training {trainer.training.network}", total=total) as advance,
         _journal(folder, records, tensorboard, group) as write,
+        keeper.signals.held(),
     ):
         for epoch in range(len(records), epochs):
-            records.append(_epoch(epoch, trainer, loaders, advance))
-            state = trainer.state()  # which all ranks make together
+            record = _epoch(epoch, keeper, loaders, advance)
             if group.is_first:
-                write(records[-1])
-                save_checkpoint(folder / CHECKPOINT, origin, records, state)
+                write(record)
+            keeper.end_epoch(record)
     if group.is_first:
         (folder / RESULT).unlink(missing_ok=True)  # of an earlier training, it would describe other weights
         save_state(folder / WEIGHTS, trainer.tested.state_dict())
         save_mean_image(folder / MEAN_IMAGE, loaders["val"])
-    return records
 
 
 def check_betons(infos: dict[str, BetonInfo]) -> None:
@@ -124,25 +122,26 @@ def check_betons(infos: dict[str, BetonInfo]) -> None:
         )
 
 
-def _resume(trainer: Trainer, folder: Path, origin: Origin) -> list[Record]:
-    """Take over the checkpoint, if there is one; the records of the epochs before it."""
-    found = load_checkpoint(folder / CHECKPOINT, origin)
-    if found is None:
-        return []
-    records, state = found
-    with reading(folder / CHECKPOINT, "a checkpoint", THEN):
-        trainer.restore(state)
-    return records
+def _epoch(epoch: int, keeper: Keeper, loaders: dict[str, BetonLoader], advance: Advance) -> Record:
+    """Train on what is left of an epoch, and test. `seconds` are of all parts, without what was lost and done again."""
+    train, val, trainer = loaders["train"], loaders["val"], keeper.trainer
+    group, start = trainer.group, time.perf_counter() - keeper.seconds
 
+    def step_done(count: int) -> None:
+        advance(count, keeper.note)
+        keeper.seconds = time.perf_counter() - start
+        keeper.look()
 
-def _epoch(epoch: int, trainer: Trainer, loaders: dict[str, BetonLoader], advance: Advance) -> Record:
-    train, val, group = loaders["train"], loaders["val"], trainer.group
-    start = time.perf_counter()
-    loss = trainer.train_epoch(train, epoch, advance)
-    seconds = time.perf_counter() - start
+    def batch_tested(count: int) -> None:
+        advance(count, keeper.note)
+        if group.count == 1:  # the shares of ranks may differ by a batch
+            keeper.look()
+
+    loss = trainer.train_epoch(train, epoch, step_done)
+    seconds = keeper.seconds = time.perf_counter() - start
     num_trained = train.images_an_epoch * group.count
     advance(len(train.dataset) - num_trained)  # left out of this epoch: less than a batch on each rank
-    accuracies = trainer.test(val, advance)
+    accuracies = trainer.test(val, batch_tested)
     return {
         "epoch": epoch + 1,
         "train_loss": loss,
@@ -162,23 +161,30 @@ def _journal(folder: Path, records: list[Record], tensorboard: bool, group: Grou
         yield None
         return
     board = _board(folder / "tensorboard", len(records)) if tensorboard else None
+    _write_log(folder, records)
+    is_whole = True
+
+    def write(record: Record) -> None:
+        nonlocal is_whole
+        try:
+            with (folder / LOG).open("a", encoding="utf-8") as log:
+                log.write(json.dumps(record) + "\n")
+        except OSError:  # a full disk, which may have room again in the end
+            is_whole = False
+        if board is not None:
+            for key in ("train_loss", "val_top1", "val_top5", "images_per_second"):
+                board.add_scalar(key, record[key], record["epoch"])
+            board.flush()
+
+    with closing(board) if board is not None else nullcontext():
+        yield write
+    if not is_whole:
+        _write_log(folder, records)
+
+
+def _write_log(folder: Path, records: list[Record]) -> None:
     with write_whole(folder / LOG) as temporary:
         temporary.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-    with (folder / LOG).open("a", encoding="utf-8") as log:
-
-        def write(record: Record) -> None:
-            log.write(json.dumps(record) + "\n")
-            log.flush()
-            if board is not None:
-                for key in ("train_loss", "val_top1", "val_top5", "images_per_second"):
-                    board.add_scalar(key, record[key], record["epoch"])
-                board.flush()
-
-        try:
-            yield write
-        finally:
-            if board is not None:
-                board.close()
 
 
 def _board(folder: Path, num_epochs: int) -> Any:

@@ -10,7 +10,14 @@ from rescale_fast.errors import NetworkError, SettingError, UnknownNetworkError
 from rescale_fast.loaders.augment import AUGMENTS, Augment
 from rescale_fast.loaders.settings import LoaderKind
 from rescale_fast.networks.own import code_digest, is_reference, short_name
-from rescale_fast.networks.registry import build_for_training, check_network, check_own, plain_name, takes
+from rescale_fast.networks.registry import (
+    build_for_training,
+    check_network,
+    check_own,
+    definition_of,
+    plain_name,
+    takes,
+)
 from rescale_fast.networks.traits import normalisation_of, prototype
 from rescale_fast.train.defaults import default_network, default_size
 from rescale_fast.train.engine import Training
@@ -36,6 +43,7 @@ class Benchmark(Training):
 def training_origin(training: Training, infos: Mapping[str, BetonInfo]) -> Origin:
     """What a training is made from: both betons, and the file of a network by reference, which config calls by name."""
     config: Any = to_json(replace(training, network=short_name(training.network)))
+    config |= definition_of(training.network)
     return Origin({split: info.digest for split, info in infos.items()} | code_digest(training.network), config)
 
 

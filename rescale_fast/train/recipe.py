@@ -140,7 +140,7 @@ class Recipe:
 FAST = Recipe(
     epochs=16,
     batch_size=256,
-    learning_rate=0.4,
+    learning_rate=0.8,
     schedule=OneCycle(),
     weight_decay=5e-4,
     optimizer=SGD(nesterov=True, scaling=0.5),

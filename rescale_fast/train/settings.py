@@ -38,3 +38,6 @@ class TrainSettings(Settings):
     """Test on each image and its mirror image together, too: figures of their own, which are no plain accuracies."""
     deterministic: bool = False
     """The same numbers every time on a GPU too, where it costs time."""
+    checkpoint_minutes: Annotated[float, Between(0, open=True)] = 10.0
+    """Minutes between checkpoints within an epoch, from which a training that is killed goes on. Others are made after
+    epochs, and when SIGTERM, SIGUSR1 or Ctrl-C asks a training to end."""

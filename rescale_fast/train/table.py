@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rescale_fast.artifact import write_whole
 from rescale_fast.files.csv_files import write_csv
-from rescale_fast.train.published import CITATION, published_top1
+from rescale_fast.train.published import CITATION
 from rescale_fast.train.types import TrainRun
 
 BEST = "best epoch"
@@ -26,15 +26,11 @@ class Cell:
     subset: str
     runs: tuple[TrainRun, ...]
     failure: str = ""
+    published: float | None = None  # the accuracy of the best epoch, 0..1, that these may be measured by
 
     def values(self, figure: str) -> list[float]:
         """The accuracy of each run that has this figure, 0..1."""
         return [run.figures[figure] for run in self.runs if figure in run.figures]
-
-    @property
-    def published(self) -> float | None:
-        """The published accuracy of the best epoch, 0..1."""
-        return published_top1().get((self.network, self.subset))
 
 
 def write_table(cells: Sequence[Cell], title: str, path: Path) -> str:

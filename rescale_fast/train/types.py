@@ -1,7 +1,7 @@
 """TrainRun: a network trained on a subset, with the log of its epochs.
 
-A folder: log.jsonl, one JSON object an epoch, written as they end; checkpoint.pt, replaced after each, and gone in the
-end; weights.pt, a state_dict, and result.json, written when training is done.
+A folder: log.jsonl, one JSON object an epoch, written as they end; checkpoint.pt, replaced now and then, and gone in
+the end; weights.pt, a state_dict, and result.json, written when training is done.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Self
 from rescale_fast.artifact import JsonArtifact
 from rescale_fast.files.fields import Count, Means, Positive, Share, member, typed
 from rescale_fast.files.reading import DamageError
+from rescale_fast.networks.registry import definition_of
 
 RESULT = "result.json"
 FLIPPED = "val_top1_flipped"  # of the flip test: another kind of figure than val_top1
@@ -35,6 +36,21 @@ class TrainRun(JsonArtifact):
     epochs: Annotated[
         tuple[Mapping[str, Any], ...], Means("epoch (1, 2, ...), train_loss, val_top1 (0 to 1), and what else is known")
     ]
+
+    @property
+    def is_of_own_code(self) -> bool:
+        """Whether the network was somebody's own code, whatever it is called."""
+        return "network" in self.origin.made_from
+
+    @property
+    def is_current(self) -> bool:
+        """Whether its network is what is meant by that name today: earlier versions called others so."""
+        known = {} if self.is_of_own_code else definition_of(self.network)
+        return all(self.origin.config.get(key) == value for key, value in known.items())
+
+    def is_on(self, betons: Mapping[str, str]) -> bool:
+        """Whether it was trained and tested on the betons of these digests, by split."""
+        return {key: found for key, found in self.origin.made_from.items() if key != "network"} == dict(betons)
 
     @property
     def last_top1(self) -> float:

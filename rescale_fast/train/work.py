@@ -29,6 +29,7 @@ class Work:
     training: Benchmark
     folder: Path  # of its files
     origin: Origin
+    checkpoint_minutes: float
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -79,6 +80,7 @@ class Work:
             self.origin,
             machine=machine,
             group=group,
+            checkpoint_minutes=self.checkpoint_minutes,
             tensorboard=tensorboard,
             track=track,
         )
@@ -109,4 +111,5 @@ def plan_work(
     """A training on these betons, in a folder of its own below `runs`. Raises: ArtifactError, SettingError."""
     infos = load_infos(betons)
     training = plan_training(settings, infos["train"], dataset_kind, loader=loader)
-    return Work(betons, infos, training, runs / training.folder_name, training_origin(training, infos))
+    origin = training_origin(training, infos)
+    return Work(betons, infos, training, runs / training.folder_name, origin, settings.checkpoint_minutes)

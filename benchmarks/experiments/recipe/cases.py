@@ -35,6 +35,7 @@ class Case:
         return find_recipe("fast", self.reference, normalisation_of(prototype(self.reference, self.images.classes)))
 
 
+MANY = ("fast", "rate x 2", "rate / 2", "label smoothing 0", "plain loop", "timm, same images")
 LARGE = ("fast", "no growing", "tested larger", "BlurPool", "plain loop", "timm, same images")
 CASES: Mapping[str, Case] = {
     "letters-32-10": Case("choose", SetSettings("glyphs", 10, 32, 30, 250, noise=70.0), "plain"),
@@ -46,5 +47,6 @@ CASES: Mapping[str, Case] = {
     "letters-64-10": Case("confirm", SetSettings("glyphs", 10, 64, 40, 250, noise=100.0, seed=1), "resnet"),
     "objects-64-50": Case("confirm", SetSettings("objects", 50, 64, 16, 50, seed=1), "resnet"),
     "mirrored-64-50-convnext": Case("confirm", SetSettings("mirrored", 50, 64, 10, 50, seed=1), "convnext"),
+    "mirrored-32-100-many": Case("confirm", SetSettings("mirrored", 100, 32, 80, 25, seed=4), "plain", MANY, seeds=3),
     "objects-128-20": Case("confirm", SetSettings("objects", 20, 128, 20, 100, seed=3), "resnet", LARGE),
 }

@@ -117,10 +117,12 @@ def by_timm(
     epochs: int,
     batch_size: int = 128,
     same_images: bool = False,
+    share: float = 1.0,
 ) -> Outcome:
     """As timm's train.py (1.0.31) trains when it is told nothing but data, network and epochs; not to mirror letters.
 
     Args: same_images: take our augmentation instead of its random crops of 8 to 100 % of the area and its colours.
+        share: of its learning rate, which is made for hundreds of epochs.
     """
     from timm.loss import LabelSmoothingCrossEntropy
     from timm.optim import create_optimizer_v2
@@ -131,7 +133,7 @@ def by_timm(
     net = build_for_training(network, num_classes, size).to(memory_format=torch.channels_last)
     ours = InMemory(parts["train"], batch_size, size, augment, seed, trains=True, drops_last=True)
     loader = ours if same_images else _timm_loader(parts["train"], size, augment, batch_size)
-    optimizer = create_optimizer_v2(net, opt="sgd", lr=0.1 * batch_size / 256, weight_decay=2e-5, momentum=0.9)
+    optimizer = create_optimizer_v2(net, opt="sgd", lr=share * 0.1 * batch_size / 256, weight_decay=2e-5, momentum=0.9)
     schedule, epochs = create_scheduler_v2(
         optimizer, sched="cosine", num_epochs=epochs, warmup_epochs=5, warmup_lr=1e-5, min_lr=0.0,
         updates_per_epoch=len(loader),

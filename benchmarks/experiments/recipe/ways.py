@@ -16,6 +16,11 @@ from rescale_fast.train.recipe import FAST, SGD, AdamW, OneCycle, Recipe
 
 BASELINE = "fast"
 RATES = {"SGD": 0.4, "AdamW": 5e-4}  # of the plain loop, at batch 64; half of it and twice it are tried, too
+TIMM = (  # name, size of batch (0 = that of fast), whether with our images, and how many times its learning rate
+    ("timm", 128, False, 1.0),
+    ("timm, same images", 0, True, 1.0),
+    ("timm, same images, rate x 16", 0, True, 16.0),
+)
 Parts = dict[str, Images]
 Change = Callable[[Recipe, int], Recipe]  # `fast` and the number of images -> the recipe for so many
 
@@ -130,8 +135,8 @@ def _rivals(case: Case, fast: Recipe) -> Iterator[Way]:
         how = {"optimizer": optimizer, "epochs": fast.epochs, "batch_size": fast.batch_size, "learning_rate": rate}
         name = "plain loop" if share == 1 else f"plain loop, rate x {share:g}"
         yield Way(name, _settings(case, plain=how), _plain(case, **how))
-    for name, batch_size, same in (("timm", 128, False), ("timm, same images", fast.batch_size, True)):
-        how = {"epochs": fast.epochs, "batch_size": batch_size, "same_images": same}
+    for name, batch_size, same, share in TIMM if case.half == "choose" else TIMM[:2]:
+        how = {"epochs": fast.epochs, "batch_size": batch_size or fast.batch_size, "same_images": same, "share": share}
         yield Way(name, _settings(case, timm=how), _timm(case, **how))
 
 
