@@ -143,18 +143,18 @@ FAST = Recipe(
     learning_rate=0.8,
     schedule=OneCycle(),
     weight_decay=5e-4,
+    decays="weights",
     optimizer=SGD(nesterov=True, scaling=0.5),
     augment="crop-flip",
     steps_an_epoch=16,
     drops_last=False,
-    label_smoothing=0.1,
     half_precision=True,
     averaging=0.02,
     first_size=0.7,
 )
 # Decay of Touvron et al. (DeiT 2021) and Liu et al. (Swin 2021, ConvNeXt 2022), whose last 4e-3 at 4,096 images is 1e-3
 # at 256 by the square root; the norm of Beyer et al., "Better plain ViT baselines for ImageNet-1k" (2022).
-FAST_ADAMW = replace(FAST, learning_rate=1e-3, weight_decay=0.05, optimizer=AdamW(), decays="weights", clip_norm=1.0)
+FAST_ADAMW = replace(FAST, learning_rate=1e-3, weight_decay=0.05, optimizer=AdamW(), label_smoothing=0.1, clip_norm=1.0)
 REIN = Recipe(
     epochs=100,
     batch_size=256,

@@ -35,7 +35,7 @@ class Case:
         return find_recipe("fast", self.reference, normalisation_of(prototype(self.reference, self.images.classes)))
 
 
-MANY = ("fast", "rate x 2", "rate / 2", "label smoothing 0", "plain loop", "timm, same images")
+MANY = ("fast", "rate x 2", "rate / 2", "label smoothing 0.1", "plain loop", "timm, same images")
 LARGE = ("fast", "no growing", "tested larger", "BlurPool", "plain loop", "timm, same images")
 CASES: Mapping[str, Case] = {
     "letters-32-10": Case("choose", SetSettings("glyphs", 10, 32, 30, 250, noise=70.0), "plain"),

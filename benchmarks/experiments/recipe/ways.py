@@ -63,6 +63,7 @@ def _times(*, batch: float = 1.0, rate: float = 1.0) -> Change:
 
 CHANGES: Mapping[str, Change] = {
     BASELINE: _with(),
+    "label smoothing 0.1": _with(label_smoothing=0.1),
     "label smoothing 0": _with(label_smoothing=0.0),
     "averaging 0": _with(averaging=0.0),
     "no growing": _with(first_size=1.0),
