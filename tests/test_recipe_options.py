@@ -320,6 +320,71 @@ def test_the_loss_is_looked_at_after_each_of_the_first_steps():
         watch.look(math.nan, 2, 0)
 
 
+def test_a_first_loss_that_is_no_number_is_not_put_down_to_the_learning_rate():
+    with pytest.raises(TrainingError, match=r"small: the loss of the first step is no number, .* network makes of"):
+        LossWatch("small", 10, "Lower it.").look(math.nan, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda: replace(FAST, averaging=math.nan), "--averaging nan: expected a number, 0 to 1"),
+        (lambda: replace(FAST, averaging=2), "--averaging 2.0: expected a number, 0 to 1"),
+        (lambda: replace(FAST, optimizer="adam"), "--optimizer 'adam': expected SGD or AdamW"),
+        (lambda: replace(FAST, decays="foo"), "--decays foo: expected one of all, all-but-biases, weights"),
+        (lambda: replace(FAST, augment="crop-alternat"), "--augment crop-alternat: expected one of crop-flip"),
+        (lambda: replace(FAST, half_precision="yes"), "--half-precision 'yes': expected True or False"),
+        (lambda: replace(FAST, learning_rate=-1), "--learning-rate -1.0: expected a number, more than 0"),
+        (lambda: replace(FAST, std=(1.0,)), "expected the deviations of three channels"),
+        (lambda: replace(FAST, centre="image"), "--first-size and --test-size must be 1"),
+        (lambda: OneCycle(fall="x"), "--fall x: expected one of cosine, line"),
+        (lambda: SGD(momentum=0, nesterov=True), "without --momentum"),
+    ],
+)
+def test_senseless_recipes_are_refused_when_they_are_made(change, words):
+    with pytest.raises(SettingError) as refused:
+        change()
+    assert words in str(refused.value)
+
+
+class InTwoParts(nn.Module):
+    """Gives auxiliary logits, too, but only while it is trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(3, 3)
+
+    def forward(self, images):
+        logits = self.head(images.mean((2, 3)))
+        return (logits, logits) if self.training else logits
+
+
+class Forgets(InTwoParts):
+    """Its last step spoils what is averaged, and not the loss."""
+
+    def forward(self, images):
+        self.register_buffer("seen", torch.tensor(math.nan))
+        return self.head(images.mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("network", "error", "words"),
+    [
+        (InTwoParts, NetworkError, "gives a tuple while it is trained"),
+        (nn.Flatten, NetworkError, "Flatten: has no parameters with requires_grad"),
+        (Forgets, TrainingError, "its weights are no numbers (seen)"),
+    ],
+)
+def test_networks_that_cannot_be_trained_are_told_of(colours, tmp_path, monkeypatch, network, error, words):
+    betons, infos = colours
+    monkeypatch.setattr(engine, "build_for_training", lambda *_, **__: network())
+    training = plan_training(replace(QUICK, train_network="small", recipe="rein"), infos["train"], None)
+    with pytest.raises(error) as refused:
+        train_network(betons, infos, training, tmp_path, Origin({}, {}), machine=CPU)
+    assert words in str(refused.value)
+    assert not (tmp_path / WEIGHTS).exists()
+
+
 def test_a_loss_that_rises_is_told_of_once_with_the_setting_to_lower(capsys):
     steady, rising, high = (LossWatch("small", 10, "Lower --learning-rate (it is 3).") for _ in range(3))
     for epoch in range(3):
@@ -341,7 +406,8 @@ def test_a_training_that_diverges_is_told_of_with_the_setting_to_lower(colours, 
     betons, infos = colours
     settings = replace(QUICK, epochs=8, learning_rate=300.0)
     plan = plan_training(settings, infos["train"], None, loader="dali")
-    train_network(betons, infos, plan, tmp_path, Origin({}, {}), machine=CPU)
+    with pytest.raises(TrainingError, match=r"its weights are no numbers .* Lower the --learning-rate \(it is 300\)"):
+        train_network(betons, infos, plan, tmp_path, Origin({}, {}), machine=CPU)
     assert "it may not learn. Lower the --learning-rate (it is 300)." in capsys.readouterr().err
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rescale_fast.errors import TrainingError
+from rescale_fast.errors import NetworkError, TrainingError
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.loaders.draws import Purpose, stream
 from rescale_fast.networks.blur_pool import add_blur_pool
@@ -236,7 +236,12 @@ class Trainer:
         if not images.is_floating_point():  # else the loader has done this
             pixels = pixels.float().sub_(self._mean).div_(self._std)
         with self.precision.computing():
-            logits: torch.Tensor = network(pixels)
+            logits = network(pixels)
+        if not isinstance(logits, torch.Tensor):
+            raise NetworkError(
+                f"{self.training.network}: gives a {type(logits).__name__} while it is trained, expected logits of "
+                "shape (B, K). Pass one without auxiliary outputs."
+            )
         return logits.float()
 
     def ask(

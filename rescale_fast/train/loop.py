@@ -13,13 +13,13 @@ from typing import Any
 
 from rescale_fast.artifact import Origin, write_whole
 from rescale_fast.beton.types import BetonInfo
-from rescale_fast.errors import ArtifactError, SettingError
+from rescale_fast.errors import ArtifactError, SettingError, TrainingError
 from rescale_fast.loaders.base import BetonLoader
 from rescale_fast.machine import MachineSettings
 from rescale_fast.networks.saving import save_state
 from rescale_fast.train.batches import open_loaders, save_mean_image
 from rescale_fast.train.checkpoint import Record
-from rescale_fast.train.engine import Advice, trainer_of
+from rescale_fast.train.engine import Advice, Trainer, trainer_of
 from rescale_fast.train.group import Group
 from rescale_fast.train.keeper import Keeper
 from rescale_fast.train.plan import Benchmark
@@ -106,10 +106,21 @@ def _train_epochs(keeper: Keeper, loaders: dict[str, BetonLoader], tensorboard: 
             if group.is_first:
                 write(record)
             keeper.end_epoch(record)
+    _check_weights(trainer)
     if group.is_first:
         (folder / RESULT).unlink(missing_ok=True)  # of an earlier training, it would describe other weights
         save_state(folder / WEIGHTS, trainer.tested.state_dict())
         save_mean_image(folder / MEAN_IMAGE, loaders["val"])
+
+
+def _check_weights(trainer: Trainer) -> None:
+    """Raise TrainingError for weights that are no numbers, which the loss of the last step cannot tell."""
+    for name, value in trainer.tested.state_dict().items():
+        if value.isnan().any():
+            raise TrainingError(
+                f"{trainer.training.network}: trained to the end, but its weights are no numbers ({name}). "
+                f"{trainer.advice.not_a_number}"
+            )
 
 
 def check_betons(infos: dict[str, BetonInfo]) -> None:

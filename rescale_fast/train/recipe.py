@@ -15,26 +15,28 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Annotated, Literal, TypeAlias
 
+from rescale_fast.errors import SettingError
 from rescale_fast.loaders.augment import Augment
 from rescale_fast.networks.types import IMAGENET_STD, Normalisation
-from rescale_fast.settings import OneOf, Registry, find_choice
+from rescale_fast.settings import Between, OneOf, Registry, Settings, find_choice
 
 RecipeName: TypeAlias = Annotated[str, OneOf("rescale_fast.train.recipe:RECIPES")]
 Decays: TypeAlias = Literal["all", "all-but-biases", "weights"]
+Scaling: TypeAlias = Annotated[float, Between(0, 1)]  # power of the batch's size that the learning rate goes with
 GROWS_FROM = 128  # pixels; smaller images are trained on at full size from the start
 GROWN_AT = 0.75  # share of the epochs after which images have their full size
 SIZE_STEP = 32  # pixels
 
 
 @dataclass(frozen=True)
-class OneCycle:
+class OneCycle(Settings):
     """A linear rise over `warm_up` of the training's steps, then half a cosine, or a line, down to nothing.
 
     Source: Smith and Topin, "Super-convergence: very fast training of neural networks using large learning rates"
     (2018), in its usual form with a cosine; by a line in Jordan's airbench (2024) and in ffcv-imagenet.
     """
 
-    warm_up: float = 0.25
+    warm_up: Annotated[float, Between(0, 0.99)] = 0.25
     fall: Literal["cosine", "line"] = "cosine"
 
     def share(self, step: int, steps_per_epoch: int, epochs: int) -> float:
@@ -47,11 +49,11 @@ class OneCycle:
 
 
 @dataclass(frozen=True)
-class Steps:
+class Steps(Settings):
     """Multiply by `factor` every `every` epochs."""
 
-    every: int
-    factor: float
+    every: Annotated[int, Between(1)]
+    factor: Annotated[float, Between(0, open=True)]
 
     def share(self, step: int, steps_per_epoch: int, epochs: int) -> float:
         """Share of the highest learning rate at a step."""
@@ -60,49 +62,61 @@ class Steps:
 
 
 @dataclass(frozen=True)
-class SGD:
+class SGD(Settings):
     """Stochastic gradient descent."""
 
-    momentum: float = 0.9
+    momentum: Annotated[float, Between(0, 0.9999)] = 0.9
     nesterov: bool = False
-    scaling: float = 1.0  # power of the batch's size with which the learning rate grows and shrinks (Goyal et al. 2017)
+    scaling: Scaling = 1.0  # as of Goyal et al. 2017
+
+    def check(self) -> None:
+        """Raises: SettingError for Nesterov's momentum without any."""
+        if self.nesterov and not self.momentum:
+            raise SettingError("--nesterov True: without --momentum there is nothing to look ahead by.")
 
 
 @dataclass(frozen=True)
-class AdamW:
+class AdamW(Settings):
     """Adam whose decay stays out of its means (Loshchilov and Hutter 2019)."""
 
-    beta1: float = 0.9
-    beta2: float = 0.999
-    scaling: float = 0.5  # as of SGD (Malladi et al. 2022), as timm has it
+    beta1: Annotated[float, Between(0, 0.9999)] = 0.9
+    beta2: Annotated[float, Between(0, 0.9999)] = 0.999
+    scaling: Scaling = 0.5  # as of Malladi et al. 2022, and in timm
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Settings):
     """How a network is trained."""
 
-    epochs: int
-    batch_size: int  # images a step, those of all ranks together
-    learning_rate: float  # the highest, at that batch size
+    epochs: Annotated[int, Between(1)]
+    batch_size: Annotated[int, Between(2)]  # images a step, those of all ranks together
+    learning_rate: Annotated[float, Between(0, open=True)]  # the highest, at that batch size
     schedule: OneCycle | Steps
-    weight_decay: (
-        float  # as PyTorch counts it: the loss's gradient grows by so much of the parameter; AdamW its own way
-    )
+    weight_decay: Annotated[float, Between(0)]  # as PyTorch counts it: no half of squares, and AdamW in its own way
     optimizer: SGD | AdamW = SGD()
     augment: Augment = "crop-flip"
     drops_last: bool = True  # an epoch leaves out what does not fill a batch
-    steps_an_epoch: int = 1  # at least: the batch is halved until a small set has so many
+    steps_an_epoch: Annotated[int, Between(1)] = 1  # at least: the batch is halved until a small set has so many
     decays: Decays = "all"  # "all-but-biases": not normalisation's either; "weights": nor its scales and embeddings
-    clip_norm: float = 0.0  # what gradients are shortened to; 0 = they are left as they are
-    label_smoothing: float = 0.0
+    clip_norm: Annotated[float, Between(0)] = 0.0  # what gradients are shortened to; 0 = they are left as they are
+    label_smoothing: Annotated[float, Between(0, 0.99)] = 0.0
     centre: Literal["colour", "image"] = "colour"  # what is taken off: ImageNet's mean colour, or the set's mean image
-    std: tuple[float, float, float] = IMAGENET_STD  # 0..1 scale; what pixels are divided by
+    std: tuple[Annotated[float, Between(0, open=True)], ...] = IMAGENET_STD  # 0..1 scale; what pixels are divided by
     half_precision: bool = False  # where the device computes in it
-    averaging: float = 0.0  # share of the steps so far that the weights' moving average, which is tested, reaches back
-    first_size: float = 1.0  # share of the images' side in the first epoch
-    test_size: float = 1.0  # side of the tested images, as a multiple of the trained
+    averaging: Annotated[float, Between(0, 1)] = 0.0  # share of the steps so far that the weights' mean reaches back
+    first_size: Annotated[float, Between(0.1, 1)] = 1.0  # share of the images' side in the first epoch
+    test_size: Annotated[float, Between(0.5, 2)] = 1.0  # side of the tested images, as a multiple of the trained
     blur_pool: bool = False  # blur what convolutions with a stride take, which makes another network
-    reported_epoch: int | None = None  # the epoch whose accuracy the authors report, if neither last nor best
+    reported_epoch: Annotated[int, Between(1)] | None = None  # whose accuracy authors report, if not the last or best
+
+    def check(self) -> None:
+        """Raises: SettingError for deviations of other than three channels, and for a mean image of another size."""
+        if len(self.std) != 3:
+            raise SettingError(f"--std {self.std}: expected the deviations of three channels.")
+        if self.centre == "image" and (self.first_size, self.test_size) != (1, 1):
+            raise SettingError(
+                "--centre image: the mean image has one size, so --first-size and --test-size must be 1."
+            )
 
     def size_at(self, epoch: int, image_size: int) -> int:
         """Side of the training images in an epoch (from 0), pixels."""

@@ -31,6 +31,11 @@ class LossWatch:
 
         Raises: TrainingError when it is no number.
         """
+        if not math.isfinite(mean) and (epoch, steps) == (0, 1):
+            raise TrainingError(
+                f"{self.network}: the loss of the first step is no number, before anything was learnt. Look at what "
+                "the network makes of numbers near 0, and at the recipe."
+            )
         if not math.isfinite(mean):
             raise TrainingError(f"{self.network}: the loss is no longer a number in epoch {epoch + 1}. {self.advice}")
         seen_epoch, seen, counted = self._seen
