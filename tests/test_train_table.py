@@ -141,7 +141,9 @@ def test_a_published_figure_stands_beside_no_other_training(infos, other):
 
 
 def test_own_code_of_a_published_networks_name_gets_no_figure_and_is_reported(infos, tmp_path):
-    (tmp_path / "nets.py").write_text("def MobileNetV2(num_classes): ...")
+    (tmp_path / "nets.py").write_text(
+        "from torch import nn\ndef MobileNetV2(num_classes): return nn.LazyConv2d(num_classes, 9)"
+    )
     made = planned(infos, train_network=f"{tmp_path / 'nets.py'}:MobileNetV2")
     assert (made.network, made.is_current) == ("MobileNetV2", True)
     assert published_beside(made, "ReIN50") is None
@@ -157,7 +159,7 @@ def test_trainings_of_what_an_earlier_version_called_so_are_not_taken_for_todays
     old = replace(made, origin=replace(made.origin, config=before))
     assert (made.is_current, old.is_current) == (True, False)
     assert published_beside(old, "ReIN50") is None
-    save_checkpoint(tmp_path / "c.pt", old.origin, [{"epoch": 1, "val_top1": 0.5, "train_loss": 1.0}], {})
+    save_checkpoint(tmp_path / "c.pt", old.origin, [{"epoch": 1, "val_top1": 0.5, "train_loss": 1.0}], 0.0, {})
     with pytest.raises(ArtifactError, match="of another training, .*: network_definition None there, 2 here"):
         load_checkpoint(tmp_path / "c.pt", made.origin)
 
@@ -303,8 +305,8 @@ def test_what_is_no_beton_or_another_one_ends_in_one_message(here, tmp_path):
         assert code == 1
         assert message in " ".join(stderr.split()), stderr
         assert "Traceback" not in stderr
-    code, _, stderr = here("train", "--out", tmp_path, *QUICK, "--train-batch-size", 64)
-    assert (code, "--train-batch-size 64: there are" in stderr) == (2, True)
+    code, _, stderr = here("train", "--out", tmp_path, *QUICK, "--recipe", "chrabaszcz", "--train-batch-size", 128)
+    assert (code, "--train-batch-size 128: there are" in stderr) == (2, True)
 
 
 def test_torchrun_trains_through_ffcv_and_the_first_rank_alone_speaks(command, tmp_path):

@@ -4,9 +4,9 @@ rein        Nguyen and Nguyen, Pattern Recognition Letters 185, 73-80 (2024), as
 chrabaszcz  Chrabaszcz, Loshchilov and Hutter, "A downsampled variant of ImageNet" (2017), as their script trains. Its
             penalty is 5e-4 times the sum of squares, without one half, and spares what Lasagne does: biases.
             Where the learning rate falls, the momentum falls with it, as PyTorch has it; Lasagne's does not.
-fast        what is quick today: one-cycle learning rate (Smith and Topin 2018), label smoothing, images that grow
-            (Howard 2018), averaged weights (Polyak and Juditsky 1992), and half precision where the device computes in
-            it. Networks with layer normalisation (transformers, ConvNeXt) get AdamW, as in their papers.
+fast        what is quick today: one-cycle learning rate (Smith and Topin 2018), images that grow (Howard 2018), averaged
+            weights (Polyak and Juditsky 1992), and half precision where the device computes in it. Networks with layer
+            normalisation (transformers, ConvNeXt) get AdamW and label smoothing, as in their papers.
 """
 
 import math
