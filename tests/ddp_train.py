@@ -58,7 +58,6 @@ def track(what, *, total):
 def main(folder, out):
     torch.set_num_threads(1)
     engine.build_for_training = build
-    engine.half_of = lambda device: None  # rounding to which depends on how a batch is cut
     betons = {split: folder / f"{split}.beton" for split in ("train", "val")}
     infos = {split: BetonInfo.load(path.with_suffix(".json")) for split, path in betons.items()}
     settings = TrainSettings(epochs=3, train_batch_size=8, learning_rate=0.02, augment="shift")

@@ -70,7 +70,6 @@ CHANGES: Mapping[str, Change] = {
     "no Nesterov": _with(optimizer=SGD(scaling=FAST.optimizer.scaling)),
     "SGD of fast": _by_sgd,
     "no shortened gradients": _with(clip_norm=0.0),
-    "single precision": _with(half_precision=False),
     "whole batches alone": _with(drops_last=True),
     "decay on weights alone": _with(decays="weights"),
     "decay on all": _with(decays="all"),
@@ -117,9 +116,10 @@ def _settings(case: Case, **how: Any) -> Mapping[str, Any]:
 
 
 def _effective(recipe: Recipe, size: int) -> Recipe:
-    """The recipe without what does nothing to images of that size."""
+    """The recipe without what does nothing on a CPU, or to images of that size."""
     return replace(
         recipe,
+        half_precision=False,
         first_size=1.0 if recipe.size_at(0, size) == size else recipe.first_size,
         test_size=1.0 if recipe.tested_size(size) == size else recipe.test_size,
     )
