@@ -63,7 +63,7 @@ def test_a_recipe_fits_itself_to_network_batch_and_set():
     assert REIN.of_batch(64).learning_rate == pytest.approx(0.025)
     assert REIN.for_images(300) == REIN, "a published protocol is not changed in silence"
     assert [FAST.for_images(count).batch_size for count in (39_000, 4096, 4095, 600, 20)] == [256, 256, 128, 32, 16]
-    assert FAST.for_images(600).learning_rate == pytest.approx(0.4 / 8**0.5)
+    assert FAST.for_images(600).learning_rate == pytest.approx(0.8 / 8**0.5)
     with pytest.raises(SettingError, match="--recipe slow: expected one of fast, rein, chrabaszcz"):
         find_recipe("slow", "ResNet18")
 
