@@ -19,8 +19,8 @@
 #SBATCH --output=%x-%j.log
 set -euo pipefail
 
-MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-export MASTER_ADDR MASTER_PORT="${PORT:-29500}" PYTHON="${PYTHON:-python}"
+hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST") # all: what a pipe to head would end early ends this script
+export MASTER_ADDR="${hosts%%$'\n'*}" MASTER_PORT="${PORT:-29500}" PYTHON="${PYTHON:-python}"
 export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"
 # What each task makes of itself. Threads are shared out among the ranks of a machine, which all see its cores.
 rank='export RANK=$SLURM_PROCID WORLD_SIZE=$SLURM_NTASKS

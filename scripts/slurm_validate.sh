@@ -22,7 +22,8 @@ set -euo pipefail
 RANKS=${RANKS:-gpu} # a machine; a number when there are no GPUs
 RESTARTS=${RESTARTS:-3}
 PYTHON=${PYTHON:-python}
-HEAD=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+HOSTS=$(scontrol show hostnames "$SLURM_JOB_NODELIST") # all: what a pipe to head would end early ends this script
+HEAD=${HOSTS%%$'\n'*}
 
 exec srun --kill-on-bad-exit=1 "$PYTHON" -m torch.distributed.run \
   --nnodes="$SLURM_JOB_NUM_NODES" \

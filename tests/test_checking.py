@@ -14,6 +14,7 @@ from rescale_fast.run import selecting, stages
 from rescale_fast.run.commands import COMMANDS, main
 from rescale_fast.run.settings import RunSettings, SelectCommand
 from rescale_fast.settings import Settings
+from rescale_fast.train.recipe import OneCycle
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ REFUSED = [
     ("--k 2 --train-network nonsense", "nonsense"),
     ("--k 2 --train-network timm:nonsense", "nonsense"),
     ("--k 2 --train-network WRN-3-1", "WRN-3-1"),
-    ("--k 2 --train-batch-size 4 --train-network GoogLeNet --train-size 8", "--train-size 8: GoogLeNet cannot"),
+    ("--k 2 --train-batch-size 4 --train-network VGG16 --train-size 8", "--train-size 8: VGG16 cannot"),
     ("--k 2 --train-network WRN-28-1000000", "WRN-28-1000000"),
     ("--k 2 --train-batch-size 4 --label-errors list --score-network nonsense", "nonsense"),
     # what another setting leaves without effect
@@ -124,7 +125,7 @@ REFUSED = [
     ("--method random --effort prove", "--effort: would have no effect, as --method is random"),
     ("--seconds 5", "--seconds: would have no effect, as --effort is fast"),
     ("--store resize --scale 4/8", "--scale: would have no effect, as --store is resize"),
-    ("--resize-side 64", "--resize-side: would have no effect, as --store is passthrough"),
+    ("--resize-side 64", "--resize-side: would have no effect, as --store is auto"),
     ("--score-epochs 3", "--score-epochs: would have no effect"),
     ("--scores PLACE/text.parquet", "--scores: would have no effect"),
     ("--evenly-over set", "--evenly-over: would have no effect"),
@@ -227,7 +228,8 @@ def all_settings(kind=Settings):
 
 
 NEEDED = {"subsets": ("x",), "sources": ("x",), "inputs": ("x",), "extra": ("x",), "form": "folder"}
-NEEDED |= {"split": "val", "batch_size": 1, "image_size": 8, "augment": "shift", "num_workers": 0, "seed": 0, "rank": 0}
+NEEDED |= {"split": "val", "batch_size": 2, "image_size": 8, "augment": "shift", "num_workers": 0, "seed": 0, "rank": 0}
+NEEDED |= {"epochs": 1, "learning_rate": 0.1, "schedule": OneCycle(), "weight_decay": 0.0, "every": 1, "factor": 0.5}
 NEEDED |= {"num_ranks": 1, "loader": "ffcv", "reuse_buffers": False}
 
 

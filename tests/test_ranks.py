@@ -120,7 +120,7 @@ def test_the_cluster_script_starts_torchrun_on_each_machine(tmp_path):
     from torch.distributed.run import get_args_parser
 
     for name, body in {
-        "scontrol": "printf 'node7\\nnode8\\n'",
+        "scontrol": "seq -f node%g 7 99999",
         "srun": 'shift; exec "$@"',
         "python": 'printf "%s\\n" "$@"',
     }.items():
@@ -149,7 +149,7 @@ def test_the_cluster_script_starts_torchrun_on_each_machine(tmp_path):
 def test_the_cluster_script_for_training_queues_what_was_saved_again(tmp_path, ends_with, requeues):
     """srun and scontrol stand in; srun ends with the highest exit code of its tasks."""
     for name, body in {
-        "scontrol": f'echo "$@" >> {tmp_path}/asked; echo node7; echo node8',
+        "scontrol": f'echo "$@" >> {tmp_path}/asked; seq -f node%g 7 99999',
         "srun": 'shift 2; SLURM_PROCID=5 SLURM_LOCALID=1 exec "$@"',
         "python": 'printf "%s\\n" "$@" "$RANK/$WORLD_SIZE" "$LOCAL_RANK/$LOCAL_WORLD_SIZE" '
         f'"$MASTER_ADDR:$MASTER_PORT"\nexit {ends_with}',

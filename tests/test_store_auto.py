@@ -60,7 +60,9 @@ def test_no_image_gets_smaller_than_its_training_needs_and_a_larger_training_nev
     assert small <= large
     shorter = scaled(np.array([min(width, height)]), small)
     assert small == 8 or shorter >= needed_side(min(one, other))
-    box = place_centrally(np.array([[scaled(height, small), scaled(width, small)]]), "crop-flip").boxes[0]
+    box = place_centrally(np.array([0]), np.array([[scaled(height, small), scaled(width, small)]]), "crop-flip").boxes[
+        0
+    ]
     assert small == 8 or box[2] >= min(one, other), "the centre that is tested on would have to grow"
 
 

@@ -63,7 +63,7 @@ def test_a_recipe_fits_itself_to_network_batch_and_set():
     assert REIN.of_batch(64).learning_rate == pytest.approx(0.025)
     assert REIN.for_images(300) == REIN, "a published protocol is not changed in silence"
     assert [FAST.for_images(count).batch_size for count in (39_000, 4096, 4095, 600, 20)] == [256, 256, 128, 32, 16]
-    assert FAST.for_images(600).learning_rate == pytest.approx(0.4 / 8**0.5)
+    assert FAST.for_images(600).learning_rate == pytest.approx(0.8 / 8**0.5)
     with pytest.raises(SettingError, match="--recipe slow: expected one of fast, rein, chrabaszcz"):
         find_recipe("slow", "ResNet18")
 
@@ -205,7 +205,7 @@ class InMemory:
 def test_the_mean_loss_is_that_of_the_images_whatever_batches_they_are_in(monkeypatch):
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
     monkeypatch.setattr(engine, "build_for_training", lambda *_, **__: network)
-    recipe = replace(REIN, learning_rate=0.0)
+    recipe = replace(REIN, learning_rate=1e-30)
     training = engine.Training(network="small", image_size=8, recipe=recipe, seed=0)
     images, labels = torch.arange(7 * 3 * 8 * 8).view(7, 3, 8, 8) % 256, torch.tensor([0, 1, 1, 0, 1, 0, 0])
     with engine.trainer_of(training, 2, torch.device("cpu"), engine.Advice("", "", "")) as trainer:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def half_of(device: "torch.device") -> "torch.dtype | None":
     """The half precision in which a device computes faster than in single; None where it has none.
 
-    None on CPUs, too: with bfloat16 a step takes a half to nine tenths of the time where they have it, but by torch 2.15
-    networks with depthwise convolutions came out otherwise from run to run, of the same seed and on one thread, and
-    now and then their weights were no numbers.
+    None on CPUs, too: where they have bfloat16 a step takes a half to nine tenths of the time, but by torch 2.15
+    networks with depthwise convolutions came out otherwise from run to run, of one seed and on one thread, and now and
+    then their weights were no numbers.
     """
     import torch
 

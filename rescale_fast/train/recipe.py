@@ -4,8 +4,8 @@ rein        Nguyen and Nguyen, Pattern Recognition Letters 185, 73-80 (2024), as
 chrabaszcz  Chrabaszcz, Loshchilov and Hutter, "A downsampled variant of ImageNet" (2017), as their script trains. Its
             penalty is 5e-4 times the sum of squares, without one half, and spares what Lasagne does: biases.
             Where the learning rate falls, the momentum falls with it, as PyTorch has it; Lasagne's does not.
-fast        what is quick today: one-cycle learning rate (Smith and Topin 2018), images that grow (Howard 2018), averaged
-            weights (Polyak and Juditsky 1992), and half precision where the device computes in it. Networks with layer
+fast        what is quick today: one-cycle learning rate (Smith and Topin 2018), images that grow (Howard 2018),
+            averaged weights (Polyak and Juditsky 1992), and half precision on GPUs. Networks with layer
             normalisation (transformers, ConvNeXt) get AdamW and label smoothing, as in their papers.
 """
 
@@ -102,7 +102,7 @@ class Recipe(Settings):
     label_smoothing: Annotated[float, Between(0, 0.99)] = 0.0
     centre: Literal["colour", "image"] = "colour"  # what is taken off: ImageNet's mean colour, or the set's mean image
     std: tuple[Annotated[float, Between(0, open=True)], ...] = IMAGENET_STD  # 0..1 scale; what pixels are divided by
-    half_precision: bool = False  # where the device computes in it
+    half_precision: bool = False  # on a GPU
     averaging: Annotated[float, Between(0, 1)] = 0.0  # share of the steps so far that the weights' mean reaches back
     first_size: Annotated[float, Between(0.1, 1)] = 1.0  # share of the images' side in the first epoch
     test_size: Annotated[float, Between(0.5, 2)] = 1.0  # side of the tested images, as a multiple of the trained
