@@ -4,6 +4,7 @@ All start from the same weights for a seed, and are tested once, after the last 
 alone, loading included.
 """
 
+import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -130,6 +131,7 @@ def by_timm(
 
     size, num_classes = _shape(parts)
     torch.manual_seed(seed)
+    random.seed(seed)  # which timm's transforms draw from
     net = build_for_training(network, num_classes, size).to(memory_format=torch.channels_last)
     ours = InMemory(parts["train"], batch_size, size, augment, seed, trains=True, drops_last=True)
     loader = ours if same_images else _timm_loader(parts["train"], size, augment, batch_size)
