@@ -1,7 +1,8 @@
-"""Betons of tiny images that a network learns at once: three classes, each of one colour under noise."""
+"""Betons of tiny images that a network learns at once: three classes, each of one colour under noise; and a network."""
 
 import numpy as np
 from PIL import Image
+from torch import nn
 
 from rescale_fast.beton.types import BetonInfo
 from rescale_fast.export.beton import export_beton
@@ -23,3 +24,17 @@ def write_colours(folder, num_train=40, num_val=11, noise=60, seed=0):
         export_beton(folder / "files", subset_of(names), split, betons[split], ExportSettings(), NOWHERE)
         infos[split] = BetonInfo.load(betons[split].with_suffix(".json"))
     return betons, infos
+
+
+class WithDropout(nn.Sequential):
+    """For these images. Random numbers of torch's, running statistics, and their count, matter."""
+
+    def __init__(self, num_classes):
+        super().__init__(
+            nn.Conv2d(3, 8, 3, 2),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Flatten(),
+            nn.Linear(392, num_classes),
+        )

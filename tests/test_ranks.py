@@ -115,25 +115,29 @@ def test_ranks_share_the_cores_and_need_a_gpu_each(monkeypatch):
     assert MachineSettings("cpu").torch_device() == torch.device("cpu")
 
 
+def on_a_cluster(script, arguments, folder, programs, **variables):
+    """Run one of scripts/ as SLURM would, with these shell scripts in place of the programs that it calls."""
+    for name, body in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{body}\n")
+        (folder / name).chmod(0o755)
+    job = {"SLURM_JOB_NODELIST": "node[7-8]", "SLURM_JOB_ID": "4711"}
+    environment = {"PATH": f"{folder}:{os.environ['PATH']}", **job, **variables}
+    return subprocess.run(
+        ["bash", ROOT / "scripts" / script, *arguments], env=environment, capture_output=True, text=True
+    )
+
+
 def test_the_cluster_script_starts_torchrun_on_each_machine(tmp_path):
     """srun and scontrol stand in; torchrun's own parser reads what they would be given."""
     from torch.distributed.run import get_args_parser
 
-    for name, body in {
+    programs = {
         "scontrol": "seq -f node%g 7 99999",
         "srun": 'shift; exec "$@"',
         "python": 'printf "%s\\n" "$@"',
-    }.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
-        (tmp_path / name).chmod(0o755)
-    environment = {
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "SLURM_JOB_NODELIST": "node[7-8]",
-        "SLURM_JOB_NUM_NODES": "2",
-        "SLURM_JOB_ID": "4711",
     }
-    script = ["bash", ROOT / "scripts" / "slurm_validate.sh", "--dataset", "imagenet", "--root", "/a b", "--out", "/o"]
-    done = subprocess.run(script, env=environment, capture_output=True, text=True)
+    arguments = ["--dataset", "imagenet", "--root", "/a b", "--out", "/o"]
+    done = on_a_cluster("slurm_validate.sh", arguments, tmp_path, programs, SLURM_JOB_NUM_NODES="2")
     assert done.returncode == 0, done.stderr
     module, *arguments = done.stdout.splitlines()[1:]
     assert module == "torch.distributed.run"
@@ -148,23 +152,14 @@ def test_the_cluster_script_starts_torchrun_on_each_machine(tmp_path):
 @pytest.mark.parametrize(("ends_with", "requeues"), [(75, True), (143, True), (138, True), (1, False), (0, False)])
 def test_the_cluster_script_for_training_queues_what_was_saved_again(tmp_path, ends_with, requeues):
     """srun and scontrol stand in; srun ends with the highest exit code of its tasks."""
-    for name, body in {
+    programs = {
         "scontrol": f'echo "$@" >> {tmp_path}/asked; seq -f node%g 7 99999',
         "srun": 'shift 2; SLURM_PROCID=5 SLURM_LOCALID=1 exec "$@"',
         "python": 'printf "%s\\n" "$@" "$RANK/$WORLD_SIZE" "$LOCAL_RANK/$LOCAL_WORLD_SIZE" '
         f'"$MASTER_ADDR:$MASTER_PORT"\nexit {ends_with}',
-    }.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
-        (tmp_path / name).chmod(0o755)
-    environment = {
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "SLURM_JOB_NODELIST": "node[7-8]",
-        "SLURM_NTASKS": "8",
-        "SLURM_NTASKS_PER_NODE": "4",
-        "SLURM_JOB_ID": "4711",
     }
-    script = ["bash", ROOT / "scripts" / "slurm_train.sh", "--out", "/a b"]
-    done = subprocess.run(script, env=environment, capture_output=True, text=True)
+    tasks = {"SLURM_NTASKS": "8", "SLURM_NTASKS_PER_NODE": "4"}
+    done = on_a_cluster("slurm_train.sh", ["--out", "/a b"], tmp_path, programs, **tasks)
     assert done.returncode == (0 if requeues else ends_with), done.stderr
     asked = (tmp_path / "asked").read_text().splitlines()
     assert asked == ["show hostnames node[7-8]"] + ["requeue 4711"] * requeues

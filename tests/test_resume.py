@@ -14,7 +14,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import nn
 
 from rescale_fast.artifact import Origin
 from rescale_fast.errors import OutputError
@@ -27,7 +26,7 @@ from rescale_fast.train.keeper import Keeper
 from rescale_fast.train.loop import CHECKPOINT, LOG, WEIGHTS, train_network
 from rescale_fast.train.plan import plan_training
 from rescale_fast.train.settings import TrainSettings
-from tests.colours import write_colours
+from tests.colours import WithDropout, write_colours
 from tests.conftest import interruptible
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -38,20 +37,6 @@ CALLS = STEPS + 1 + 2  # of `advance`: steps, what is left out, batches of the 1
 
 class Killed(BaseException):
     """So that nobody catches it, as nobody catches SIGKILL."""
-
-
-class WithDropout(nn.Sequential):
-    """Random numbers, running statistics, and their count, matter."""
-
-    def __init__(self, num_classes):
-        super().__init__(
-            nn.Conv2d(3, 8, 3, 2),
-            nn.BatchNorm2d(8),
-            nn.ReLU(),
-            nn.Dropout(0.3),
-            nn.Flatten(),
-            nn.Linear(392, num_classes),
-        )
 
 
 @pytest.fixture(scope="module")

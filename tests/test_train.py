@@ -29,7 +29,7 @@ from rescale_fast.train.recipe import CHRABASZCZ, FAST, REIN, OneCycle, Steps, f
 from rescale_fast.train.settings import TrainSettings
 from rescale_fast.train.types import TrainRun
 from rescale_fast.train.work import load_finished
-from tests.colours import write_colours
+from tests.colours import WithDropout, write_colours
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -140,20 +140,6 @@ def train(colours, folder, settings=QUICK, *, interrupt_in=None, loader="dali", 
         yield advance
 
     return train_network(betons, infos, training, folder, origin, **{"machine": CPU, "track": track, **options})
-
-
-class WithDropout(nn.Sequential):
-    """So that torch's random numbers matter, too."""
-
-    def __init__(self, num_classes):
-        super().__init__(
-            nn.Conv2d(3, 8, 3, 2),
-            nn.BatchNorm2d(8),
-            nn.ReLU(),
-            nn.Dropout(0.3),
-            nn.Flatten(),
-            nn.Linear(392, num_classes),
-        )
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
-"""Results that several processes add to one file, a line for each, and claims on what is being done."""
+"""Results that several processes add to one file, a line for each, claims on what is being done, and the processes."""
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 
 def read_lines(path: Path) -> list[str]:
@@ -34,3 +36,14 @@ def claimed(folder: Path, name: str) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def in_processes(work: Callable[..., None], arguments: tuple[Any, ...], number: int) -> int:
+    """Do the work in so many processes, each on one thread; the exit code: 1 if one of them failed."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # for the workers, which import torch
+    workers = [get_context("spawn").Process(target=work, args=arguments) for _ in range(number)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return int(any(worker.exitcode for worker in workers))

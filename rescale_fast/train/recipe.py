@@ -128,8 +128,9 @@ class Recipe(Settings):
 
     def within(self, takes: Callable[[int], bool], image_size: int) -> "Recipe":
         """The recipe with images of the sides, pixels, alone that a network `takes`, beside its own."""
-        grows = all(takes(side) for side in {self.size_at(epoch, image_size) for epoch in range(self.epochs)})
-        tests = takes(self.tested_size(image_size))
+        sizes = {self.size_at(epoch, image_size) for epoch in range(self.epochs)} - {image_size}
+        grows = all(takes(side) for side in sizes)
+        tests = (tested := self.tested_size(image_size)) == image_size or takes(tested)
         return replace(self, first_size=self.first_size if grows else 1.0, test_size=self.test_size if tests else 1.0)
 
     def tested_size(self, image_size: int) -> int:

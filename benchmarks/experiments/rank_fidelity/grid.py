@@ -9,15 +9,14 @@ waits. Killed at any moment, at most the trainings in flight are lost: run the s
 
 import argparse
 import csv
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.experiments.journal import in_processes
 from benchmarks.experiments.rank_fidelity.choices import Choice
 from benchmarks.experiments.rank_fidelity.networks import FAMILIES, GUIDES, NETWORKS
 from benchmarks.experiments.rank_fidelity.parts import Part
@@ -113,16 +112,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--device", default="cpu", help="cpu or cuda; the workers share it")
     arguments = parser.parse_args()
-    os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # for the workers, which import torch
-    context = get_context("spawn")
-    workers = [
-        context.Process(target=work, args=(arguments.folder, arguments.device)) for _ in range(arguments.workers)
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    return int(any(worker.exitcode for worker in workers))
+    return in_processes(work, (arguments.folder, arguments.device), arguments.workers)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,13 @@ was trained with: when a recipe changes, its trainings are done anew. On one thr
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 
-from benchmarks.experiments.journal import add_line, claimed, read_lines
+from benchmarks.experiments.journal import add_line, claimed, in_processes, read_lines
 from benchmarks.experiments.recipe.cases import CASES
 from benchmarks.experiments.recipe.sets import open_set
 from benchmarks.experiments.recipe.trainings import Outcome
@@ -97,18 +95,11 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--file", type=Path, default=TRAININGS)
     arguments = parser.parse_args()
-    os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # for the workers, which import torch
     arguments.file.parent.mkdir(parents=True, exist_ok=True)
     wanted = Wanted(tuple(arguments.parts), tuple(arguments.ways), arguments.seeds)
     for case in wanted.cases:
         _parts(case)  # drawn once, before the workers would
-    context = get_context("spawn")
-    workers = [context.Process(target=work, args=(arguments.file, wanted)) for _ in range(arguments.workers)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    return int(any(worker.exitcode for worker in workers))
+    return in_processes(work, (arguments.file, wanted), arguments.workers)
 
 
 if __name__ == "__main__":
